@@ -1,0 +1,212 @@
+//! Owns label matchers, in Alertmanager's spelling: `severity="critical"`, `service=~"redis|postgres"`.
+//! Refuses a matcher that would match by absence: an empty value is an error where it is read.
+
+use std::fmt;
+use std::str::FromStr;
+
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+use crate::alert::Labels;
+
+/// How the value is compared. Regular expressions are anchored at both ends, as in Prometheus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `=~`
+    Matches,
+    /// `!~`
+    NotMatches,
+}
+
+impl Op {
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::NotEqual => "!=",
+            Self::Matches => "=~",
+            Self::NotMatches => "!~",
+        }
+    }
+}
+
+/// One condition on one label.
+#[derive(Clone, Debug)]
+pub struct Matcher {
+    name: String,
+    op: Op,
+    value: String,
+    regex: Option<Regex>,
+}
+
+impl Matcher {
+    /// `name="value"`.
+    pub fn equal(name: &str, value: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            op: Op::Equal,
+            value: value.to_owned(),
+            regex: None,
+        }
+    }
+
+    /// The label it looks at.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How it compares.
+    pub fn op(&self) -> Op {
+        self.op
+    }
+
+    /// What it compares with.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// Whether `labels` fulfil it. An absent label is an empty value.
+    pub fn matches(&self, labels: &Labels) -> bool {
+        let actual = labels.get(&self.name).map_or("", String::as_str);
+        let regex_agrees = || self.regex.as_ref().is_some_and(|regex| regex.is_match(actual));
+        match self.op {
+            Op::Equal => actual == self.value,
+            Op::NotEqual => actual != self.value,
+            Op::Matches => regex_agrees(),
+            Op::NotMatches => !regex_agrees(),
+        }
+    }
+}
+
+impl PartialEq for Matcher {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, self.op, &self.value) == (&other.name, other.op, &other.value)
+    }
+}
+
+impl Eq for Matcher {}
+
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self
+            .value
+            .replace('\\', r"\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n");
+        write!(f, "{}{}\"{value}\"", self.name, self.op.sign())
+    }
+}
+
+/// Why a text is not a matcher.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAMatcher {
+    /// No label name, or no comparison sign after it.
+    #[error("a matcher is `name=\"value\"`, with one of `=`, `!=`, `=~`, `!~`")]
+    Shape,
+    /// The value is empty, so an alert without the label would match.
+    #[error("the value of `{0}` is empty: that would match every alert without the label")]
+    EmptyValue(String),
+    /// A quote is open, or a character follows the closing one.
+    #[error("the quotes around the value of `{0}` do not close")]
+    Quotes(String),
+    /// The regular expression does not compile.
+    #[error("the regular expression of `{0}` does not compile: {1}")]
+    Regex(String, String),
+}
+
+impl FromStr for Matcher {
+    type Err = NotAMatcher;
+
+    fn from_str(text: &str) -> Result<Self, NotAMatcher> {
+        let text = text.trim();
+        let name_end = text
+            .bytes()
+            .take_while(|b| b.is_ascii_alphanumeric() || *b == b'_')
+            .count();
+        let (name, rest) = text.split_at(name_end);
+        if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+            return Err(NotAMatcher::Shape);
+        }
+        let rest = rest.trim_start();
+        // The two-character signs first: `=` is a prefix of `=~`.
+        let (op, rest) = [Op::Matches, Op::NotMatches, Op::NotEqual, Op::Equal]
+            .into_iter()
+            .find_map(|op| rest.strip_prefix(op.sign()).map(|rest| (op, rest)))
+            .ok_or(NotAMatcher::Shape)?;
+        let value = unquote(rest.trim()).ok_or_else(|| NotAMatcher::Quotes(name.to_owned()))?;
+        if value.is_empty() {
+            return Err(NotAMatcher::EmptyValue(name.to_owned()));
+        }
+        let regex = match op {
+            Op::Equal | Op::NotEqual => None,
+            Op::Matches | Op::NotMatches => Some(anchored(name, &value)?),
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            op,
+            value,
+            regex,
+        })
+    }
+}
+
+fn anchored(name: &str, value: &str) -> Result<Regex, NotAMatcher> {
+    let reason = |error: regex::Error| {
+        let text = error.to_string();
+        NotAMatcher::Regex(name.to_owned(), text.lines().last().unwrap_or_default().to_owned())
+    };
+    // Compiled alone first, so that `)(` cannot escape the anchoring group.
+    Regex::new(value).map_err(reason)?;
+    Regex::new(&format!("^(?s:{value})$")).map_err(reason)
+}
+
+/// Takes off the quotes, if there are any, and resolves `\\`, `\"` and `\n`.
+fn unquote(text: &str) -> Option<String> {
+    let Some(inner) = text.strip_prefix('"') else {
+        return (!text.contains('"')).then(|| text.to_owned());
+    };
+    let mut value = String::with_capacity(inner.len());
+    let mut characters = inner.chars();
+    loop {
+        match characters.next()? {
+            '"' => return characters.next().is_none().then_some(value),
+            '\\' => match characters.next()? {
+                'n' => value.push('\n'),
+                escaped @ ('"' | '\\') => value.push(escaped),
+                other => value.extend(['\\', other]),
+            },
+            other => value.push(other),
+        }
+    }
+}
+
+impl Serialize for Matcher {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Matcher {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+impl schemars::JsonSchema for Matcher {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Matcher".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "pattern": "^[A-Za-z_][A-Za-z0-9_]*\\s*(=~|!~|!=|=)\\s*.+$",
+            "description": "A label matcher as Alertmanager writes it, for example severity=\"critical\"."
+        })
+    }
+}

@@ -1,0 +1,376 @@
+//! Owns the plan as people write it: what is rolled out, in which phases, what stops it, who is told.
+//! Refuses to know where it came from: reading text is [`source`], judging sense is [`lint`].
+
+pub mod diagnostic;
+pub mod lint;
+pub mod schema;
+pub mod source;
+mod suggest;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::PersonId;
+use crate::matcher::Matcher;
+use crate::period::Period;
+use crate::weight::Weight;
+
+/// A whole plan file, `apiVersion: tidegate.dev/v1alpha1`, `kind: RolloutPlan`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Plan {
+    /// The version of this format.
+    pub api_version: ApiVersion,
+    /// What kind of file this is.
+    pub kind: Kind,
+    /// Its name and free-form marks.
+    pub metadata: Metadata,
+    /// What it says.
+    pub spec: Spec,
+}
+
+/// The one version of the format there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ApiVersion {
+    /// The first cut.
+    #[serde(rename = "tidegate.dev/v1alpha1")]
+    V1Alpha1,
+}
+
+/// The kind of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Kind {
+    /// A rollout plan.
+    RolloutPlan,
+}
+
+/// Name and marks, shaped like Kubernetes' metadata.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Metadata {
+    /// Lower-case letters, digits and `-`; rollouts are called `<name>-<counter>`.
+    #[schemars(regex(pattern = "^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$"))]
+    pub name: String,
+    /// Free-form marks for people and tools.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Longer free-form marks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What the plan says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Spec {
+    /// One line for people: "Checkout 2.3 to production".
+    pub title: String,
+    /// The service; implied as `service="…"` in every trigger that does not say `scope: any`.
+    pub service: String,
+    /// The environment; implied as `environment="…"` in the same way. Rollbacks are budgeted by environment.
+    pub environment: String,
+    /// `armed` acts; `shadow` only says what it would have done.
+    #[serde(default)]
+    pub mode: Mode,
+    /// What is asked at the start, such as the version.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, Input>,
+    /// Roles of this plan and the people in them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub roles: BTreeMap<String, PlanRole>,
+    /// What carries the traffic.
+    pub target: Target,
+    /// The steps of the weight, in order.
+    #[schemars(length(min = 1))]
+    pub phases: Vec<Phase>,
+    /// How long a rollback stays armed after the last phase.
+    #[serde(default)]
+    pub watch: Period,
+    /// What can stop it.
+    #[serde(default)]
+    pub triggers: Vec<Trigger>,
+    /// What each severity means here.
+    #[serde(default)]
+    pub severities: BTreeMap<String, Severity>,
+    /// Which alert sources must be alive, and how that is known.
+    #[serde(default)]
+    pub alerts: Alerts,
+    /// What happens when health stays unknown.
+    #[serde(default)]
+    pub no_data: NoData,
+    /// Who is told, where.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub audiences: BTreeMap<String, Audience>,
+}
+
+/// Whether the plan acts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Automatic rollbacks happen.
+    #[default]
+    Armed,
+    /// Automatic rollbacks are only announced; people still can.
+    Shadow,
+}
+
+/// Something asked at the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Input {
+    /// Whether a start without it is refused.
+    #[serde(default)]
+    pub required: bool,
+    /// What it is when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+}
+
+/// A role of the plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlanRole {
+    /// People by their id in the server's configuration.
+    pub members: Vec<PersonId>,
+    /// What they are there for, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duties: Option<String>,
+}
+
+/// What carries the traffic, by its driver.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Target {
+    /// The built-in feature flag, asked over OFREP.
+    Flag(FlagTarget),
+}
+
+impl Target {
+    /// The name of what is moved. At most one rollout that is not final may hold it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Flag(flag) => format!("flag/{}", flag.key),
+        }
+    }
+}
+
+/// A flag that this plan raises.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FlagTarget {
+    /// The key that the service evaluates.
+    pub key: String,
+    /// Targeting keys by group; a group is in only in the phases that name it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, Vec<String>>,
+}
+
+/// One step of the weight.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Phase {
+    /// Its name, said in every message.
+    pub name: String,
+    /// The part of the traffic.
+    pub weight: Weight,
+    /// The least time at this weight with known health.
+    pub bake: Period,
+    /// What lets the rollout leave this phase once it has baked.
+    #[serde(default)]
+    pub gate: Gate,
+    /// Groups of the flag that are wholly in during this phase.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+}
+
+/// What lets a rollout leave a phase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gate {
+    /// Baked and healthy is enough.
+    #[default]
+    Auto,
+    /// A person presses advance.
+    Manual,
+}
+
+/// Something that can stop the rollout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Trigger {
+    /// Its name, said in every message.
+    pub name: String,
+    /// Which alerts pull it.
+    pub alert: AlertMatch,
+    /// How bad that is; a key of `severities`.
+    pub severity: String,
+}
+
+/// Which alerts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AlertMatch {
+    /// All of them must match.
+    #[schemars(length(min = 1))]
+    pub matchers: Vec<Matcher>,
+    /// Whether `service` and `environment` of the plan are implied.
+    #[serde(default)]
+    pub scope: Scope,
+}
+
+/// How far a trigger looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// Only alerts of this service in this environment.
+    #[default]
+    Own,
+    /// Any alert; such a trigger never rolls back, it holds or asks.
+    Any,
+}
+
+/// What a severity means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Severity {
+    /// What is done.
+    pub action: SeverityAction,
+    /// Whether somebody is paged.
+    #[serde(default)]
+    pub page: bool,
+}
+
+/// What is done when a trigger of a severity is pulled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum SeverityAction {
+    /// Traffic returns to the old version at once.
+    Rollback,
+    /// People decide until a deadline; then the default happens.
+    Decide(Decide),
+    /// It is written down and told; nothing else.
+    Log,
+}
+
+/// A question to people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Decide {
+    /// Roles of the plan that may answer; empty: whoever may roll back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<String>,
+    /// How long the question stays open.
+    pub within: Period,
+    /// What happens when nobody answers.
+    pub default: DecideDefault,
+}
+
+/// What an unanswered question leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DecideDefault {
+    /// Traffic returns to the old version.
+    Rollback,
+    /// The rollout stays where it is until a person releases it.
+    Hold,
+}
+
+/// How the life of the alert path is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Alerts {
+    /// Names of the server's Alertmanager receivers that this plan's triggers rely on.
+    #[serde(default = "Alerts::default_receivers")]
+    pub receivers: Vec<String>,
+    /// Whether the always-firing `Watchdog` alert is needed to advance.
+    #[serde(default)]
+    pub watchdog: Watchdog,
+}
+
+impl Alerts {
+    fn default_receivers() -> Vec<String> {
+        vec!["default".to_owned()]
+    }
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Self {
+            receivers: Self::default_receivers(),
+            watchdog: Watchdog::default(),
+        }
+    }
+}
+
+/// Whether a dead man's switch is needed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Watchdog {
+    /// Nothing advances unless it was seen lately.
+    #[default]
+    Required,
+    /// Silence counts as health, which it is not.
+    None,
+}
+
+/// What happens when health stays unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum NoData {
+    /// Stay where we are and page.
+    #[default]
+    Hold,
+    /// Return traffic to the old version after this long.
+    RollbackAfter(Period),
+}
+
+/// Some people and the channels that reach them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Audience {
+    /// Names of channels of the server's configuration; `chat` and `log` are always there.
+    #[schemars(length(min = 1))]
+    pub channels: Vec<String>,
+    /// How much they hear.
+    #[serde(default)]
+    pub hears: Hears,
+}
+
+/// How much an audience hears. Each level includes the ones above it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hears {
+    /// Only what needs a person now.
+    Pages,
+    /// Pages, and what changes the outcome: started, rolled back, finished.
+    Milestones,
+    /// Everything.
+    #[default]
+    Everything,
+}
+
+impl Plan {
+    /// The plan's name.
+    pub fn name(&self) -> &str {
+        &self.metadata.name
+    }
+
+    /// The people in a role of this plan; nobody in a role that it does not have.
+    pub fn members(&self, role: &str) -> &[PersonId] {
+        self.spec.roles.get(role).map_or(&[], |role| role.members.as_slice())
+    }
+
+    /// The index of the first phase called `name`.
+    pub fn phase_named(&self, name: &str) -> Option<usize> {
+        self.spec.phases.iter().position(|phase| phase.name == name)
+    }
+
+    /// What stands for this plan's content: SHA-256 of its canonical JSON, the first twelve hex digits.
+    pub fn digest(&self) -> String {
+        use sha2::Digest;
+        let canonical = serde_json::to_vec(self).unwrap_or_default();
+        hex::encode(&sha2::Sha256::digest(canonical)[..6])
+    }
+}

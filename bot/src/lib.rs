@@ -1,0 +1,1 @@
+//! Everything that remembers and goes out: store, drivers, notices, chat, pages, CLI, wiring.
