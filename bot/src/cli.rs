@@ -1,0 +1,163 @@
+//! Owns the command line: the grammar, the global flags, the streams and the exit code. One file per command below `cli/`.
+//! Refuses to decide or do anything itself: a command calls the core, the server or the wiring.
+
+pub mod exit;
+pub mod failure;
+pub mod out;
+mod plan;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+pub use exit::Exit;
+pub use failure::Failure;
+pub use out::{Color, Format, Out};
+
+/// Executes production rollout plans: traffic in steps, alerts in, rollback by itself, everybody told.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, propagate_version = true, max_term_width = 110)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Args, Debug)]
+struct Globals {
+    /// In which form the result is written.
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    output: Format,
+    /// Whether to use colours; `auto` also looks at NO_COLOR and CLICOLOR_FORCE.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    color: Color,
+    /// Only the result: nothing beside it on standard error.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Says more; twice for even more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+impl Globals {
+    fn verbosity(&self) -> i8 {
+        if self.quiet {
+            -1
+        } else {
+            i8::try_from(self.verbose).unwrap_or(i8::MAX)
+        }
+    }
+}
+
+/// What to do. Every command lives in a file of its own and is called from [`Command::run`].
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Reads, checks and shows plan files.
+    #[command(subcommand)]
+    Plan(plan::PlanCommand),
+}
+
+impl Command {
+    fn run(self, out: &mut Out) -> Result<Exit, Failure> {
+        match self {
+            Self::Plan(command) => command.run(out),
+        }
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    run(std::env::args_os().collect()).into()
+}
+
+fn run(args: Vec<OsString>) -> Exit {
+    // Before the first HTTP client is made anywhere: without a provider it would panic. It is set only once per process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let grammar = Cli::command().after_long_help(Exit::help());
+    let parsed = grammar
+        .try_get_matches_from(&args)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    match parsed {
+        Ok(cli) => {
+            let mut out = Out::process(cli.globals.output, cli.globals.color, cli.globals.verbosity());
+            match cli.command.run(&mut out) {
+                Ok(exit) => exit,
+                Err(failure) => out.fail(&failure),
+            }
+        }
+        Err(error) => misread(&args, &error),
+    }
+}
+
+/// Answers a command line that is no command: help and version are results, the rest is wrong usage.
+fn misread(args: &[OsString], error: &clap::Error) -> Exit {
+    let format = given(args, "-o", "--output").unwrap_or_default();
+    let color = given(args, "--color", "--color").unwrap_or_default();
+    let mut out = Out::process(format, color, 0);
+    let text = error.render();
+    if !error.use_stderr() {
+        return match out.line(format_args!("{}", text.ansi()).to_string().trim_end()) {
+            Ok(()) => Exit::Done,
+            Err(failure) => failure.exit,
+        };
+    }
+    if format == Format::Text {
+        out.note(format_args!("{}", text.ansi()).to_string().trim_end());
+        return Exit::Usage;
+    }
+    let plain = text.to_string();
+    let message = plain.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    out.fail(&Failure::new(Exit::Usage, message).hint("For the usage, call the same with --help."))
+}
+
+/// The value of a flag on a command line that could not be read as a whole.
+fn given<T: ValueEnum>(args: &[OsString], short: &str, long: &str) -> Option<T> {
+    let words: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
+    let flags = words.iter().take_while(|word| **word != "--").enumerate();
+    let mut values = flags.filter_map(|(at, word)| {
+        if *word == short || *word == long {
+            return words.get(at + 1).copied();
+        }
+        let joined = word.strip_prefix(long).and_then(|rest| rest.strip_prefix('='));
+        let short_joined = || word.strip_prefix(short).map(|rest| rest.trim_start_matches('='));
+        joined.or_else(|| if short.len() == 2 { short_joined() } else { None })
+    });
+    values.find_map(|value| T::from_str(value, true).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_wanted_form_is_found_on_a_line_that_is_no_command() {
+        let line = |text: &str| -> Vec<OsString> { text.split(' ').map(OsString::from).collect() };
+        let format = |text: &str| given::<Format>(&line(text), "-o", "--output");
+        assert_eq!(format("tidegate nonsense -o json"), Some(Format::Json));
+        assert_eq!(format("tidegate nonsense -oyaml"), Some(Format::Yaml));
+        assert_eq!(format("tidegate nonsense --output=ndjson"), Some(Format::Ndjson));
+        assert_eq!(format("tidegate nonsense -- -o json"), None);
+        assert_eq!(format("tidegate nonsense -o"), None);
+    }
+
+    #[test]
+    fn every_exit_code_is_said_in_the_help_and_is_used_once() {
+        let help = Exit::help();
+        for exit in Exit::ALL {
+            let same = Exit::ALL.iter().filter(|other| other.number() == exit.number());
+            assert_eq!(same.count(), 1, "{exit:?}");
+            assert!(
+                help.contains(&format!("{:>3}  {}", exit.number(), exit.meaning())),
+                "{exit:?}"
+            );
+        }
+    }
+}
