@@ -1,22 +1,51 @@
 //! The pure core of Tidegate: the plan, the rollout, and every decision about it.
 //!
 //! Owns the model and the rules. Refuses to touch anything: no I/O, no clock, no randomness, no async.
-//! The time is an argument, what a rollout cannot know by itself is an argument, and
-//! everything that should happen in the world is a return value.
+//! The time is an argument, what a rollout cannot know by itself is an argument ([`Surroundings`]), and
+//! everything that should happen in the world is a return value ([`Step`]).
 
+pub mod action;
 pub mod alert;
+pub mod begin;
+pub mod bucket;
+pub mod chain;
+pub mod command;
+pub mod entry;
+pub mod envelope;
+pub mod event;
+pub mod flag;
+pub mod health;
 pub mod ids;
 pub mod matcher;
+pub mod notice;
 pub mod period;
 pub mod person;
 pub mod plan;
+#[cfg(feature = "planted")]
+pub mod planted;
+pub mod policy;
+pub mod refusal;
+pub mod rollout;
+pub mod route;
+pub mod step;
+pub mod surroundings;
 pub mod weight;
 
+pub use action::{Action, ActionKind, Lane, Outcome, ReadBack};
 pub use alert::{Alert, AlertKey, AlertStatus, Fingerprint, Labels, Source};
+pub use command::Command;
+pub use entry::Entry;
+pub use event::Event;
+pub use health::Health;
 pub use ids::{ActionId, DeliveryId, NoticeId, PersonId, RolloutId};
+pub use notice::{Notice, NoticeKind};
 pub use period::Period;
 pub use person::{Actor, Role, Surface};
 pub use plan::Plan;
+pub use refusal::{Code, Refusal};
+pub use rollout::{Rollout, Stage};
+pub use step::{Step, step};
+pub use surroundings::Surroundings;
 pub use weight::{Share, Weight};
 
 pub use jiff::Timestamp;

@@ -5,7 +5,7 @@ pub mod diagnostic;
 pub mod lint;
 pub mod schema;
 pub mod source;
-mod suggest;
+pub(crate) mod suggest;
 
 use std::collections::BTreeMap;
 

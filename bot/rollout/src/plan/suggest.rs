@@ -1,1 +1,4 @@
-//! Owned by the plan room; filled next.
+//! x
+pub(crate) fn closest<'a>(_word: &str, _known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    None
+}

@@ -1,0 +1,155 @@
+//! Owns the start: what must be true before a plan may run, and the first step of the rollout.
+//! Refuses to start on silence, in a freeze, or while an alert of the plan fires.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::alert::{Alert, AlertStatus};
+use crate::command::Verb;
+use crate::health::unknown_path;
+use crate::ids::RolloutId;
+use crate::notice::NoticeKind;
+use crate::person::Actor;
+use crate::plan::Plan;
+use crate::policy;
+use crate::refusal::{Code, Refusal};
+use crate::rollout::{Bake, Rollout, Stage, Standing, Tracked};
+use crate::route::{Concern, concern};
+use crate::step::{Blocker, Step, begin as first_step};
+use crate::surroundings::Surroundings;
+use crate::weight::Weight;
+
+/// What a start asks for.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The plan, as its file says now; the rollout keeps this copy.
+    pub plan: Arc<Plan>,
+    /// What the plan asks for, such as the version.
+    pub inputs: BTreeMap<String, String>,
+    /// Who starts it.
+    pub actor: Actor,
+    /// The number of this start among the starts of the plan.
+    pub counter: u64,
+    /// Alerts heard of in the last ten minutes, firing or not. They are not this rollout's fault.
+    pub recent: Vec<Alert>,
+    /// The id of a rollout that is not final and moves the same target.
+    pub target_busy: Option<RolloutId>,
+}
+
+impl Rollout {
+    /// Starts a plan: the first phase is entered at once.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when something is missing or in the way; nothing was started then.
+    pub fn begin(start: Start, around: &Surroundings, now: Timestamp) -> Result<Step, Refusal> {
+        let plan = &start.plan;
+        let verb = Verb::Start {
+            plan: plan.name().to_owned(),
+            inputs: start.inputs.clone(),
+        };
+        policy::may(&start.actor, &verb, Some(plan))?;
+        let inputs = complete(plan, &start.inputs)?;
+        if let Some(other) = &start.target_busy {
+            return Err(Refusal::new(
+                Code::R406,
+                format!("{} is moved by {other}, which is not over.", plan.spec.target.name()),
+                format!("Finish or roll back {other} first."),
+            ));
+        }
+        let mut rollout = Self {
+            id: RolloutId::numbered(plan.name(), start.counter),
+            plan: Arc::clone(plan),
+            inputs,
+            started_by: start.actor.person.clone(),
+            started_at: now,
+            generation: 0,
+            epoch: 0,
+            wanted: Weight::ZERO,
+            exposed_at: None,
+            stage: Stage::AtGate { phase: 0, since: now },
+            bake: Bake::default(),
+            pause: None,
+            holds: Vec::new(),
+            next_number: 0,
+            decisions: Vec::new(),
+            alerts: BTreeMap::new(),
+            no_data: None,
+        };
+        remember(&mut rollout, &start.recent, now);
+        may_begin(&rollout, around, now)?;
+        let by = start.actor.person.to_string();
+        Ok(first_step(&rollout, around, NoticeKind::Started { by }, now))
+    }
+}
+
+/// The inputs with defaults filled in.
+fn complete(plan: &Plan, given: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Refusal> {
+    let known: Vec<&str> = plan.spec.inputs.keys().map(String::as_str).collect();
+    let asked = format!("{} asks for: {}.", plan.name(), known.join(", "));
+    if let Some(stray) = given.keys().find(|key| !plan.spec.inputs.contains_key(*key)) {
+        return Err(Refusal::new(
+            Code::R106,
+            format!("`{stray}` is not an input of {}.", plan.name()),
+            asked,
+        ));
+    }
+    let mut inputs = given.clone();
+    for (name, input) in &plan.spec.inputs {
+        if let (None, Some(default)) = (inputs.get(name), &input.default) {
+            inputs.insert(name.clone(), default.clone());
+        }
+        if input.required && inputs.get(name).is_none_or(String::is_empty) {
+            return Err(Refusal::new(
+                Code::R106,
+                format!("{} needs `{name}`.", plan.name()),
+                format!("Say: start {} {name}:<value>", plan.name()),
+            ));
+        }
+    }
+    Ok(inputs)
+}
+
+/// Marks every alert that was heard of before the start, so that it cannot be blamed on this rollout.
+fn remember(rollout: &mut Rollout, recent: &[Alert], now: Timestamp) {
+    for alert in recent {
+        let trigger = match concern(rollout, alert) {
+            Some(Concern::Trigger(trigger) | Concern::OldVersion(trigger)) => trigger,
+            None => continue,
+        };
+        let (standing, last_end) = match (alert.status, &alert.suppressed) {
+            (AlertStatus::Resolved, _) => (Standing::Resolved, alert.ends_at),
+            (AlertStatus::Firing, Some(suppression)) => (Standing::Suppressed(suppression.clone()), None),
+            (AlertStatus::Firing, None) => (Standing::PreExisting, None),
+        };
+        let tracked = Tracked {
+            name: alert.name().to_owned(),
+            starts_at: alert.starts_at,
+            trigger: trigger.name.clone(),
+            severity: trigger.severity.clone(),
+            labels: alert.labels.clone(),
+            standing,
+            last_end,
+            from_before: true,
+            heard_at: now,
+        };
+        rollout.alerts.insert(alert.fingerprint.clone(), tracked);
+    }
+}
+
+/// A start lets traffic through, so it needs the same proof as an advance.
+fn may_begin(rollout: &Rollout, around: &Surroundings, now: Timestamp) -> Result<(), Refusal> {
+    let firing = rollout.alerts.values().find(|tracked| tracked.standing.blocks());
+    let silent = unknown_path(rollout.plan.spec.alerts.watchdog, around, now);
+    let blocker = match (&around.freeze, firing, silent) {
+        (Some(freeze), _, _) => Blocker::Frozen(freeze.clone()),
+        (None, Some(tracked), _) => Blocker::Firing {
+            alert: tracked.name.clone(),
+            lasting: crate::period::Period::between(tracked.starts_at, now),
+        },
+        (None, None, Some(why)) => Blocker::NoData { why },
+        (None, None, None) => return Ok(()),
+    };
+    Err(blocker.refusal(rollout))
+}

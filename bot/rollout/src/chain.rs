@@ -1,0 +1,45 @@
+//! Owns the hash chain over a log: each line carries the hash of everything before it.
+//! Refuses to say who tampered; it says where the chain breaks first.
+
+use sha2::{Digest, Sha256};
+
+use crate::entry::Entry;
+
+/// The hash of a line and, through it, of all lines before.
+pub type Hash = [u8; 32];
+
+/// What the first line of a chain builds on: the hash of the chain's name, so that chains cannot be swapped.
+pub fn anchor(chain: &str) -> Hash {
+    Sha256::new()
+        .chain_update(b"tidegate log chain\0")
+        .chain_update(chain)
+        .finalize()
+        .into()
+}
+
+/// The hash of line `number` (from 1), given the hash of the line before. Fields are length-prefixed, so that moving
+/// a character from one field to the next changes the hash.
+pub fn link(previous: &Hash, number: u64, entry: &Entry) -> Hash {
+    let mut hasher = Sha256::new().chain_update(previous).chain_update(number.to_be_bytes());
+    hasher.update(entry.at.as_nanosecond().to_be_bytes());
+    for field in [&entry.kind, &entry.by, &entry.text] {
+        hasher.update((field.len() as u64).to_be_bytes());
+        hasher.update(field);
+    }
+    hasher.finalize().into()
+}
+
+/// Checks a whole chain; `Err` names the number of the first line that does not fit.
+pub fn verify<'a>(chain: &str, lines: impl IntoIterator<Item = (u64, &'a Entry, Hash)>) -> Result<u64, u64> {
+    let mut previous = anchor(chain);
+    let mut count = 0;
+    for (number, entry, hash) in lines {
+        let expected = count + 1;
+        if number != expected || link(&previous, number, entry) != hash {
+            return Err(expected);
+        }
+        previous = hash;
+        count = number;
+    }
+    Ok(count)
+}

@@ -1,0 +1,306 @@
+//! Owns the reading of what people type: `<verb> [rollout] [arguments]`, quoted text, `key:value` options.
+//! Refuses what it does not understand with a "did you mean", and never runs a guess.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::{Answer, Command, USAGES, Usage, Verb};
+use crate::period::Period;
+use crate::plan::suggest;
+use crate::refusal::{Code, Refusal};
+
+/// A verb, and the rollout it names, if it names one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// What.
+    pub verb: Verb,
+    /// About which rollout; `None`: the only active one.
+    pub rollout: Option<String>,
+}
+
+/// The longest text anybody can say; a command is a line, not a document.
+pub const LONGEST: usize = 2_000;
+
+/// Reads one line. `known` tells whether a word names a rollout or a plan with an active rollout.
+pub fn parse(text: &str, now: Timestamp, known: impl Fn(&str) -> bool) -> Result<Said, Refusal> {
+    if text.len() > LONGEST {
+        return Err(misread("", format!("That is longer than {LONGEST} characters.")));
+    }
+    let words = split(text)?;
+    let mut words = Words {
+        left: words.into_iter().collect(),
+    };
+    let Some(Word::Bare(first)) = words.left.pop_front() else {
+        return Ok(Said {
+            verb: Verb::Help,
+            rollout: None,
+        });
+    };
+    let usage = find(&first)?;
+    let rollout = match usage.verb {
+        "start" | "freeze" | "thaw" | "list" | "whoami" | "help" => None,
+        _ => words.take_rollout(&known),
+    };
+    let verb = read_verb(usage, &mut words, now)?;
+    words.must_be_empty(usage)?;
+    Ok(Said { verb, rollout })
+}
+
+fn find(word: &str) -> Result<&'static Usage, Refusal> {
+    let lower = word.to_lowercase();
+    let meant = |usage: &&Usage| usage.verb == lower || usage.aliases.contains(&lower.as_str());
+    if let Some(usage) = USAGES.iter().find(meant) {
+        return Ok(usage);
+    }
+    if lower == "stop" {
+        return Err(Refusal::new(
+            Code::R101,
+            "`stop` can mean two things here.",
+            "Say `pause` to stand still with guards armed, or `rollback` to return traffic to the old version.",
+        ));
+    }
+    let verbs: Vec<&str> = USAGES.iter().map(|usage| usage.verb).collect();
+    let shown: String = word.chars().take(40).collect();
+    let hint = match suggest::closest(&lower, verbs.iter().copied()) {
+        Some(verb) => format!("Did you mean `{verb}`? Nothing was done."),
+        None => format!("Possible: {}.", verbs.join(", ")),
+    };
+    Err(Refusal::new(Code::R101, format!("I don't know `{shown}`."), hint))
+}
+
+fn read_verb(usage: &Usage, words: &mut Words, now: Timestamp) -> Result<Verb, Refusal> {
+    Ok(match usage.verb {
+        "start" => Verb::Start {
+            plan: words.take_bare(usage, "the plan's name")?,
+            inputs: words.take_options(),
+        },
+        "status" => Verb::Status,
+        "list" => Verb::List,
+        "history" => Verb::History,
+        "whoami" => Verb::Whoami,
+        "help" => Verb::Help,
+        "freeze" => Verb::Freeze {
+            environment: words.take_bare(usage, "the environment")?,
+            reason: words.take_text().ok_or_else(|| lacks(usage, "a reason"))?,
+        },
+        "thaw" => Verb::Thaw {
+            environment: words.take_bare(usage, "the environment")?,
+        },
+        _ => Verb::Do(read_command(usage, words, now)?),
+    })
+}
+
+fn read_command(usage: &Usage, words: &mut Words, now: Timestamp) -> Result<Command, Refusal> {
+    Ok(match usage.verb {
+        "advance" => Command::Advance,
+        "resume" => Command::Resume,
+        "pause" => Command::Pause {
+            reason: words.take_text().unwrap_or_default(),
+        },
+        "hold" => {
+            let until = words
+                .take_period(usage)?
+                .map(|period| now.saturating_add(period.duration()).unwrap_or(Timestamp::MAX));
+            let reason = words.take_text().ok_or_else(|| lacks(usage, "a reason"))?;
+            Command::Hold { reason, until }
+        }
+        "release" => {
+            let number = words
+                .take_number()
+                .ok_or_else(|| lacks(usage, "the number of the hold"))?;
+            Command::Release { number }
+        }
+        "rollback" => Command::Rollback {
+            reason: words.take_text().unwrap_or_default(),
+        },
+        "abort" => Command::Abort {
+            reason: words.take_text().unwrap_or_default(),
+        },
+        "decide" => {
+            let answer = match words
+                .take_bare(usage, "`continue` or `rollback`")?
+                .to_lowercase()
+                .as_str()
+            {
+                "continue" | "go" => Answer::Continue,
+                "rollback" | "no-go" => Answer::Rollback,
+                _ => return Err(lacks(usage, "`continue` or `rollback`")),
+            };
+            Command::Decide {
+                number: words.take_number(),
+                answer,
+            }
+        }
+        // `find` only returns verbs of the list above.
+        _ => Command::Note {
+            text: words.take_text().ok_or_else(|| lacks(usage, "the text"))?,
+        },
+    })
+}
+
+fn misread(verb: &str, message: String) -> Refusal {
+    let usage = USAGES.iter().find(|usage| usage.verb == verb);
+    let hint = match usage {
+        Some(usage) => format!("Say: {} {}", usage.verb, usage.arguments),
+        None => "Say `help` for the list of verbs.".to_owned(),
+    };
+    Refusal::new(Code::R104, message, hint)
+}
+
+fn lacks(usage: &Usage, what: &str) -> Refusal {
+    misread(usage.verb, format!("`{}` needs {what}.", usage.verb))
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Word {
+    Bare(String),
+    Quoted(String),
+    Option(String, String),
+}
+
+/// Splits at white space outside quotes. Typographic quotes, which phones insert, count as quotes.
+fn split(text: &str) -> Result<Vec<Word>, Refusal> {
+    let text: String = text
+        .chars()
+        .map(|c| if matches!(c, '“' | '”' | '„') { '"' } else { c })
+        .collect();
+    let mut words = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let end = quoted
+                .find('"')
+                .ok_or_else(|| misread("", "A quote is open at the end.".to_owned()))?;
+            words.push(Word::Quoted(quoted[..end].to_owned()));
+            rest = quoted[end + 1..].trim_start();
+            continue;
+        }
+        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let (mut word, mut tail) = rest.split_at(end);
+        // `key:"two words"` is one option.
+        if let Some(open) = word.find(":\"") {
+            let start = open + 2;
+            let close = rest[start..]
+                .find('"')
+                .ok_or_else(|| misread("", "A quote is open at the end.".to_owned()))?;
+            words.push(Word::Option(
+                word[..open].to_owned(),
+                rest[start..start + close].to_owned(),
+            ));
+            rest = rest[start + close + 1..].trim_start();
+            continue;
+        }
+        word = word.trim();
+        tail = tail.trim_start();
+        words.push(match word.split_once(':') {
+            Some((key, value)) if is_key(key) && !value.is_empty() => Word::Option(key.to_owned(), value.to_owned()),
+            _ => Word::Bare(word.to_owned()),
+        });
+        rest = tail;
+    }
+    Ok(words)
+}
+
+fn is_key(key: &str) -> bool {
+    !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+struct Words {
+    left: std::collections::VecDeque<Word>,
+}
+
+impl Words {
+    fn take_rollout(&mut self, known: impl Fn(&str) -> bool) -> Option<String> {
+        let names_rollout = |word: &str| known(word) || looks_like_id(word);
+        match self.left.front() {
+            Some(Word::Bare(word)) if names_rollout(word) => {
+                let word = word.clone();
+                self.left.pop_front();
+                Some(word)
+            }
+            Some(Word::Option(key, value)) if key == "rollout" => {
+                let value = value.clone();
+                self.left.pop_front();
+                Some(value)
+            }
+            _ => None,
+        }
+    }
+
+    fn take_bare(&mut self, usage: &Usage, what: &str) -> Result<String, Refusal> {
+        match self.left.pop_front() {
+            Some(Word::Bare(word)) => Ok(word),
+            _ => Err(lacks(usage, what)),
+        }
+    }
+
+    fn take_number(&mut self) -> Option<u32> {
+        let number = match self.left.front()? {
+            Word::Bare(word) => word.trim_start_matches('#').parse().ok()?,
+            Word::Quoted(_) | Word::Option(..) => return None,
+        };
+        self.left.pop_front();
+        Some(number)
+    }
+
+    fn take_period(&mut self, usage: &Usage) -> Result<Option<Period>, Refusal> {
+        let place = self
+            .left
+            .iter()
+            .position(|word| matches!(word, Word::Option(key, _) if key == "for"));
+        match place.and_then(|place| self.left.remove(place)) {
+            Some(Word::Option(_, value)) => match value.parse() {
+                Ok(period) => Ok(Some(period)),
+                Err(error) => Err(misread(usage.verb, format!("{error}."))),
+            },
+            _ => Ok(None),
+        }
+    }
+
+    fn take_options(&mut self) -> BTreeMap<String, String> {
+        let mut options = BTreeMap::new();
+        self.left.retain(|word| match word {
+            Word::Option(key, value) => {
+                options.insert(key.clone(), value.clone());
+                false
+            }
+            Word::Bare(_) | Word::Quoted(_) => true,
+        });
+        options
+    }
+
+    /// The rest of the line as free text, quotes taken off.
+    fn take_text(&mut self) -> Option<String> {
+        let parts: Vec<String> = self
+            .left
+            .drain(..)
+            .map(|word| match word {
+                Word::Bare(text) | Word::Quoted(text) => text,
+                Word::Option(key, value) => format!("{key}:{value}"),
+            })
+            .collect();
+        let text = parts.join(" ").trim().to_owned();
+        (!text.is_empty()).then_some(text)
+    }
+
+    fn must_be_empty(&self, usage: &Usage) -> Result<(), Refusal> {
+        let extra = match self.left.front() {
+            None => return Ok(()),
+            Some(Word::Bare(word) | Word::Quoted(word)) => word.clone(),
+            Some(Word::Option(key, value)) => format!("{key}:{value}"),
+        };
+        let shown: String = extra.chars().take(40).collect();
+        Err(misread(
+            usage.verb,
+            format!("I don't know what to do with `{shown}`. Nothing was done."),
+        ))
+    }
+}
+
+/// `name-17`: ends in a hyphen and digits.
+fn looks_like_id(word: &str) -> bool {
+    word.rsplit_once('-').is_some_and(|(name, counter)| {
+        !name.is_empty() && !counter.is_empty() && counter.bytes().all(|b| b.is_ascii_digit())
+    })
+}

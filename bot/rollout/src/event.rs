@@ -1,0 +1,44 @@
+//! Owns everything that can happen to a rollout, in one closed list.
+//! Refuses anything else: what is not here cannot change a rollout.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::action::Outcome;
+use crate::alert::Alert;
+use crate::command::Command;
+use crate::ids::ActionId;
+use crate::person::Actor;
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// A webhook told of an alert: it fires or it resolved. It may be late, repeated or out of order.
+    Alerted(Alert),
+    /// The alert source's own API lists this alert now. It is believed.
+    Polled(Alert),
+    /// A person with a proven identity asked for something.
+    Commanded {
+        /// Who.
+        actor: Actor,
+        /// What.
+        command: Command,
+        /// The generation the person looked at, when they pressed a button; a different one is refused.
+        seen: Option<u64>,
+    },
+    /// A worker reports how an action went.
+    Reported {
+        /// Which action.
+        action: ActionId,
+        /// How it went.
+        outcome: Outcome,
+    },
+    /// Time passed, or the surroundings changed.
+    Ticked,
+    /// The service comes back after nobody watched; that time does not bake.
+    Returned {
+        /// The last moment at which somebody watched.
+        away_since: Timestamp,
+    },
+}

@@ -1,0 +1,429 @@
+//! Owns everything Tidegate says about a rollout: the kinds, their facts, how loud each is.
+//! Refuses to know channels and wording for surfaces: templates word it, routes carry it.
+
+mod samples;
+
+pub use samples::HOSTILE;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::action::ReadBack;
+use crate::ids::{NoticeId, RolloutId};
+use crate::period::Period;
+use crate::plan::Hears;
+use crate::rollout::Rollout;
+
+/// One thing to say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Its name; the same after every crash, so that it is said once.
+    pub id: NoticeId,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// The rollout as it stood then.
+    pub about: About,
+    /// What is said.
+    #[serde(flatten)]
+    pub kind: NoticeKind,
+}
+
+/// The headline of a rollout: every notice carries it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// Its id.
+    pub rollout: RolloutId,
+    /// The plan's title.
+    pub title: String,
+    /// The service.
+    pub service: String,
+    /// The environment.
+    pub environment: String,
+    /// The version, where the plan asks for one.
+    pub version: Option<String>,
+    /// The state in one word.
+    pub state: String,
+    /// The wanted weight, such as `25%`.
+    pub weight: String,
+    /// The phase's name; `None` once it is rolled back.
+    pub phase: Option<String>,
+    /// The phase's number, from 1.
+    pub number: usize,
+    /// How many phases there are.
+    pub phases: usize,
+}
+
+impl About {
+    /// The headline of `rollout` as it stands.
+    pub fn of(rollout: &Rollout) -> Self {
+        let spec = &rollout.plan.spec;
+        Self {
+            rollout: rollout.id.clone(),
+            title: spec.title.clone(),
+            service: spec.service.clone(),
+            environment: spec.environment.clone(),
+            version: rollout.version().map(str::to_owned),
+            state: rollout.state_word().to_owned(),
+            weight: rollout.wanted.to_string(),
+            phase: rollout.phase().map(|phase| phase.name.clone()),
+            number: rollout.phase_index() + 1,
+            phases: spec.phases.len(),
+        }
+    }
+}
+
+/// What is said. The facts of each kind are what its template can show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", content = "facts")]
+pub enum NoticeKind {
+    /// Somebody started it.
+    Started {
+        /// Who.
+        by: String,
+    },
+    /// The weight of a phase was read back; it bakes.
+    PhaseBegan {
+        /// The least time it bakes.
+        bake: Period,
+        /// What the target said.
+        read_back: ReadBack,
+        /// Whether a person must press advance afterwards.
+        manual: bool,
+    },
+    /// The phase has baked; its gate waits for a person.
+    WaitsAtGate {
+        /// How long it baked.
+        baked: Period,
+    },
+    /// A person stopped the clock.
+    Paused {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// A person let the clock run again.
+    Resumed {
+        /// Who.
+        by: String,
+        /// How long it stood still.
+        stood: Period,
+    },
+    /// A veto was placed by a person.
+    Held {
+        /// Its number.
+        number: u32,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// A guard holds the rollout and a person must look.
+    GuardHolds {
+        /// The number of the hold.
+        number: u32,
+        /// Which guard.
+        guard: String,
+        /// Why.
+        reason: String,
+    },
+    /// A veto was taken away, or ended.
+    Released {
+        /// Its number.
+        number: u32,
+        /// Who; `tidegate` when it ended by itself.
+        by: String,
+    },
+    /// An alert of a severity that is only logged.
+    AlertLogged {
+        /// The alert's name.
+        alert: String,
+        /// The trigger.
+        trigger: String,
+        /// The severity.
+        severity: String,
+        /// Since when it fires.
+        since: Timestamp,
+    },
+    /// The source stopped saying that an alert fires. This is no proof of health.
+    AlertResolved {
+        /// The alert's name.
+        alert: String,
+    },
+    /// Somebody silenced an alert that concerns this rollout.
+    AlertSuppressed {
+        /// The alert's name.
+        alert: String,
+        /// By whom or what.
+        by: String,
+    },
+    /// An alert came back after its end; its source is being asked.
+    AlertSuspect {
+        /// The alert's name.
+        alert: String,
+    },
+    /// People must decide.
+    DecisionOpened {
+        /// Its number.
+        number: u32,
+        /// The question.
+        question: String,
+        /// Until when.
+        deadline: Timestamp,
+        /// What happens when nobody answers: `rollback` or `hold`.
+        default: String,
+        /// Roles that may answer.
+        by: Vec<String>,
+    },
+    /// A person decided.
+    DecisionAnswered {
+        /// Its number.
+        number: u32,
+        /// Who.
+        by: String,
+        /// `continue` or `rollback`.
+        answer: String,
+    },
+    /// The plan is in shadow mode: it would have rolled back now.
+    WouldRollBack {
+        /// Why.
+        because: String,
+    },
+    /// Traffic is being returned to the old version.
+    RollingBack {
+        /// Why.
+        because: String,
+        /// The weight at the decision.
+        from: String,
+        /// Whether no person decided.
+        automatic: bool,
+    },
+    /// Zero could not be written or read back yet.
+    RollbackStuck {
+        /// What was tried and what stands in the way.
+        why: String,
+        /// How often it was tried.
+        attempts: u32,
+        /// How long it has been tried.
+        lasting: Period,
+    },
+    /// Zero was read back.
+    RolledBack {
+        /// Why.
+        because: String,
+        /// The weight at the decision.
+        from: String,
+        /// From the decision to the read-back.
+        took: Period,
+        /// From the start of the alert to the read-back, where an alert was the reason.
+        since_alert: Option<Period>,
+        /// What the target said.
+        read_back: ReadBack,
+    },
+    /// The target could not be moved; people must look.
+    AdvanceFailed {
+        /// What was tried and what stands in the way.
+        why: String,
+    },
+    /// Health has not been known for a while.
+    NoData {
+        /// What is not known.
+        why: String,
+    },
+    /// Health is known again.
+    DataBack {
+        /// How long it was not.
+        lasting: Period,
+    },
+    /// All phases are done; a rollback stays armed for a while.
+    Watching {
+        /// For how long.
+        lasting: Period,
+    },
+    /// It is done.
+    Completed {
+        /// From start to end.
+        took: Period,
+    },
+    /// A person ended it before traffic moved.
+    Aborted {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl NoticeKind {
+    /// The stable word: the template's folder, the log's kind, the metric's label.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Started { .. } => "started",
+            Self::PhaseBegan { .. } => "phase-began",
+            Self::WaitsAtGate { .. } => "waits-at-gate",
+            Self::Paused { .. } => "paused",
+            Self::Resumed { .. } => "resumed",
+            Self::Held { .. } => "held",
+            Self::GuardHolds { .. } => "guard-holds",
+            Self::Released { .. } => "released",
+            Self::AlertLogged { .. } => "alert-logged",
+            Self::AlertResolved { .. } => "alert-resolved",
+            Self::AlertSuppressed { .. } => "alert-suppressed",
+            Self::AlertSuspect { .. } => "alert-suspect",
+            Self::DecisionOpened { .. } => "decision-opened",
+            Self::DecisionAnswered { .. } => "decision-answered",
+            Self::WouldRollBack { .. } => "would-roll-back",
+            Self::RollingBack { .. } => "rolling-back",
+            Self::RollbackStuck { .. } => "rollback-stuck",
+            Self::RolledBack { .. } => "rolled-back",
+            Self::AdvanceFailed { .. } => "advance-failed",
+            Self::NoData { .. } => "no-data",
+            Self::DataBack { .. } => "data-back",
+            Self::Watching { .. } => "watching",
+            Self::Completed { .. } => "completed",
+            Self::Aborted { .. } => "aborted",
+        }
+    }
+
+    /// How loud it is: the least an audience must hear to hear this.
+    pub fn loudness(&self) -> Hears {
+        match self {
+            Self::WaitsAtGate { .. }
+            | Self::GuardHolds { .. }
+            | Self::DecisionOpened { .. }
+            | Self::RollingBack { .. }
+            | Self::RollbackStuck { .. }
+            | Self::RolledBack { .. }
+            | Self::AdvanceFailed { .. }
+            | Self::NoData { .. } => Hears::Pages,
+            Self::Started { .. }
+            | Self::WouldRollBack { .. }
+            | Self::Watching { .. }
+            | Self::Completed { .. }
+            | Self::Aborted { .. } => Hears::Milestones,
+            Self::PhaseBegan { .. }
+            | Self::Paused { .. }
+            | Self::Resumed { .. }
+            | Self::Held { .. }
+            | Self::Released { .. }
+            | Self::AlertLogged { .. }
+            | Self::AlertResolved { .. }
+            | Self::AlertSuppressed { .. }
+            | Self::AlertSuspect { .. }
+            | Self::DecisionAnswered { .. }
+            | Self::DataBack { .. } => Hears::Everything,
+        }
+    }
+
+    /// Who did it: a person, or `tidegate`.
+    pub fn by(&self) -> &str {
+        match self {
+            Self::Started { by }
+            | Self::Paused { by, .. }
+            | Self::Resumed { by, .. }
+            | Self::Held { by, .. }
+            | Self::Released { by, .. }
+            | Self::DecisionAnswered { by, .. }
+            | Self::Aborted { by, .. } => by,
+            Self::PhaseBegan { .. }
+            | Self::WaitsAtGate { .. }
+            | Self::GuardHolds { .. }
+            | Self::AlertLogged { .. }
+            | Self::AlertResolved { .. }
+            | Self::AlertSuppressed { .. }
+            | Self::AlertSuspect { .. }
+            | Self::DecisionOpened { .. }
+            | Self::WouldRollBack { .. }
+            | Self::RollingBack { .. }
+            | Self::RollbackStuck { .. }
+            | Self::RolledBack { .. }
+            | Self::AdvanceFailed { .. }
+            | Self::NoData { .. }
+            | Self::DataBack { .. }
+            | Self::Watching { .. }
+            | Self::Completed { .. } => "tidegate",
+        }
+    }
+
+    /// The sentence of the log: what happened, in plain words that stand alone.
+    pub fn sentence(&self, about: &About) -> String {
+        let phase = about.phase.as_deref().unwrap_or("none");
+        match self {
+            Self::Started { by } => format!("{by} started {}.", about.rollout),
+            Self::PhaseBegan { bake, read_back, .. } => {
+                format!(
+                    "Phase {phase} carries {}; it bakes for {bake}. {}.",
+                    read_back.weight, read_back.how
+                )
+            }
+            Self::WaitsAtGate { baked } => format!("Phase {phase} has baked {baked}; its gate waits for a person."),
+            Self::Paused { by, reason } => format!("{by} paused it{}.", because(reason)),
+            Self::Resumed { by, stood } => format!("{by} resumed it; it stood still for {stood}."),
+            Self::Held { number, by, reason } => format!("{by} placed hold {number}: {reason}"),
+            Self::GuardHolds { number, guard, reason } => format!("Hold {number} by guard {guard}: {reason}"),
+            Self::Released { number, by } => format!("{by} released hold {number}."),
+            Self::AlertLogged {
+                alert,
+                trigger,
+                severity,
+                since,
+            } => format!(
+                "Alert {alert} fires since {} (trigger {trigger}, {severity}): logged, no action.",
+                clock(*since)
+            ),
+            Self::AlertResolved { alert } => format!("Alert {alert} is no longer reported. This alone proves nothing."),
+            Self::AlertSuppressed { alert, by } => format!("Alert {alert} is suppressed: {by}."),
+            Self::AlertSuspect { alert } => {
+                format!("Alert {alert} came back after its end; its source is being asked.")
+            }
+            Self::DecisionOpened {
+                number,
+                question,
+                deadline,
+                default,
+                ..
+            } => format!(
+                "Decision {number} is open until {}: {question} Default: {default}.",
+                clock(*deadline)
+            ),
+            Self::DecisionAnswered { number, by, answer } => format!("{by} answered decision {number}: {answer}."),
+            Self::WouldRollBack { because } => format!("Shadow mode: it would roll back now. {because}"),
+            Self::RollingBack {
+                because,
+                from,
+                automatic,
+            } => {
+                let how = if *automatic { "Automatic rollback" } else { "Rollback" };
+                format!("{how} from {from} to 0%: {because}.")
+            }
+            Self::RollbackStuck { why, attempts, lasting } => {
+                format!("The rollback is stuck after {attempts} attempts in {lasting}: {why}")
+            }
+            Self::RolledBack {
+                from, took, read_back, ..
+            } => format!(
+                "Rolled back from {from} to {} in {took}. {}.",
+                read_back.weight, read_back.how
+            ),
+            Self::AdvanceFailed { why } => format!("The target could not be moved: {why}"),
+            Self::NoData { why } => format!("Health is not known: {why}. Nothing advances."),
+            Self::DataBack { lasting } => format!("Health is known again after {lasting}."),
+            Self::Watching { lasting } => format!("All phases are done; a rollback stays armed for {lasting}."),
+            Self::Completed { took } => format!("Completed after {took}."),
+            Self::Aborted { by, reason } => format!("{by} aborted it{}.", because(reason)),
+        }
+    }
+}
+
+fn because(reason: &str) -> String {
+    if reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {reason}")
+    }
+}
+
+/// A moment as the log writes it: UTC, to the second.
+pub fn clock(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}

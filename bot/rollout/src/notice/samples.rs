@@ -1,0 +1,187 @@
+//! Owns samples of every kind of notice, awkward ones among them, so that templates fail before an incident.
+//! Refuses to leave a kind out: the match below does not compile without it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{About, Notice, NoticeKind};
+use crate::action::ReadBack;
+use crate::ids::{NoticeId, RolloutId};
+use crate::period::Period;
+use crate::weight::{Share, Weight};
+
+/// Text as hostile as it gets: mentions of two platforms, markup, a template, quotes, line breaks, direction marks.
+pub const HOSTILE: &str = "<!channel> @everyone <@U1> {{secrets.token}} <script>alert(1)</script> \"quoted\" *bold*\nsecond line \u{202e}evil & more";
+
+impl Notice {
+    /// At least one sample of each kind; hostile text wherever text from outside can stand.
+    pub fn samples() -> Vec<Self> {
+        let kinds = kinds();
+        kinds
+            .into_iter()
+            .enumerate()
+            .map(|(n, kind)| Self {
+                id: NoticeId::of(&RolloutId::numbered("checkout", 17), 41, n),
+                at: moment(0),
+                about: about(),
+                kind,
+            })
+            .collect()
+    }
+}
+
+fn moment(seconds: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_795_226_700 + seconds)
+}
+
+fn about() -> About {
+    About {
+        rollout: RolloutId::numbered("checkout", 17),
+        title: "Checkout 2.3 to production".to_owned(),
+        service: "checkout".to_owned(),
+        environment: "production".to_owned(),
+        version: Some("2.3.0".to_owned()),
+        state: "BAKING".to_owned(),
+        weight: "25%".to_owned(),
+        phase: Some("quarter".to_owned()),
+        number: 2,
+        phases: 4,
+    }
+}
+
+fn read_back(percent: u8) -> ReadBack {
+    ReadBack {
+        weight: Weight::percent(percent),
+        how: "the flag serves it; 3112 evaluations since".to_owned(),
+        seen_in_traffic: true,
+        observed: Some(Share { new: 778, total: 3112 }),
+        at: moment(2),
+    }
+}
+
+fn kinds() -> Vec<NoticeKind> {
+    let text = || HOSTILE.to_owned();
+    let jon = || "jon".to_owned();
+    let all = vec![
+        NoticeKind::Started { by: jon() },
+        NoticeKind::PhaseBegan {
+            bake: Period::minutes(30),
+            read_back: read_back(25),
+            manual: true,
+        },
+        NoticeKind::WaitsAtGate {
+            baked: Period::minutes(30),
+        },
+        NoticeKind::Paused {
+            by: jon(),
+            reason: text(),
+        },
+        NoticeKind::Paused {
+            by: jon(),
+            reason: String::new(),
+        },
+        NoticeKind::Resumed {
+            by: jon(),
+            stood: Period::seconds(90),
+        },
+        NoticeKind::Held {
+            number: 1,
+            by: jon(),
+            reason: text(),
+        },
+        NoticeKind::GuardHolds {
+            number: 2,
+            guard: "pre-existing alert".to_owned(),
+            reason: text(),
+        },
+        NoticeKind::Released { number: 1, by: jon() },
+        NoticeKind::AlertLogged {
+            alert: text(),
+            trigger: "latency".to_owned(),
+            severity: "sev3".to_owned(),
+            since: moment(-60),
+        },
+        NoticeKind::AlertResolved { alert: text() },
+        NoticeKind::AlertSuppressed {
+            alert: text(),
+            by: text(),
+        },
+        NoticeKind::AlertSuspect { alert: text() },
+        NoticeKind::DecisionOpened {
+            number: 3,
+            question: text(),
+            deadline: moment(1800),
+            default: "rollback".to_owned(),
+            by: vec!["incident-commander".to_owned()],
+        },
+        NoticeKind::DecisionAnswered {
+            number: 3,
+            by: jon(),
+            answer: "continue".to_owned(),
+        },
+        NoticeKind::WouldRollBack { because: text() },
+        NoticeKind::RollingBack {
+            because: text(),
+            from: "25%".to_owned(),
+            automatic: true,
+        },
+        NoticeKind::RollbackStuck {
+            why: text(),
+            attempts: 7,
+            lasting: Period::seconds(31),
+        },
+        NoticeKind::RolledBack {
+            because: text(),
+            from: "25%".to_owned(),
+            took: Period::millis(840),
+            since_alert: Some(Period::seconds(6)),
+            read_back: read_back(0),
+        },
+        NoticeKind::AdvanceFailed { why: text() },
+        NoticeKind::NoData { why: text() },
+        NoticeKind::DataBack {
+            lasting: Period::minutes(2),
+        },
+        NoticeKind::Watching {
+            lasting: Period::minutes(60),
+        },
+        NoticeKind::Completed {
+            took: Period::minutes(600),
+        },
+        NoticeKind::Aborted {
+            by: jon(),
+            reason: text(),
+        },
+    ];
+    debug_assert!(all.iter().all(is_listed));
+    all
+}
+
+/// Fails to compile when a kind is added, as a reminder to add its sample above.
+fn is_listed(kind: &NoticeKind) -> bool {
+    match kind {
+        NoticeKind::Started { .. }
+        | NoticeKind::PhaseBegan { .. }
+        | NoticeKind::WaitsAtGate { .. }
+        | NoticeKind::Paused { .. }
+        | NoticeKind::Resumed { .. }
+        | NoticeKind::Held { .. }
+        | NoticeKind::GuardHolds { .. }
+        | NoticeKind::Released { .. }
+        | NoticeKind::AlertLogged { .. }
+        | NoticeKind::AlertResolved { .. }
+        | NoticeKind::AlertSuppressed { .. }
+        | NoticeKind::AlertSuspect { .. }
+        | NoticeKind::DecisionOpened { .. }
+        | NoticeKind::DecisionAnswered { .. }
+        | NoticeKind::WouldRollBack { .. }
+        | NoticeKind::RollingBack { .. }
+        | NoticeKind::RollbackStuck { .. }
+        | NoticeKind::RolledBack { .. }
+        | NoticeKind::AdvanceFailed { .. }
+        | NoticeKind::NoData { .. }
+        | NoticeKind::DataBack { .. }
+        | NoticeKind::Watching { .. }
+        | NoticeKind::Completed { .. }
+        | NoticeKind::Aborted { .. } => true,
+    }
+}

@@ -1,0 +1,449 @@
+//! Owns the state of one rollout. Every state carries its evidence: nothing is ever "held" without by whom and why.
+//! Refuses to change itself: only [`crate::step`] makes the next one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::action::ReadBack;
+use crate::alert::{AlertKey, Fingerprint, Labels, Suppression};
+use crate::ids::{ActionId, PersonId, RolloutId};
+use crate::period::Period;
+use crate::plan::{DecideDefault, Phase, Plan};
+use crate::weight::Weight;
+
+/// One run of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// Its short name.
+    pub id: RolloutId,
+    /// The plan it was started with; later edits of the file do not reach it.
+    pub plan: Arc<Plan>,
+    /// What was asked at the start, such as the version.
+    pub inputs: BTreeMap<String, String>,
+    /// Who started it.
+    pub started_by: PersonId,
+    /// When.
+    pub started_at: Timestamp,
+    /// Counts the saved steps. A writer names the one it read; a different one means somebody else moved it.
+    pub generation: u64,
+    /// Counts the decisions that changed the wanted weight. Targets refuse writes with a lower one.
+    pub epoch: u64,
+    /// The weight we want the target to have.
+    pub wanted: Weight,
+    /// When the target was first asked for more than zero. Alerts that began earlier are not our fault.
+    pub exposed_at: Option<Timestamp>,
+    /// Where it stands.
+    pub stage: Stage,
+    /// How long the current phase has baked.
+    pub bake: Bake,
+    /// Set while a person has stopped the clock.
+    pub pause: Option<Pause>,
+    /// Vetoes in force, oldest first.
+    pub holds: Vec<Hold>,
+    /// The number the next hold or decision gets.
+    pub next_number: u32,
+    /// Questions that people have not answered yet.
+    pub decisions: Vec<Decision>,
+    /// Alerts that concern this rollout, the latest occasion of each.
+    pub alerts: BTreeMap<Fingerprint, Tracked>,
+    /// Set while health is unknown.
+    pub no_data: Option<Unknown>,
+}
+
+/// Where a rollout stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The target was asked for the weight of `phase` and has not been read back.
+    Advancing {
+        /// Index of the phase.
+        phase: usize,
+        /// The action that asks.
+        action: ActionId,
+        /// Since when.
+        since: Timestamp,
+        /// Why the worker gave up; a person must advance again.
+        failed: Option<String>,
+    },
+    /// The weight of `phase` was read back; the bake clock counts while health is known.
+    Baking {
+        /// Index of the phase.
+        phase: usize,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// The phase has baked, and its gate waits for a person.
+    AtGate {
+        /// Index of the phase.
+        phase: usize,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// All phases are done; a rollback is still armed.
+    Watching {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Zero was decided and has not been read back. This is a latch: nothing raises the weight ever again.
+    RollingBack {
+        /// Why, and who decided.
+        because: Because,
+        /// The weight at the decision.
+        from: Weight,
+        /// The action that writes zero.
+        action: ActionId,
+        /// Since when.
+        since: Timestamp,
+        /// What stands in the way, once people were paged about it.
+        stuck: Option<String>,
+    },
+    /// Zero was read back.
+    RolledBack {
+        /// Why, and who decided.
+        because: Because,
+        /// The weight at the decision.
+        from: Weight,
+        /// When it was decided.
+        since: Timestamp,
+        /// What the target said.
+        read_back: ReadBack,
+    },
+    /// The watch is over and nothing happened.
+    Completed {
+        /// When.
+        at: Timestamp,
+    },
+    /// Ended by a person before any traffic moved.
+    Aborted {
+        /// When.
+        at: Timestamp,
+        /// Who.
+        by: PersonId,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why traffic went back, and on whose word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Because {
+    /// An alert pulled a trigger of the plan.
+    Alert {
+        /// Which alert.
+        key: AlertKey,
+        /// Its name.
+        name: String,
+        /// The trigger of the plan.
+        trigger: String,
+        /// How bad the plan says that is.
+        severity: String,
+    },
+    /// Nobody answered a question in time, and the plan said: roll back.
+    Unanswered {
+        /// The question.
+        question: String,
+    },
+    /// Health stayed unknown for as long as the plan allows.
+    NoData {
+        /// What is not known.
+        why: String,
+    },
+    /// A person said so.
+    Person {
+        /// Who.
+        by: PersonId,
+        /// Why, if they said.
+        reason: String,
+    },
+}
+
+impl Because {
+    /// Whether no person decided: only these spend the budget.
+    pub fn is_automatic(&self) -> bool {
+        match self {
+            Self::Alert { .. } | Self::Unanswered { .. } | Self::NoData { .. } => true,
+            Self::Person { .. } => false,
+        }
+    }
+}
+
+impl std::fmt::Display for Because {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Alert {
+                key,
+                name,
+                trigger,
+                severity,
+            } => write!(
+                f,
+                "alert {name} fires since {} (trigger {trigger}, {severity})",
+                crate::notice::clock(key.starts_at)
+            ),
+            Self::Unanswered { question } => write!(f, "nobody answered in time: {question}"),
+            Self::NoData { why } => write!(f, "health stayed unknown: {why}"),
+            Self::Person { by, reason } if reason.is_empty() => write!(f, "{by} said so"),
+            Self::Person { by, reason } => write!(f, "{by}: {reason}"),
+        }
+    }
+}
+
+/// Time at the weight of the phase with known health.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bake {
+    /// What counted before `since`.
+    pub counted: Period,
+    /// Since when it counts without a break; `None` while it stands still.
+    pub since: Option<Timestamp>,
+}
+
+impl Bake {
+    /// How long it has baked at `now`.
+    pub fn at(self, now: Timestamp) -> Period {
+        match self.since {
+            Some(since) => self.counted.plus(Period::between(since, now)),
+            None => self.counted,
+        }
+    }
+}
+
+/// A person stopped the clock and all forward motion. Guards stay armed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Who.
+    pub by: PersonId,
+    /// Since when.
+    pub at: Timestamp,
+    /// Why, if they said.
+    pub reason: String,
+}
+
+/// A named veto: the clock runs, but nothing advances.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Its number within the rollout, for `release`.
+    pub number: u32,
+    /// Who placed it.
+    pub by: Holder,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// When it ends by itself; `None`: when somebody releases it.
+    pub until: Option<Timestamp>,
+}
+
+/// Who can hold a rollout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Holder {
+    /// A person.
+    Person(PersonId),
+    /// One of the rollout's own guards.
+    Guard(Guard),
+}
+
+/// A guard that holds rather than rolls back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Guard {
+    /// An alert that began before this rollout carried traffic.
+    PreExisting,
+    /// Too many automatic rollbacks in this environment lately.
+    Budget,
+    /// The same alert fires on several services.
+    WideAlert,
+    /// The old version fails too.
+    OldVersionToo,
+    /// A trigger that looks beyond this service may not roll back.
+    ForeignScope,
+    /// Somebody else writes to the target.
+    ForeignChange,
+    /// The target knows a higher epoch than we do.
+    StaleWriter,
+    /// The plan's answer to an unanswered question.
+    Unanswered,
+    /// A suspect alert, and its source cannot be asked.
+    Unreadable,
+}
+
+impl Guard {
+    /// The word used in messages.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::PreExisting => "pre-existing alert",
+            Self::Budget => "rollback budget",
+            Self::WideAlert => "wide alert",
+            Self::OldVersionToo => "old version fails too",
+            Self::ForeignScope => "alert of another scope",
+            Self::ForeignChange => "foreign change",
+            Self::StaleWriter => "stale writer",
+            Self::Unanswered => "unanswered question",
+            Self::Unreadable => "unreadable alert source",
+        }
+    }
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Person(person) => write!(f, "{person}"),
+            Self::Guard(guard) => write!(f, "tidegate ({})", guard.word()),
+        }
+    }
+}
+
+/// A question to people, opened by a trigger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Its number within the rollout.
+    pub number: u32,
+    /// The alert that asks.
+    pub alert: AlertKey,
+    /// The question in words.
+    pub question: String,
+    /// Roles of the plan that may answer; empty: whoever may roll back.
+    pub by: Vec<String>,
+    /// When it was opened.
+    pub at: Timestamp,
+    /// When the default happens.
+    pub deadline: Timestamp,
+    /// What happens then.
+    pub default: DecideDefault,
+}
+
+/// What we know of an alert that concerns this rollout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tracked {
+    /// Its name.
+    pub name: String,
+    /// Since when this occasion fires.
+    pub starts_at: Timestamp,
+    /// The trigger it pulls.
+    pub trigger: String,
+    /// The severity of that trigger.
+    pub severity: String,
+    /// Its labels, as received.
+    pub labels: Labels,
+    /// What it counts for.
+    pub standing: Standing,
+    /// The latest end its source reported for any occasion.
+    pub last_end: Option<Timestamp>,
+    /// Set while this fingerprint is known from before the start.
+    pub from_before: bool,
+    /// When we last heard of it.
+    pub heard_at: Timestamp,
+}
+
+/// What a known alert counts for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// It fires and can be this rollout's fault.
+    Counting,
+    /// It fires and cannot be: it began before this rollout carried traffic.
+    PreExisting,
+    /// It fires about the old version: evidence against a rollback.
+    OldVersion,
+    /// It fires although its source had said it ended: being asked back.
+    Suspect,
+    /// It was suspect and no peer knows it: the late word of an HA peer.
+    Stale,
+    /// It fires and somebody silenced or another alert inhibits it.
+    Suppressed(Suppression),
+    /// Its source stopped saying that it fires.
+    Resolved,
+}
+
+impl Standing {
+    /// Whether an advance must wait for it.
+    pub fn blocks(&self) -> bool {
+        match self {
+            Self::Counting | Self::PreExisting | Self::OldVersion | Self::Suspect => true,
+            Self::Stale | Self::Suppressed(_) | Self::Resolved => false,
+        }
+    }
+}
+
+/// Health is not known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unknown {
+    /// Since when.
+    pub since: Timestamp,
+    /// What is not known.
+    pub why: String,
+    /// Whether people were paged about it.
+    pub paged: bool,
+}
+
+impl Rollout {
+    /// The index of the phase it is in or moves to; the last one from the watch on.
+    pub fn phase_index(&self) -> usize {
+        let last = self.plan.spec.phases.len().saturating_sub(1);
+        match &self.stage {
+            Stage::Advancing { phase, .. } | Stage::Baking { phase, .. } | Stage::AtGate { phase, .. } => {
+                (*phase).min(last)
+            }
+            Stage::Watching { .. } | Stage::Completed { .. } => last,
+            Stage::RollingBack { .. } | Stage::RolledBack { .. } | Stage::Aborted { .. } => 0,
+        }
+    }
+
+    /// The phase it is in or moves to; `None` once it was rolled back or aborted.
+    pub fn phase(&self) -> Option<&Phase> {
+        match &self.stage {
+            Stage::RollingBack { .. } | Stage::RolledBack { .. } | Stage::Aborted { .. } => None,
+            Stage::Advancing { .. }
+            | Stage::Baking { .. }
+            | Stage::AtGate { .. }
+            | Stage::Watching { .. }
+            | Stage::Completed { .. } => self.plan.spec.phases.get(self.phase_index()),
+        }
+    }
+
+    /// Whether nothing can happen to it any more.
+    pub fn is_final(&self) -> bool {
+        match self.stage {
+            Stage::RolledBack { .. } | Stage::Completed { .. } | Stage::Aborted { .. } => true,
+            Stage::Advancing { .. }
+            | Stage::Baking { .. }
+            | Stage::AtGate { .. }
+            | Stage::Watching { .. }
+            | Stage::RollingBack { .. } => false,
+        }
+    }
+
+    /// Whether a rollback was decided. From then on no write may raise the weight.
+    pub fn is_latched(&self) -> bool {
+        matches!(self.stage, Stage::RollingBack { .. } | Stage::RolledBack { .. })
+    }
+
+    /// The version that is rolled out, where the plan asks for one.
+    pub fn version(&self) -> Option<&str> {
+        self.inputs.get("version").map(String::as_str)
+    }
+
+    /// One word for the state, as shown everywhere.
+    pub fn state_word(&self) -> &'static str {
+        match &self.stage {
+            Stage::Aborted { .. } => "ABORTED",
+            Stage::Completed { .. } => "COMPLETED",
+            Stage::RolledBack { .. } => "ROLLED BACK",
+            Stage::RollingBack { .. } => "ROLLING BACK",
+            Stage::Advancing { .. } | Stage::Baking { .. } | Stage::AtGate { .. } | Stage::Watching { .. }
+                if self.pause.is_some() =>
+            {
+                "PAUSED"
+            }
+            Stage::Advancing { .. } => "ADVANCING",
+            Stage::Baking { .. } if self.holds.is_empty() => "BAKING",
+            Stage::Baking { .. } => "HELD",
+            Stage::AtGate { .. } => "WAITING",
+            Stage::Watching { .. } => "WATCHING",
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Owns which rollouts an alert concerns, and through which trigger.
+//! Refuses to match by absence: an alert without the plan's service and environment is not about this rollout.
+
+use crate::alert::Alert;
+use crate::ids::RolloutId;
+use crate::plan::{Scope, SeverityAction, Trigger};
+use crate::rollout::Rollout;
+
+/// How an alert concerns a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Concern<'a> {
+    /// It pulls this trigger.
+    Trigger(&'a Trigger),
+    /// It would pull this trigger, but names the old version.
+    OldVersion(&'a Trigger),
+}
+
+/// The rollouts that `alert` concerns. An alert that concerns none is stored, counted and shown, never acted on.
+pub fn route<'a>(alert: &Alert, active: impl IntoIterator<Item = &'a Rollout>) -> Vec<RolloutId> {
+    let concerned =
+        |rollout: &&Rollout| concern(rollout, alert).is_some() || rollout.alerts.contains_key(&alert.fingerprint);
+    active
+        .into_iter()
+        .filter(concerned)
+        .map(|rollout| rollout.id.clone())
+        .collect()
+}
+
+/// How `alert` concerns `rollout`, by the trigger with the strongest answer.
+pub fn concern<'a>(rollout: &'a Rollout, alert: &Alert) -> Option<Concern<'a>> {
+    if alert.is_our_own() || alert.is_watchdog() {
+        return None;
+    }
+    let spec = &rollout.plan.spec;
+    let strongest = spec
+        .triggers
+        .iter()
+        .filter(|trigger| pulls(rollout, trigger, alert))
+        .max_by_key(|trigger| strength(rollout, trigger))?;
+    match about(rollout, alert) {
+        Version::New => Some(Concern::Trigger(strongest)),
+        Version::Old => Some(Concern::OldVersion(strongest)),
+        Version::Neither => None,
+    }
+}
+
+fn pulls(rollout: &Rollout, trigger: &Trigger, alert: &Alert) -> bool {
+    let spec = &rollout.plan.spec;
+    let in_scope = match trigger.alert.scope {
+        Scope::Any => true,
+        Scope::Own => {
+            alert.label("service") == Some(spec.service.as_str())
+                && alert.label("environment") == Some(spec.environment.as_str())
+        }
+    };
+    let matchers = &trigger.alert.matchers;
+    in_scope && !matchers.is_empty() && matchers.iter().all(|matcher| matcher.matches(&alert.labels))
+}
+
+/// Rollback over decide over log; the earlier trigger among equals.
+fn strength(rollout: &Rollout, trigger: &Trigger) -> (u8, std::cmp::Reverse<usize>) {
+    let severity = rollout
+        .plan
+        .spec
+        .severities
+        .get(&trigger.severity)
+        .map(|severity| &severity.action);
+    let rank = match severity {
+        Some(SeverityAction::Rollback) => 3,
+        Some(SeverityAction::Decide(_)) => 2,
+        Some(SeverityAction::Log) => 1,
+        None => 0,
+    };
+    let place = rollout.plan.spec.triggers.iter().position(|other| other == trigger);
+    (rank, std::cmp::Reverse(place.unwrap_or(usize::MAX)))
+}
+
+enum Version {
+    New,
+    Old,
+    Neither,
+}
+
+/// A `version` or `rollout` label, if present, must agree.
+fn about(rollout: &Rollout, alert: &Alert) -> Version {
+    if alert.label("rollout").is_some_and(|id| id != rollout.id.as_str()) {
+        return Version::Neither;
+    }
+    let named = alert.label("version");
+    let previous = rollout.inputs.get("previous").map(String::as_str);
+    match (named, rollout.version()) {
+        (None, _) => Version::New,
+        (Some(named), Some(version)) if named == version => Version::New,
+        (Some(named), _) if Some(named) == previous => Version::Old,
+        // A plan that asks for no version cannot tell versions apart: the alert counts.
+        (Some(_), None) => Version::New,
+        (Some(_), Some(_)) => Version::Neither,
+    }
+}

@@ -1,0 +1,183 @@
+//! Owns the one decision: what an event means for a rollout. Everything that happens goes through [`step`].
+//! Refuses to touch anything; what should happen is in the returned [`Step`].
+
+mod advance;
+mod alerts;
+mod clock;
+mod commands;
+mod outcomes;
+mod rollback;
+
+use jiff::Timestamp;
+
+use crate::action::{Action, ActionKind};
+use crate::entry::Entry;
+use crate::event::Event;
+use crate::ids::{ActionId, NoticeId};
+use crate::notice::{About, Notice, NoticeKind};
+use crate::refusal::Refusal;
+use crate::rollout::{Guard, Hold, Holder, Rollout};
+use crate::surroundings::{Freeze, Surroundings};
+
+pub use advance::{Blocker, blockers};
+pub use alerts::{CLOCK_SKEW, QUIET};
+pub use clock::PAGE_AFTER;
+pub use outcomes::STUCK_AFTER;
+
+/// What an event led to. Saved in one transaction: the rollout, its log, its outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The rollout afterwards; its generation is one higher when anything changed.
+    pub next: Rollout,
+    /// Whether there is anything to save.
+    pub changed: bool,
+    /// Lines for the log.
+    pub log: Vec<Entry>,
+    /// Things to do.
+    pub actions: Vec<Action>,
+    /// Things to say.
+    pub notices: Vec<Notice>,
+    /// Set when the whole environment must stand still.
+    pub freeze: Option<Freeze>,
+    /// Whether this step spends one automatic rollback of the environment's budget.
+    pub spends_budget: bool,
+}
+
+/// Decides what `event` means for `rollout` at `now`, given what it cannot know by itself. Touches nothing.
+///
+/// # Errors
+/// A [`Refusal`] when a person asked for something that cannot be done now; nothing changed then.
+pub fn step(rollout: &Rollout, around: &Surroundings, event: &Event, now: Timestamp) -> Result<Step, Refusal> {
+    let mut work = Work::on(rollout, around, now);
+    match event {
+        Event::Alerted(alert) => alerts::alerted(&mut work, alert, alerts::Word::Webhook),
+        Event::Polled(alert) => alerts::alerted(&mut work, alert, alerts::Word::Api),
+        Event::Commanded { actor, command, seen } => commands::commanded(&mut work, actor, command, *seen)?,
+        Event::Reported { action, outcome } => outcomes::reported(&mut work, action, outcome),
+        Event::Returned { away_since } => clock::returned(&mut work, *away_since),
+        Event::Ticked => {}
+    }
+    clock::settle(&mut work);
+    Ok(work.finish(rollout))
+}
+
+/// The step in the making.
+pub(crate) struct Work<'a> {
+    pub(crate) next: Rollout,
+    pub(crate) around: &'a Surroundings,
+    pub(crate) now: Timestamp,
+    log: Vec<Entry>,
+    actions: Vec<Action>,
+    notices: Vec<Notice>,
+    freeze: Option<Freeze>,
+    spends_budget: bool,
+}
+
+impl<'a> Work<'a> {
+    pub(crate) fn on(rollout: &Rollout, around: &'a Surroundings, now: Timestamp) -> Self {
+        Self {
+            next: rollout.clone(),
+            around,
+            now,
+            log: Vec::new(),
+            actions: Vec::new(),
+            notices: Vec::new(),
+            freeze: None,
+            spends_budget: false,
+        }
+    }
+
+    /// Says something: a line in the log and a notice with the same facts, so that they cannot disagree.
+    pub(crate) fn say(&mut self, kind: NoticeKind) {
+        let about = About::of(&self.next);
+        self.note(kind.word(), kind.by().to_owned(), kind.sentence(&about));
+        let id = NoticeId::of(&self.next.id, self.next.generation + 1, self.notices.len());
+        self.notices.push(Notice {
+            id,
+            at: self.now,
+            about,
+            kind,
+        });
+    }
+
+    /// Writes a line into the log only.
+    pub(crate) fn note(&mut self, kind: &str, by: String, text: String) {
+        self.log.push(Entry {
+            at: self.now,
+            kind: kind.to_owned(),
+            by,
+            text,
+        });
+    }
+
+    /// Asks the world for something under the rollout's present epoch.
+    pub(crate) fn ask(&mut self, kind: ActionKind) -> ActionId {
+        let id = ActionId::of(&self.next.id, self.next.generation + 1, self.actions.len());
+        self.actions.push(Action {
+            id: id.clone(),
+            rollout: self.next.id.clone(),
+            epoch: self.next.epoch,
+            kind,
+        });
+        id
+    }
+
+    /// A guard holds the rollout and pages. A guard that already holds says nothing twice.
+    pub(crate) fn guard_holds(&mut self, guard: Guard, reason: String) {
+        let already = |hold: &Hold| hold.by == Holder::Guard(guard) && hold.reason == reason;
+        if self.next.holds.iter().any(already) {
+            return;
+        }
+        let number = self.number();
+        self.next.holds.push(Hold {
+            number,
+            by: Holder::Guard(guard),
+            reason: reason.clone(),
+            at: self.now,
+            until: None,
+        });
+        self.say(NoticeKind::GuardHolds {
+            number,
+            guard: guard.word().to_owned(),
+            reason,
+        });
+    }
+
+    /// The next number for a hold or a question; they share one sequence, so that a number names one thing.
+    pub(crate) fn number(&mut self) -> u32 {
+        self.next.next_number += 1;
+        self.next.next_number
+    }
+
+    pub(crate) fn freeze_environment(&mut self, reason: String) {
+        self.freeze = Some(Freeze {
+            by: "tidegate".to_owned(),
+            reason,
+            at: self.now,
+        });
+    }
+
+    pub(crate) fn finish(mut self, before: &Rollout) -> Step {
+        let changed = self.next != *before || !self.log.is_empty() || !self.actions.is_empty();
+        if changed {
+            self.next.generation = before.generation + 1;
+        }
+        Step {
+            next: self.next,
+            changed,
+            log: self.log,
+            actions: self.actions,
+            notices: self.notices,
+            freeze: self.freeze,
+            spends_budget: self.spends_budget,
+        }
+    }
+}
+
+/// The first step of a rollout: says that it started and enters its first phase.
+pub(crate) fn begin(rollout: &Rollout, around: &Surroundings, started: NoticeKind, now: Timestamp) -> Step {
+    let mut work = Work::on(rollout, around, now);
+    work.say(started);
+    advance::enter(&mut work, 0);
+    work.finish(rollout)
+}

@@ -1,0 +1,291 @@
+//! Owns the way forward: what must be true before a phase may be left, and what leaving it does.
+//! Refuses to advance on silence: an advance needs proof.
+
+use crate::action::ActionKind;
+use crate::health::Health;
+use crate::notice::{NoticeKind, clock};
+use crate::period::Period;
+use crate::plan::Gate;
+use crate::refusal::{Code, Refusal};
+use crate::rollout::{Bake, Rollout, Stage};
+use crate::surroundings::{Freeze, Surroundings};
+
+use super::Work;
+
+/// One reason why a rollout may not leave its phase now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Blocker {
+    /// The target was asked and has not answered.
+    Moving,
+    /// The phase has not baked.
+    Bake {
+        /// How long it has baked.
+        baked: Period,
+        /// How long it must.
+        needed: Period,
+    },
+    /// A person stopped the clock.
+    Paused {
+        /// Who.
+        by: String,
+        /// For how long already.
+        lasting: Period,
+    },
+    /// Somebody holds it.
+    Held {
+        /// The number of the hold.
+        number: u32,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+        /// For how long already.
+        lasting: Period,
+    },
+    /// A question is open.
+    Undecided {
+        /// Its number.
+        number: u32,
+        /// The question.
+        question: String,
+    },
+    /// An alert fires.
+    Firing {
+        /// Its name.
+        alert: String,
+        /// For how long already.
+        lasting: Period,
+    },
+    /// Health is not known.
+    NoData {
+        /// What is not known.
+        why: String,
+    },
+    /// The environment is frozen.
+    Frozen(Freeze),
+}
+
+/// Everything that keeps `rollout` from leaving its phase, gate aside; empty: it may.
+pub fn blockers(rollout: &Rollout, around: &Surroundings, now: jiff::Timestamp) -> Vec<Blocker> {
+    let mut found = Vec::new();
+    if let Stage::Advancing { failed: None, .. } = rollout.stage {
+        found.push(Blocker::Moving);
+    }
+    if let Stage::Baking { phase, .. } = rollout.stage {
+        let needed = rollout
+            .plan
+            .spec
+            .phases
+            .get(phase)
+            .map_or(Period::ZERO, |phase| phase.bake);
+        let baked = rollout.bake.at(now);
+        if baked < needed {
+            found.push(Blocker::Bake { baked, needed });
+        }
+    }
+    found.extend(rollout.pause.iter().map(|pause| Blocker::Paused {
+        by: pause.by.to_string(),
+        lasting: Period::between(pause.at, now),
+    }));
+    found.extend(rollout.holds.iter().map(|hold| Blocker::Held {
+        number: hold.number,
+        by: hold.by.to_string(),
+        reason: hold.reason.clone(),
+        lasting: Period::between(hold.at, now),
+    }));
+    found.extend(rollout.decisions.iter().map(|decision| Blocker::Undecided {
+        number: decision.number,
+        question: decision.question.clone(),
+    }));
+    let blocking = rollout.alerts.values().filter(|tracked| tracked.standing.blocks());
+    found.extend(blocking.map(|tracked| Blocker::Firing {
+        alert: tracked.name.clone(),
+        lasting: Period::between(tracked.starts_at, now),
+    }));
+    if let Some(why) = rollout.unknown(around, now) {
+        #[cfg(feature = "planted")]
+        let why = (!crate::planted::on(crate::planted::Bug::SilenceIsHealth)).then_some(why);
+        #[cfg(not(feature = "planted"))]
+        let why = Some(why);
+        found.extend(why.map(|why| Blocker::NoData { why }));
+    }
+    found.extend(around.freeze.clone().map(Blocker::Frozen));
+    found
+}
+
+impl Blocker {
+    /// The refusal a person gets when this stands in the way.
+    pub fn refusal(&self, rollout: &Rollout) -> Refusal {
+        let phase = rollout.phase().map_or("none", |phase| phase.name.as_str());
+        match self {
+            Self::Moving => Refusal::new(
+                Code::R208,
+                format!("The weight of phase {phase} has not been read back yet."),
+                "Wait a moment, or say `rollback`.",
+            ),
+            Self::Bake { baked, needed } => {
+                let left = needed.minus(*baked);
+                Refusal::new(
+                    Code::R201,
+                    format!("Phase {phase} has baked {baked} of {needed}."),
+                    format!("It opens in {left} if health stays known. Wait; there is nothing to do."),
+                )
+                .retry_after(left)
+            }
+            Self::Paused { by, lasting } => Refusal::new(
+                Code::R204,
+                format!("{by} paused it {lasting} ago."),
+                "Say `resume` first.",
+            ),
+            Self::Held {
+                number,
+                by,
+                reason,
+                lasting,
+            } => Refusal::new(
+                Code::R203,
+                format!("{by} holds it since {lasting}: \"{reason}\"."),
+                format!("Say `release {number}` once that is settled."),
+            ),
+            Self::Undecided { number, question } => Refusal::new(
+                Code::R202,
+                format!("A question is open: {question}"),
+                format!("Say `decide continue {number}` or `decide rollback {number}`."),
+            ),
+            Self::Firing { alert, lasting } => Refusal::new(
+                Code::R206,
+                format!("Alert {alert} fires since {lasting}."),
+                "Nothing advances while an alert of this plan fires. Wait for its end, or say `rollback`.",
+            ),
+            Self::NoData { why } => Refusal::new(
+                Code::R207,
+                format!("Health is not known: {why}."),
+                "No data is not good news. Check the path from Prometheus through Alertmanager to Tidegate.",
+            ),
+            Self::Frozen(freeze) => Refusal::new(
+                Code::R205,
+                format!(
+                    "Changes of {} are frozen since {} by {}: \"{}\".",
+                    rollout.plan.spec.environment,
+                    clock(freeze.at),
+                    freeze.by,
+                    freeze.reason
+                ),
+                "Rollback is always allowed. `thaw` ends the freeze.",
+            ),
+        }
+    }
+}
+
+/// Leaves the phase on a person's word. The gate is what their word opens; everything else must be clear.
+pub(super) fn by_person(work: &mut Work<'_>) -> Result<(), Refusal> {
+    match blockers(&work.next, work.around, work.now).first() {
+        Some(blocker) => Err(blocker.refusal(&work.next)),
+        None => {
+            forward(work);
+            Ok(())
+        }
+    }
+}
+
+/// Leaves the phase by itself, if it has baked, is healthy and its gate is automatic.
+pub(super) fn by_itself(work: &mut Work<'_>) {
+    let Stage::Baking { phase, .. } = work.next.stage else {
+        return;
+    };
+    if !blockers(&work.next, work.around, work.now).is_empty() {
+        return;
+    }
+    if work.next.health(work.around, work.now) != Health::Healthy && !silence_planted() {
+        return;
+    }
+    let gate = work
+        .next
+        .plan
+        .spec
+        .phases
+        .get(phase)
+        .map_or(Gate::Manual, |phase| phase.gate);
+    match gate {
+        Gate::Auto => forward(work),
+        Gate::Manual => {
+            let baked = work.next.bake.at(work.now);
+            work.next.bake = Bake {
+                counted: baked,
+                since: None,
+            };
+            work.next.stage = Stage::AtGate { phase, since: work.now };
+            work.say(NoticeKind::WaitsAtGate { baked });
+        }
+    }
+}
+
+fn silence_planted() -> bool {
+    #[cfg(feature = "planted")]
+    return crate::planted::on(crate::planted::Bug::SilenceIsHealth);
+    #[cfg(not(feature = "planted"))]
+    false
+}
+
+/// Goes to the next phase, or into the watch after the last one.
+fn forward(work: &mut Work<'_>) {
+    let next = match work.next.stage {
+        Stage::Baking { phase, .. } | Stage::AtGate { phase, .. } => phase + 1,
+        // A person advances again after the worker gave up: the same phase, under a new epoch.
+        Stage::Advancing { phase, .. } => phase,
+        Stage::Watching { .. }
+        | Stage::RollingBack { .. }
+        | Stage::RolledBack { .. }
+        | Stage::Completed { .. }
+        | Stage::Aborted { .. } => return,
+    };
+    if next < work.next.plan.spec.phases.len() {
+        enter(work, next);
+    } else {
+        watch(work);
+    }
+}
+
+/// Asks the target for the weight of a phase.
+pub(crate) fn enter(work: &mut Work<'_>, phase: usize) {
+    let plan = std::sync::Arc::clone(&work.next.plan);
+    let Some(wanted) = plan.spec.phases.get(phase) else {
+        return;
+    };
+    work.next.epoch += 1;
+    work.next.wanted = wanted.weight;
+    work.next.bake = Bake::default();
+    if work.next.exposed_at.is_none() && !wanted.weight.is_zero() {
+        work.next.exposed_at = Some(work.now);
+    }
+    let action = work.ask(ActionKind::SetWeight {
+        target: plan.spec.target.clone(),
+        weight: wanted.weight,
+        groups: wanted.groups.clone(),
+    });
+    work.next.stage = Stage::Advancing {
+        phase,
+        action,
+        since: work.now,
+        failed: None,
+    };
+    work.note(
+        "advancing",
+        "tidegate".to_owned(),
+        format!(
+            "Phase {} begins: {} is asked for {}.",
+            wanted.name,
+            plan.spec.target.name(),
+            wanted.weight
+        ),
+    );
+}
+
+fn watch(work: &mut Work<'_>) {
+    let lasting = work.next.plan.spec.watch;
+    work.next.bake = Bake::default();
+    work.next.stage = Stage::Watching { since: work.now };
+    if lasting > Period::ZERO {
+        work.say(NoticeKind::Watching { lasting });
+    }
+}

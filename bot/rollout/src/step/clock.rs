@@ -1,0 +1,174 @@
+//! Owns what time alone does: the bake clock, deadlines, silence that lasts, the end of the watch.
+//! Refuses to let any time-out lead forward: they lead to a hold or a rollback.
+
+use jiff::Timestamp;
+
+use crate::notice::NoticeKind;
+use crate::period::Period;
+use crate::plan::{DecideDefault, NoData};
+use crate::rollout::{Bake, Because, Guard, Stage, Unknown};
+
+use super::{Work, advance, rollback};
+
+/// How long health may be unknown before people are paged: two rounds of most things.
+pub const PAGE_AFTER: Period = Period::seconds(10);
+
+/// Brings everything that depends on time up to `now`. Runs at the end of every step.
+pub(super) fn settle(work: &mut Work<'_>) {
+    if work.next.is_final() {
+        return;
+    }
+    end_holds(work);
+    mind_silence(work);
+    mind_deadlines(work);
+    run_bake_clock(work);
+    advance::by_itself(work);
+    end_watch(work);
+}
+
+/// Nobody watched from `away_since` to now: that time does not bake.
+pub(super) fn returned(work: &mut Work<'_>, away_since: Timestamp) {
+    let bake = work.next.bake;
+    if let Some(since) = bake.since {
+        let watched = Period::between(since, away_since.max(since).min(work.now));
+        work.next.bake = Bake {
+            counted: bake.counted.plus(watched),
+            since: Some(work.now),
+        };
+        let gap = Period::between(away_since.max(since), work.now);
+        work.note(
+            "returned",
+            "tidegate".to_owned(),
+            format!("Nobody watched for {gap}; that time does not count as baked."),
+        );
+    }
+}
+
+fn end_holds(work: &mut Work<'_>) {
+    let now = work.now;
+    let ended = |until: Option<Timestamp>| until.is_some_and(|until| until <= now);
+    let numbers: Vec<u32> = work
+        .next
+        .holds
+        .iter()
+        .filter(|hold| ended(hold.until))
+        .map(|hold| hold.number)
+        .collect();
+    work.next.holds.retain(|hold| !ended(hold.until));
+    for number in numbers {
+        work.say(NoticeKind::Released {
+            number,
+            by: "tidegate".to_owned(),
+        });
+    }
+}
+
+fn mind_silence(work: &mut Work<'_>) {
+    if work.next.is_latched() {
+        return;
+    }
+    match (work.next.unknown(work.around, work.now), work.next.no_data.clone()) {
+        (None, None) => {}
+        (None, Some(unknown)) => {
+            work.next.no_data = None;
+            if unknown.paged {
+                work.say(NoticeKind::DataBack {
+                    lasting: Period::between(unknown.since, work.now),
+                });
+            }
+        }
+        (Some(why), None) => {
+            work.next.no_data = Some(Unknown {
+                since: work.now,
+                why,
+                paged: false,
+            });
+        }
+        (Some(why), Some(unknown)) => silence_lasts(work, why, &unknown),
+    }
+}
+
+fn silence_lasts(work: &mut Work<'_>, why: String, unknown: &Unknown) {
+    let lasting = Period::between(unknown.since, work.now);
+    if !unknown.paged && lasting >= PAGE_AFTER.min(work.around.watchdog_fresh) {
+        work.next.no_data = Some(Unknown {
+            since: unknown.since,
+            why: why.clone(),
+            paged: true,
+        });
+        work.say(NoticeKind::NoData { why: why.clone() });
+    }
+    if let NoData::RollbackAfter(allowed) = work.next.plan.spec.no_data
+        && lasting >= allowed
+        && !work.next.wanted.is_zero()
+    {
+        rollback::automatic(work, Because::NoData { why });
+    }
+}
+
+fn mind_deadlines(work: &mut Work<'_>) {
+    let now = work.now;
+    let due: Vec<_> = work
+        .next
+        .decisions
+        .iter()
+        .filter(|decision| decision.deadline <= now)
+        .cloned()
+        .collect();
+    work.next.decisions.retain(|decision| decision.deadline > now);
+    for decision in due {
+        match decision.default {
+            DecideDefault::Rollback => rollback::automatic(
+                work,
+                Because::Unanswered {
+                    question: decision.question,
+                },
+            ),
+            DecideDefault::Hold => {
+                let reason = format!(
+                    "nobody answered decision {} in time: {}",
+                    decision.number, decision.question
+                );
+                work.guard_holds(Guard::Unanswered, reason);
+            }
+        }
+    }
+}
+
+/// The bake clock counts only time with known health that nobody paused.
+fn run_bake_clock(work: &mut Work<'_>) {
+    let counts = matches!(work.next.stage, Stage::Baking { .. } | Stage::Watching { .. })
+        && work.next.pause.is_none()
+        && work.next.no_data.is_none();
+    let bake = work.next.bake;
+    match (counts, bake.since) {
+        (true, None) => {
+            work.next.bake.since = Some(work.now);
+        }
+        (false, Some(_)) => {
+            work.next.bake = Bake {
+                counted: bake.at(work.now),
+                since: None,
+            };
+        }
+        (true, Some(_)) | (false, None) => {}
+    }
+}
+
+fn end_watch(work: &mut Work<'_>) {
+    let Stage::Watching { .. } = work.next.stage else {
+        return;
+    };
+    let baked = work.next.bake.at(work.now);
+    let clear = advance::blockers(&work.next, work.around, work.now).is_empty();
+    if clear && baked >= work.next.plan.spec.watch {
+        work.next.stage = Stage::Completed { at: work.now };
+        work.next.bake = Bake {
+            counted: baked,
+            since: None,
+        };
+        work.say(NoticeKind::Completed {
+            took: Period::between(work.next.started_at, work.now),
+        });
+    }
+}
