@@ -1,0 +1,165 @@
+//! Owns what a request may cost: places in flight, memory for bodies, time to send one.
+//! Refuses with a temporary answer, so that a good sender comes again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+/// What the hook routes may cost. The defaults are the ones Tidegate ships with.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The largest body that is read, in bytes.
+    pub body: usize,
+    /// What all bodies in flight may hold together, in bytes.
+    pub bodies: usize,
+    /// How many requests may be in flight.
+    pub requests: usize,
+    /// How long a sender may take for its body.
+    pub read_within: Duration,
+    /// How long storing may take before the sender is told to come again. PagerDuty gives up after 5 s.
+    pub answer_within: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 8 << 20,
+            bodies: 128 << 20,
+            requests: 1_024,
+            read_within: Duration::from_secs(10),
+            answer_within: Duration::from_secs(4),
+        }
+    }
+}
+
+/// Why a body was not read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// It is larger than the limit.
+    TooLarge { limit: usize },
+    /// The bodies in flight hold all the memory there is for them.
+    NoMemory,
+    /// It did not come in time.
+    TooSlow,
+    /// The connection broke.
+    Broken,
+}
+
+/// The two gates: senders whose credentials were checked already never wait behind bodies that anybody may send.
+#[derive(Debug)]
+pub(crate) struct Gates {
+    known: Gate,
+    unknown: Gate,
+}
+
+impl Gates {
+    /// One eighth of everything is for senders that prove themselves only by a signature over the body.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let eighth = |all: usize| (all / 8).max(1);
+        let gate = |requests, bytes, body| Gate {
+            requests: Arc::new(Semaphore::new(requests)),
+            bytes: Arc::new(Semaphore::new(bytes)),
+            body,
+            read_within: limits.read_within,
+        };
+        let (requests, bytes) = (eighth(limits.requests), eighth(limits.bodies));
+        Self {
+            known: gate((limits.requests - requests).max(1), limits.bodies - bytes, limits.body),
+            // PagerDuty itself drops bodies above 256 KiB.
+            unknown: gate(requests, bytes, limits.body.min(1 << 20)),
+        }
+    }
+
+    pub(crate) fn of(&self, sender_known: bool) -> &Gate {
+        if sender_known { &self.known } else { &self.unknown }
+    }
+}
+
+/// Bounds what is in flight at the same time.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    requests: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+    body: usize,
+    read_within: Duration,
+}
+
+/// A place among the requests in flight, given back when dropped.
+pub(crate) struct Place(#[expect(dead_code, reason = "held, never looked at")] OwnedSemaphorePermit);
+
+/// A whole body, and its share of the memory, given back when dropped.
+pub(crate) struct Held {
+    pub(crate) bytes: Bytes,
+    #[expect(dead_code, reason = "held, never looked at")]
+    share: Option<OwnedSemaphorePermit>,
+}
+
+impl Gate {
+    /// Takes a place, if there is one right now.
+    pub(crate) fn enter(&self) -> Option<Place> {
+        self.requests.clone().try_acquire_owned().map(Place).ok()
+    }
+
+    /// Reads a body. Memory is taken as bytes arrive, so a length that is only announced costs nobody anything.
+    pub(crate) async fn read(&self, body: Body) -> Result<Held, Unread> {
+        timeout(self.read_within, self.collect(body))
+            .await
+            .unwrap_or(Err(Unread::TooSlow))
+    }
+
+    async fn collect(&self, body: Body) -> Result<Held, Unread> {
+        let too_large = Err(Unread::TooLarge { limit: self.body });
+        if body.size_hint().lower() > self.body as u64 {
+            skip(body, 4 * self.body).await;
+            return too_large;
+        }
+        let mut chunks = body.into_data_stream();
+        let (mut bytes, mut share) = (BytesMut::new(), None);
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|_| Unread::Broken)?;
+            if bytes.len() + chunk.len() > self.body {
+                drop((bytes, share));
+                skip(Body::from_stream(chunks), 4 * self.body).await;
+                return too_large;
+            }
+            self.take(chunk.len(), &mut share)?;
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(Held {
+            bytes: bytes.freeze(),
+            share,
+        })
+    }
+
+    fn take(&self, amount: usize, share: &mut Option<OwnedSemaphorePermit>) -> Result<(), Unread> {
+        let amount = u32::try_from(amount).map_err(|_| Unread::NoMemory)?;
+        let more = self
+            .bytes
+            .clone()
+            .try_acquire_many_owned(amount)
+            .map_err(|_| Unread::NoMemory)?;
+        match share {
+            Some(share) => share.merge(more),
+            None => *share = Some(more),
+        }
+        Ok(())
+    }
+}
+
+/// Reads on and throws away, up to `most` bytes: who is still sending does not see the answer, takes the broken
+/// connection for a passing fault, and sends the same body at once again.
+async fn skip(body: Body, most: usize) {
+    let mut chunks = body.into_data_stream();
+    let mut skipped = 0;
+    while let Some(Ok(chunk)) = chunks.next().await {
+        skipped += chunk.len();
+        if skipped > most {
+            return;
+        }
+    }
+}
