@@ -367,6 +367,13 @@ impl Plan {
         self.spec.phases.iter().position(|phase| phase.name == name)
     }
 
+    /// The channels that carry something this loud: those of every audience that hears it, and always `chat` and `log`.
+    pub fn channels_for(&self, loudness: Hears) -> std::collections::BTreeSet<String> {
+        let listening = self.spec.audiences.values().filter(|audience| audience.hears >= loudness);
+        let named = listening.flat_map(|audience| audience.channels.iter().cloned());
+        named.chain(["chat".to_owned(), "log".to_owned()]).collect()
+    }
+
     /// What stands for this plan's content: SHA-256 of its canonical JSON, the first twelve hex digits.
     pub fn digest(&self) -> String {
         use sha2::Digest;
