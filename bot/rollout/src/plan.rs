@@ -369,7 +369,11 @@ impl Plan {
 
     /// The channels that carry something this loud: those of every audience that hears it, and always `chat` and `log`.
     pub fn channels_for(&self, loudness: Hears) -> std::collections::BTreeSet<String> {
-        let listening = self.spec.audiences.values().filter(|audience| audience.hears >= loudness);
+        let listening = self
+            .spec
+            .audiences
+            .values()
+            .filter(|audience| audience.hears >= loudness);
         let named = listening.flat_map(|audience| audience.channels.iter().cloned());
         named.chain(["chat".to_owned(), "log".to_owned()]).collect()
     }
