@@ -134,3 +134,22 @@ pub enum SuspectAnswer {
     /// A peer could not be read and none has it active: nobody knows.
     Unreadable,
 }
+
+/// The proof that a write may raise a weight: it cannot be made from a latched rollout, nor for an overtaken action.
+#[derive(Debug)]
+pub struct AdvanceToken {
+    epoch: u64,
+}
+
+impl AdvanceToken {
+    /// A token for `action`, if `rollout` still wants it; `None` once it is latched or a later decision stands.
+    pub fn of(rollout: &crate::rollout::Rollout, action: &Action) -> Option<Self> {
+        let wanted = !rollout.is_latched() && !rollout.is_final() && rollout.epoch == action.epoch;
+        wanted.then_some(Self { epoch: action.epoch })
+    }
+
+    /// The epoch to write with.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}

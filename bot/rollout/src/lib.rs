@@ -31,7 +31,7 @@ pub mod step;
 pub mod surroundings;
 pub mod weight;
 
-pub use action::{Action, ActionKind, Lane, Outcome, ReadBack};
+pub use action::{Action, ActionKind, AdvanceToken, Lane, Outcome, ReadBack};
 pub use alert::{Alert, AlertKey, AlertStatus, Fingerprint, Labels, Source};
 pub use command::Command;
 pub use entry::Entry;
