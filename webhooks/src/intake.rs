@@ -16,9 +16,9 @@ pub struct Received {
     pub source: Source,
     /// The configured receiver that it was addressed to and that proved its origin.
     pub receiver: String,
-    /// What a repeated delivery has in common with the first one, where the source gives such a thing in what it
-    /// signs. `None` for Alertmanager and Grafana: a legitimate repeat is byte-identical there, and is told apart by
-    /// the identity of its alerts.
+    /// What a repeated delivery has in common with the first one, where the source puts such a thing into what it
+    /// signs; unique for one source and receiver. `None` for Alertmanager and Grafana: a legitimate repeat is
+    /// byte-identical there, and is told apart by the identity of its alerts.
     pub nonce: Option<String>,
     /// The body as it came: JSON in valid UTF-8.
     pub body: Bytes,

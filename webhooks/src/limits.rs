@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
+use axum::body::{Body, BodyDataStream, HttpBody};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -107,33 +107,33 @@ impl Gate {
 
     /// Reads a body. Memory is taken as bytes arrive, so a length that is only announced costs nobody anything.
     pub(crate) async fn read(&self, body: Body) -> Result<Held, Unread> {
-        timeout(self.read_within, self.collect(body))
-            .await
-            .unwrap_or(Err(Unread::TooSlow))
+        let announced = body.size_hint().lower();
+        let mut chunks = body.into_data_stream();
+        if announced <= self.body as u64 {
+            let held = timeout(self.read_within, self.collect(&mut chunks)).await;
+            if let Some(held) = held.unwrap_or(Err(Unread::TooSlow))? {
+                return Ok(held);
+            }
+        }
+        // Who is still sending does not see the answer, takes the broken connection for a passing fault, and sends
+        // the same body again at once. So what is left of it is read and thrown away, within reason.
+        let _ = timeout(self.read_within, skip(&mut chunks, 4 * self.body)).await;
+        Err(Unread::TooLarge { limit: self.body })
     }
 
-    async fn collect(&self, body: Body) -> Result<Held, Unread> {
-        let too_large = Err(Unread::TooLarge { limit: self.body });
-        if body.size_hint().lower() > self.body as u64 {
-            skip(body, 4 * self.body).await;
-            return too_large;
-        }
-        let mut chunks = body.into_data_stream();
+    /// The whole body, or nothing if it is too large.
+    async fn collect(&self, chunks: &mut BodyDataStream) -> Result<Option<Held>, Unread> {
         let (mut bytes, mut share) = (BytesMut::new(), None);
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|_| Unread::Broken)?;
             if bytes.len() + chunk.len() > self.body {
-                drop((bytes, share));
-                skip(Body::from_stream(chunks), 4 * self.body).await;
-                return too_large;
+                return Ok(None);
             }
             self.take(chunk.len(), &mut share)?;
             bytes.extend_from_slice(&chunk);
         }
-        Ok(Held {
-            bytes: bytes.freeze(),
-            share,
-        })
+        let bytes = bytes.freeze();
+        Ok(Some(Held { bytes, share }))
     }
 
     fn take(&self, amount: usize, share: &mut Option<OwnedSemaphorePermit>) -> Result<(), Unread> {
@@ -151,15 +151,10 @@ impl Gate {
     }
 }
 
-/// Reads on and throws away, up to `most` bytes: who is still sending does not see the answer, takes the broken
-/// connection for a passing fault, and sends the same body at once again.
-async fn skip(body: Body, most: usize) {
-    let mut chunks = body.into_data_stream();
+/// Reads on and throws away, up to `most` bytes.
+async fn skip(chunks: &mut BodyDataStream, most: usize) {
     let mut skipped = 0;
-    while let Some(Ok(chunk)) = chunks.next().await {
+    while let (Some(Ok(chunk)), true) = (chunks.next().await, skipped <= most) {
         skipped += chunk.len();
-        if skipped > most {
-            return;
-        }
     }
 }

@@ -108,9 +108,12 @@ impl Alert {
         }
     }
 
-    /// The `alertname` label, or the fingerprint where there is none (Alertmanager allows that).
+    /// The `alertname` label, or the `title` of an incident, or the fingerprint where there is neither (Alertmanager
+    /// allows that).
     pub fn name(&self) -> &str {
-        self.label("alertname").unwrap_or(&self.fingerprint.0)
+        self.label("alertname")
+            .or_else(|| self.label("title"))
+            .unwrap_or(&self.fingerprint.0)
     }
 
     /// The value of a label; an empty value is an absent one, as in Prometheus.

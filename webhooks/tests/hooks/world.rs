@@ -1,16 +1,23 @@
 //! Owns the small world of these tests: a router with real receivers, and an intake that keeps what it is given.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, Request, StatusCode};
 use secrecy::SecretString;
+use sha2::Sha256;
+use tidegate_rollout::Labels;
 use tidegate_webhooks::{
     Answer, Credential, Intake, Limits, Missed, Received, Receiver, Receivers, SigningSecrets, Unavailable, router,
 };
+use tokio::sync::{RwLock, RwLockWriteGuard};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 pub(crate) const TOKEN: &str = "s3cr3t-of-alertmanager";
@@ -24,11 +31,22 @@ pub(crate) struct Recorder {
     received: Mutex<Vec<Received>>,
     missed: Mutex<Vec<Missed>>,
     down: AtomicBool,
+    /// Whoever holds this for writing keeps everything from being stored.
+    open: RwLock<()>,
+    /// How many deliveries have come this far.
+    begun: AtomicUsize,
 }
 
 impl Recorder {
     pub(crate) fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
+    }
+
+    /// The one delivery there was.
+    pub(crate) fn only_received(&self) -> Received {
+        let mut received = self.received();
+        assert_eq!(received.len(), 1, "{received:?}");
+        received.remove(0)
     }
 
     pub(crate) fn missed(&self) -> Vec<Missed> {
@@ -39,10 +57,17 @@ impl Recorder {
     pub(crate) fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
     }
+
+    /// Lets nothing be stored while the guard lives.
+    pub(crate) async fn hold(&self) -> RwLockWriteGuard<'_, ()> {
+        self.open.write().await
+    }
 }
 
 impl Intake for Recorder {
     async fn accept(&self, received: Received) -> Result<Answer, Unavailable> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        let _open = self.open.read().await;
         if self.down.load(Ordering::SeqCst) {
             return Err(Unavailable::because("the disk is full"));
         }
@@ -77,6 +102,7 @@ impl Got {
     }
 }
 
+#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) router: Router,
     pub(crate) intake: Arc<Recorder>,
@@ -88,8 +114,16 @@ impl World {
     }
 
     pub(crate) fn with(limits: Limits) -> Self {
+        Self::build(receivers(), limits)
+    }
+
+    pub(crate) fn of(receivers: Receivers) -> Self {
+        Self::build(receivers, Limits::default())
+    }
+
+    fn build(receivers: Receivers, limits: Limits) -> Self {
         let intake = Arc::new(Recorder::default());
-        let receivers = Arc::new(receivers());
+        let receivers = Arc::new(receivers);
         Self {
             router: router(move || receivers.clone(), intake.clone(), limits),
             intake,
@@ -105,6 +139,26 @@ impl World {
             headers: head.headers,
             body: String::from_utf8(body.to_vec()).unwrap(),
         }
+    }
+
+    /// Like [`World::send`], for a task of its own.
+    pub(crate) async fn send_owned(self, request: Request<Body>) -> Got {
+        self.send(request).await
+    }
+
+    /// Sends `count` requests and comes back when all of them wait to be stored.
+    pub(crate) async fn begin(&self, count: usize, request: impl Fn() -> Request<Body>) -> Vec<JoinHandle<Got>> {
+        let goal = self.intake.begun.load(Ordering::SeqCst) + count;
+        let tasks = (0..count)
+            .map(|_| tokio::spawn(self.clone().send_owned(request())))
+            .collect();
+        let all_begun = async {
+            while self.intake.begun.load(Ordering::SeqCst) < goal {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(10), all_begun).await.unwrap();
+        tasks
     }
 
     /// A body of Alertmanager's, as Alertmanager sends it.
@@ -141,10 +195,9 @@ pub(crate) fn receivers() -> Receivers {
     let mut add = |name: &str, receiver: Receiver| receivers.add(name, receiver).unwrap();
     add("default", Receiver::alertmanager(vec![bearer.clone()]).unwrap());
     add("basic", Receiver::alertmanager(vec![basic]).unwrap());
-    add(
-        "default",
-        Receiver::pagerduty(signing(&[PAGERDUTY_SECRET, PAGERDUTY_OLD_SECRET])),
-    );
+    let production = Labels::from([("environment".to_owned(), "production".to_owned())]);
+    let pagerduty = Receiver::pagerduty(signing(&[PAGERDUTY_SECRET, PAGERDUTY_OLD_SECRET]));
+    add("default", pagerduty.with_labels(production));
     add("default", Receiver::grafana(vec![bearer.clone()], None).unwrap());
     add(
         "signed",
@@ -155,6 +208,13 @@ pub(crate) fn receivers() -> Receivers {
         Receiver::grafana(vec![bearer], Some(signing(&[GRAFANA_SECRET]))).unwrap(),
     );
     receivers
+}
+
+/// HMAC-SHA256 over `body`, in hex.
+pub(crate) fn sign(secret: &str, body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(body);
+    hex::encode(mac.finalize().into_bytes())
 }
 
 /// A sample body, as it was captured.
