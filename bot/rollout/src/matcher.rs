@@ -210,3 +210,142 @@ impl schemars::JsonSchema for Matcher {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    fn read(text: &str) -> Matcher {
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn alertmanagers_spellings_are_read() {
+        let cases = [
+            (r#"severity="critical""#, "severity", Op::Equal, "critical"),
+            ("severity=critical", "severity", Op::Equal, "critical"),
+            (r#" severity != "critical" "#, "severity", Op::NotEqual, "critical"),
+            (r#"service=~"redis|postgres""#, "service", Op::Matches, "redis|postgres"),
+            (
+                r#"service!~"redis|postgres""#,
+                "service",
+                Op::NotMatches,
+                "redis|postgres",
+            ),
+            (r#"path="a=b""#, "path", Op::Equal, "a=b"),
+            ("a==", "a", Op::Equal, "="),
+            (r#"say="\"hi\"\\\n""#, "say", Op::Equal, "\"hi\"\\\n"),
+            (r#"host=~"\d+""#, "host", Op::Matches, r"\d+"),
+        ];
+        for (text, name, op, value) in cases {
+            let matcher = read(text);
+            assert_eq!(
+                (matcher.name(), matcher.op(), matcher.value()),
+                (name, op, value),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_matcher_says_why() {
+        let name = || "a".to_owned();
+        let cases = [
+            ("", NotAMatcher::Shape),
+            ("critical", NotAMatcher::Shape),
+            (r#"="x""#, NotAMatcher::Shape),
+            (r#"1a="x""#, NotAMatcher::Shape),
+            (r#"a b="x""#, NotAMatcher::Shape),
+            (r#"a="""#, NotAMatcher::EmptyValue(name())),
+            ("a=", NotAMatcher::EmptyValue(name())),
+            (r#"a="x"#, NotAMatcher::Quotes(name())),
+            (r#"a="x" y"#, NotAMatcher::Quotes(name())),
+            (r#"a=x""#, NotAMatcher::Quotes(name())),
+            (r#"a="x\"#, NotAMatcher::Quotes(name())),
+        ];
+        for (text, why) in cases {
+            assert_eq!(text.parse::<Matcher>(), Err(why), "{text:?}");
+        }
+        for text in [r#"a=~"(""#, r#"a=~")(""#, r#"a=~"[z-a]""#, r#"a=~"x{9999}{9999}""#] {
+            assert!(matches!(text.parse::<Matcher>(), Err(NotAMatcher::Regex(..))), "{text}");
+        }
+    }
+
+    #[test]
+    fn patterns_are_anchored_at_both_ends_in_every_branch() {
+        let matcher = read(r#"service=~"redis|post""#);
+        assert!(matcher.matches(&labels(&[("service", "redis")])));
+        assert!(!matcher.matches(&labels(&[("service", "redis2")])));
+        assert!(!matcher.matches(&labels(&[("service", "postgres")])));
+        assert!(!matcher.matches(&labels(&[("service", "a\nredis")])));
+        assert!(read(r#"text=~"a.b""#).matches(&labels(&[("text", "a\nb")])));
+    }
+
+    #[test]
+    fn an_absent_label_is_an_empty_value() {
+        assert!(read(r#"a!="x""#).matches(&labels(&[])));
+        assert!(read(r#"a!~"x""#).matches(&labels(&[])));
+        assert!(read(r#"a=~"x?""#).matches(&labels(&[])));
+        assert!(!read(r#"a="x""#).matches(&labels(&[])));
+    }
+
+    /// Whether `value` is one of the alternatives, without any regular expression.
+    fn oracle(op: Op, alternatives: &[String], value: &str) -> bool {
+        let listed = alternatives.iter().any(|one| one == value);
+        match op {
+            Op::Equal | Op::Matches => listed,
+            Op::NotEqual | Op::NotMatches => !listed,
+        }
+    }
+
+    fn ops() -> impl Strategy<Value = Op> {
+        prop::sample::select(vec![Op::Equal, Op::NotEqual, Op::Matches, Op::NotMatches])
+    }
+
+    proptest! {
+        #[test]
+        fn matching_agrees_with_comparing_by_hand(
+            op in ops(),
+            alternatives in prop::collection::vec("[ab.|\\\\\"\n]{1,3}", 1..4),
+            value in prop::option::of("[ab.|\\\\\"\n]{0,3}"),
+        ) {
+            let is_pattern = matches!(op, Op::Matches | Op::NotMatches);
+            let alternatives = if is_pattern { alternatives } else { alternatives[..1].to_vec() };
+            let written = if is_pattern {
+                alternatives.iter().map(|one| regex::escape(one)).collect::<Vec<_>>().join("|")
+            } else {
+                alternatives[0].clone()
+            };
+            let quoted = written.replace('\\', r"\\").replace('"', "\\\"").replace('\n', "\\n");
+            let matcher: Matcher = format!("l{}\"{quoted}\"", op.sign()).parse().expect("a matcher");
+            let labels: Labels = value.iter().map(|value| ("l".to_owned(), value.clone())).collect();
+            let actual = value.as_deref().unwrap_or_default();
+            prop_assert_eq!(matcher.matches(&labels), oracle(op, &alternatives, actual), "{} on {:?}", matcher, value);
+        }
+
+        #[test]
+        fn a_matcher_is_read_back_as_it_was_written(name in "[a-zA-Z_][a-zA-Z0-9_]{0,8}", op in ops(), value in "\\PC{1,12}|[\\\\\"\n a]{1,6}") {
+            let value = if matches!(op, Op::Matches | Op::NotMatches) { regex::escape(&value) } else { value };
+            let quoted = value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', "\\n");
+            let matcher: Matcher = format!("{name}{}\"{quoted}\"", op.sign()).parse().expect("a matcher");
+            prop_assert_eq!(matcher.value(), &value);
+            prop_assert_eq!(matcher.to_string().parse(), Ok(matcher));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,30}|[a-z=!~\"\\\\()|*+]{0,20}") {
+            if let Ok(matcher) = text.parse::<Matcher>() {
+                prop_assert_eq!(matcher.to_string().parse(), Ok(matcher));
+            }
+        }
+    }
+}

@@ -133,7 +133,14 @@ impl Serialize for Period {
         let millis = self.as_millis();
         let (unit, length) = UNITS
             .iter()
-            .find(|(_, length)| millis % length == 0)
+            // No time at all divides by everything; it is written as people say it.
+            .find(|(unit, length)| {
+                if millis == 0 {
+                    *unit == "s"
+                } else {
+                    millis % length == 0
+                }
+            })
             .copied()
             .unwrap_or(("ms", 1));
         serializer.collect_str(&format_args!("{}{unit}", millis / length))
@@ -159,5 +166,118 @@ impl schemars::JsonSchema for Period {
             "pattern": r"^(\d+(d|h|m|s|ms)\s*)+$",
             "description": "A length of time, for example \"90s\", \"30m\", \"6h\", \"2d\"."
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Option<i64> {
+        text.parse().ok().map(Period::as_millis)
+    }
+
+    #[test]
+    fn lengths_of_time_are_read_as_people_write_them() {
+        let cases = [
+            ("0s", 0),
+            ("90s", 90_000),
+            ("30m", 1_800_000),
+            ("2d", 172_800_000),
+            ("1h30m", 5_400_000),
+            (" 1h 30m ", 5_400_000),
+            ("250ms", 250),
+            ("1m1ms", 60_001),
+            ("36525d", 36_525 * 86_400_000),
+        ];
+        for (text, millis) in cases {
+            assert_eq!(read(text), Some(millis), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_might_be_misread_is_refused() {
+        let refused = [
+            "",
+            " ",
+            "30",
+            "30 m",
+            "m",
+            "-1h",
+            "+1h",
+            "1.5h",
+            "1w",
+            "1M",
+            "1H",
+            "1mo",
+            "1y",
+            "1h-30m",
+            "1hm",
+            "36526d",
+            "99999999999999999999d",
+            "9223372036854775807ms",
+            "٣h",
+        ];
+        for text in refused {
+            assert_eq!(read(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn people_see_the_two_largest_units() {
+        let cases = [
+            (0, "0s"),
+            (999, "999ms"),
+            (1_000, "1s"),
+            (1_500, "1s"),
+            (90_000, "1m30s"),
+            (27_660_999, "7h41m"),
+            (86_400_000, "1d"),
+            (86_400_000 + 1_000, "1d1s"),
+        ];
+        for (millis, text) in cases {
+            assert_eq!(Period::millis(millis).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn arithmetic_never_goes_below_nothing() {
+        let (short, long) = (Period::seconds(1), Period::minutes(1));
+        assert_eq!(short.minus(long), Period::ZERO);
+        assert_eq!(long.minus(short).plus(short), long);
+        assert_eq!(Period::millis(-5), Period::ZERO);
+        let at = |second| jiff::Timestamp::from_second(second).expect("in range");
+        assert_eq!(Period::between(at(10), at(13)), Period::seconds(3));
+        assert_eq!(Period::between(at(13), at(10)), Period::ZERO);
+    }
+
+    proptest! {
+        #[test]
+        fn every_period_is_read_back_as_it_was_stored(millis in prop_oneof![0i64..10_000, 0i64..36_525 * 86_400_000]) {
+            let period = Period::millis(millis);
+            let stored = serde_json::to_string(&period).expect("JSON");
+            prop_assert_eq!(serde_json::from_str::<Period>(&stored).ok(), Some(period));
+        }
+
+        #[test]
+        fn units_add_up(d in 0i64..100, h in 0i64..100, m in 0i64..100, s in 0i64..100, ms in 0i64..1_000) {
+            let text = format!("{d}d{h}h{m}m{s}s{ms}ms");
+            prop_assert_eq!(read(&text), Some((((d * 24 + h) * 60 + m) * 60 + s) * 1_000 + ms));
+        }
+
+        #[test]
+        fn what_is_shown_is_never_longer_than_what_is(millis in 0i64..36_525 * 86_400_000) {
+            let shown = read(&Period::millis(millis).to_string()).expect("a length of time");
+            prop_assert!(shown <= millis && millis - shown < 3_600_000.max(millis / 24), "{} of {}", shown, millis);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,20}|[0-9dhms ]{0,24}") {
+            if let Some(millis) = read(&text) {
+                prop_assert!((0..=36_525 * 86_400_000).contains(&millis));
+            }
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Owns the plan as people write it: what is rolled out, in which phases, what stops it, who is told.
 //! Refuses to know where it came from: reading text is [`source`], judging sense is [`lint`].
 
+pub mod codes;
 pub mod diagnostic;
 pub mod lint;
+pub mod place;
 pub mod schema;
 pub mod source;
-pub(crate) mod suggest;
+pub mod suggest;
 
 use std::collections::BTreeMap;
 

@@ -108,7 +108,7 @@ impl schemars::JsonSchema for Weight {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "type": "string",
-            "pattern": r"^\d{1,3}(\.\d{1,2})?%$",
+            "pattern": r"^(100(\.00?)?|\d{1,2}(\.\d{1,2})?)%$",
             "description": "Part of the traffic for the new version, for example \"25%\"."
         })
     }
@@ -140,5 +140,94 @@ impl fmt::Display for Share {
             None => f.write_str("nothing observed"),
             Some(points) => write!(f, "{}.{}%", points / 100, points % 100 / 10),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_weight_is_written_as_people_say_it() {
+        let cases = [
+            (0, "0%"),
+            (1, "0.01%"),
+            (50, "0.5%"),
+            (1_000, "10%"),
+            (3_333, "33.33%"),
+            (10_000, "100%"),
+        ];
+        for (points, text) in cases {
+            assert_eq!(
+                Weight::from_basis_points(points)
+                    .map(|weight| weight.to_string())
+                    .as_deref(),
+                Some(text)
+            );
+        }
+        assert_eq!(Weight::from_basis_points(10_001), None);
+        assert_eq!(Weight::percent(250), Weight::FULL);
+    }
+
+    #[test]
+    fn what_is_not_a_weight_says_why() {
+        let cases = [
+            ("25", NotAWeight::NoUnit),
+            ("0.25", NotAWeight::NoUnit),
+            ("", NotAWeight::NoUnit),
+            ("%", NotAWeight::NotANumber),
+            ("-5%", NotAWeight::NotANumber),
+            ("+5%", NotAWeight::NotANumber),
+            (".5%", NotAWeight::NotANumber),
+            ("5.%", NotAWeight::NotANumber),
+            ("0.125%", NotAWeight::NotANumber),
+            ("1e1%", NotAWeight::NotANumber),
+            ("٥%", NotAWeight::NotANumber),
+            ("99999999999999999999%", NotAWeight::NotANumber),
+            ("100.01%", NotAWeight::TooLarge),
+            ("101%", NotAWeight::TooLarge),
+            ("655.36%", NotAWeight::TooLarge),
+            ("655.37%", NotAWeight::TooLarge),
+        ];
+        for (text, why) in cases {
+            assert_eq!(text.parse::<Weight>(), Err(why), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_weight_is_read_back_as_it_was_written() {
+        for points in 0..=10_000 {
+            let weight = Weight::from_basis_points(points).expect("in range");
+            assert_eq!(weight.to_string().parse(), Ok(weight));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_is_read_as_the_number_it_shows(whole in 0u32..1_000, cents in 0u32..100, digits in 0usize..=2) {
+            let cents = cents - cents % 10u32.pow(2 - u32::try_from(digits).expect("small"));
+            let decimals = format!("{cents:02}");
+            let text = if digits == 0 { format!("{whole}%") } else { format!("{whole}.{}%", &decimals[..digits]) };
+            let expected = whole * 100 + cents;
+            prop_assert_eq!(text.parse::<Weight>().ok().map(|weight| u32::from(weight.basis_points())),
+                Some(expected).filter(|points| *points <= 10_000));
+        }
+
+        #[test]
+        fn a_share_is_never_rounded_up(new in any::<u64>(), total in 1u64..) {
+            let new = new % total;
+            let points = Share { new, total }.basis_points().expect("something was observed");
+            prop_assert!(u128::from(points) * u128::from(total) <= u128::from(new) * 10_000);
+            prop_assert!(u128::from(points + 1) * u128::from(total) > u128::from(new) * 10_000);
+        }
+    }
+
+    #[test]
+    fn nothing_observed_is_no_share() {
+        assert_eq!(Share::default().basis_points(), None);
+        assert_eq!(Share::default().to_string(), "nothing observed");
+        assert_eq!(Share { new: 248, total: 1_000 }.to_string(), "24.8%");
     }
 }

@@ -1,0 +1,448 @@
+//! One broken plan for every code: the example with one thing changed, and where the finding must point.
+
+use tidegate_rollout::plan::codes::{CODES, Code};
+use tidegate_rollout::plan::diagnostic::{Finding, Level};
+use tidegate_rollout::plan::source::check;
+
+use super::EXAMPLE;
+
+/// What is changed in the example, and what must be said then.
+struct Case {
+    code: Code,
+    change: &'static [(&'static str, &'static str)],
+    /// The path of the finding.
+    path: &'static str,
+    /// What stands at its place.
+    at: &'static str,
+}
+
+const fn case(
+    code: Code,
+    change: &'static [(&'static str, &'static str)],
+    path: &'static str,
+    at: &'static str,
+) -> Case {
+    Case { code, change, path, at }
+}
+
+const MATCHERS: &str = r#"matchers: ['alertname="CheckoutLatencyHigh"']"#;
+const SLOW: &str = "spec.triggers[1].alert.matchers";
+
+const CASES: &[Case] = &[
+    case(Code::P100, &[("  mode", "mode"), ("spec:\n", "spec: [\n")], "", ":"),
+    case(
+        Code::P101,
+        &[("      bake: 30m", "      bkae: 30m")],
+        "spec.phases[0].bkae",
+        "bkae",
+    ),
+    case(
+        Code::P102,
+        &[("severity: sev2", "severity: sev4")],
+        "spec.triggers[1].severity",
+        "sev4",
+    ),
+    case(
+        Code::P102,
+        &[("      groups: [staff]        #", "      groups: [stuff] #")],
+        "spec.phases[0].groups[0]",
+        "stuff",
+    ),
+    case(
+        Code::P102,
+        &[("by: [incident-commander,", "by: [commander,")],
+        "spec.severities.sev2.action.decide.by[0]",
+        "commander",
+    ),
+    case(
+        Code::P103,
+        &[("  title: New checkout to production\n", "")],
+        "spec",
+        "spec",
+    ),
+    case(
+        Code::P104,
+        &[("members: [mara]", "members: mara")],
+        "spec.roles.incident-commander.members",
+        "mara",
+    ),
+    case(
+        Code::P104,
+        &[("service: checkout ", "service: 7 ")],
+        "spec.service",
+        "7",
+    ),
+    case(
+        Code::P105,
+        &[("gate: manual", "gate: manually")],
+        "spec.phases[1].gate",
+        "manually",
+    ),
+    case(
+        Code::P105,
+        &[("action: log", "action: decide")],
+        "spec.severities.sev3.action",
+        "decide",
+    ),
+    case(Code::P106, &[(MATCHERS, "matchers: []")], SLOW, "matchers"),
+    case(Code::P106, &[("New checkout to production", "''")], "spec.title", "''"),
+    case(Code::P106, &[("New checkout to production", "")], "spec.title", "title"),
+    case(
+        Code::P107,
+        &[("name: checkout\n", "name: Checkout_2\n")],
+        "metadata.name",
+        "Checkout_2",
+    ),
+    case(
+        Code::P107,
+        &[("name: canary", "name: 'the canary'")],
+        "spec.phases[0].name",
+        "'the canary'",
+    ),
+    case(
+        Code::P107,
+        &[("key: checkout-v2", "key: checkout/v2")],
+        "spec.target.flag.key",
+        "checkout/v2",
+    ),
+    case(Code::P108, &[("bake: 30m", "bake: 30")], "spec.phases[0].bake", "30"),
+    case(
+        Code::P109,
+        &[(MATCHERS, "matchers: [alertname]")],
+        "spec.triggers[1].alert.matchers[0]",
+        "alertname",
+    ),
+    case(
+        Code::P109,
+        &[(MATCHERS, "matchers: [{alertname: Slow}]")],
+        "spec.triggers[1].alert.matchers[0]",
+        "{",
+    ),
+    case(
+        Code::P113,
+        &[("name: some", "name: canary")],
+        "spec.phases[1].name",
+        "canary",
+    ),
+    case(
+        Code::P114,
+        &[("channels: [chat, log]", "channels: [chat, chat]")],
+        "spec.audiences.team.channels[1]",
+        "chat",
+    ),
+    case(
+        Code::P120,
+        &[("weight: 15%", "weight: 0.15")],
+        "spec.phases[0].weight",
+        "0.15",
+    ),
+    case(
+        Code::P120,
+        &[("weight: 100%", "weight: 110%")],
+        "spec.phases[2].weight",
+        "110%",
+    ),
+    case(
+        Code::P160,
+        &[(MATCHERS, r#"matchers: [service="cart", a="b"]"#)],
+        "spec.triggers[1].alert.matchers[0]",
+        "service=\"cart\"",
+    ),
+    case(
+        Code::P160,
+        &[(MATCHERS, r#"matchers: ['a="b"', 'a=~"c|d"']"#)],
+        "spec.triggers[1].alert.matchers[1]",
+        "'a=~\"c|d\"'",
+    ),
+    case(
+        Code::P160,
+        &[(MATCHERS, r#"matchers: ['a="b"', 'c!~".*"']"#)],
+        "spec.triggers[1].alert.matchers[1]",
+        "'c!~\".*\"'",
+    ),
+    case(
+        Code::P160,
+        &[(MATCHERS, r#"matchers: ['job="tidegate"']"#)],
+        "spec.triggers[1].alert.matchers[0]",
+        "'job=\"tidegate\"'",
+    ),
+    case(
+        Code::P161,
+        &[("[mara]\n", "[]\n"), ("members: [jon, nia]", "members: []")],
+        "spec.severities.sev2.action.decide.by",
+        "by",
+    ),
+    case(
+        Code::P162,
+        &[("members: [jon, nia]", "members: []")],
+        "spec.roles.oncall.members",
+        "members",
+    ),
+    case(
+        Code::P163,
+        &[(MATCHERS, r#"matchers: ['a!="b"', 'c=~"d|e"']"#)],
+        SLOW,
+        "matchers",
+    ),
+    case(
+        Code::P164,
+        &[(MATCHERS, r#"matchers: ['a="b"', 'c=~".+"']"#)],
+        "spec.triggers[1].alert.matchers[1]",
+        "'c=~\".+\"'",
+    ),
+    case(
+        Code::P164,
+        &[(MATCHERS, r#"matchers: ['a="b"', 'c=~"x?"']"#)],
+        "spec.triggers[1].alert.matchers[1]",
+        "'c=~\"x?\"'",
+    ),
+    case(
+        Code::P165,
+        &[("severity: sev3", "severity: sev1")],
+        "spec.triggers[2].severity",
+        "sev1",
+    ),
+    case(
+        Code::P166,
+        &[("severity: sev3", "severity: sev2")],
+        "spec.triggers[2].severity",
+        "sev2",
+    ),
+    case(
+        Code::P167,
+        &[(MATCHERS, r#"matchers: ['service="checkout"', 'a="b"']"#)],
+        "spec.triggers[1].alert.matchers[0]",
+        "'service=\"checkout\"'",
+    ),
+    case(
+        Code::P168,
+        &[("CheckoutLatencyHigh", "Watchdog")],
+        "spec.triggers[1].alert.matchers[0]",
+        "'alertname=\"Watchdog\"'",
+    ),
+    case(
+        Code::P170,
+        &[
+            ("severity: sev1", "severity: sev3"),
+            ("severity: sev2", "severity: sev3"),
+        ],
+        "spec.triggers",
+        "triggers",
+    ),
+    case(
+        Code::P171,
+        &[("severity: sev2", "severity: sev1")],
+        "spec.severities.sev2",
+        "sev2",
+    ),
+    case(
+        Code::P201,
+        &[("weight: 40%", "weight: 10%")],
+        "spec.phases[1].weight",
+        "10%",
+    ),
+    case(
+        Code::P202,
+        &[("weight: 40%", "weight: 46%")],
+        "spec.phases[1].weight",
+        "46%",
+    ),
+    case(
+        Code::P204,
+        &[("weight: 15%", "weight: 26%")],
+        "spec.phases[0].weight",
+        "26%",
+    ),
+    case(
+        Code::P205,
+        &[("weight: 100%", "weight: 99.99%")],
+        "spec.phases[2].weight",
+        "99.99%",
+    ),
+    case(
+        Code::P206,
+        &[
+            ("weight: 15%", "weight: 0%"),
+            ("weight: 40%", "weight: 0%"),
+            ("weight: 100%", "weight: 0%"),
+        ],
+        "spec.phases",
+        "phases",
+    ),
+    case(
+        Code::P207,
+        &[("weight: 15%", "weight: 0%")],
+        "spec.phases[0].groups[0]",
+        "staff",
+    ),
+    case(
+        Code::P208,
+        &[("advance\n      groups: [staff]\n", "advance\n")],
+        "spec.phases[0].groups[0]",
+        "staff",
+    ),
+    case(Code::P212, &[("bake: 30m", "bake: 0s")], "spec.phases[0].bake", "0s"),
+    case(Code::P213, &[("  watch: 1d ", "  #")], "spec.watch", "spec"),
+    case(Code::P214, &[("bake: 30m", "bake: 59s")], "spec.phases[0].bake", "59s"),
+    case(
+        Code::P240,
+        &[("channels: [pager]", "channels: [chat]"), ("[announcements]", "[log]")],
+        "spec.audiences",
+        "audiences",
+    ),
+    case(
+        Code::P242,
+        &[("default: rollback } }, page: true", "default: rollback } }")],
+        "spec.severities.sev2",
+        "sev2",
+    ),
+    case(
+        Code::P270,
+        &[("New checkout to", "postgres://shop:hunter2@db/x to")],
+        "spec.title",
+        "postgres://shop:hunter2@db/x to production",
+    ),
+    case(
+        Code::P290,
+        &[("  environment:", "  mode: shadow\n  environment:")],
+        "spec.mode",
+        "shadow",
+    ),
+    case(
+        Code::P291,
+        &[("watchdog: required", "watchdog: none")],
+        "spec.alerts.watchdog",
+        "none",
+    ),
+    case(
+        Code::P292,
+        &[("receivers: [default]", "receivers: []")],
+        "spec.alerts.receivers",
+        "receivers",
+    ),
+    case(
+        Code::P293,
+        &[("noData: hold", "noData: { rollbackAfter: 90s }")],
+        "spec.noData.rollbackAfter",
+        "90s",
+    ),
+    case(
+        Code::P294,
+        &[("within: 15m", "within: 0s")],
+        "spec.severities.sev2.action.decide.within",
+        "0s",
+    ),
+    case(
+        Code::P295,
+        &[("default: rollback", "default: hold")],
+        "spec.severities.sev2.action.decide.default",
+        "hold",
+    ),
+    case(
+        Code::P296,
+        &[("{ required: true }", "{ required: true, default: v2 }")],
+        "spec.inputs.version.default",
+        "v2",
+    ),
+];
+
+fn changed(case: &Case) -> String {
+    let mut text = EXAMPLE.to_owned();
+    for (from, to) in case.change {
+        assert!(
+            case.code == Code::P100 || text.contains(from),
+            "{}: the example has no {from:?}",
+            case.code
+        );
+        text = text.replacen(from, to, 1);
+    }
+    text
+}
+
+#[test]
+fn the_example_is_without_fault() {
+    let read = check(EXAMPLE);
+    assert_eq!(read.findings, Vec::<Finding>::new());
+    assert_eq!(read.plan.expect("a plan").name(), "checkout");
+}
+
+#[test]
+fn every_fault_is_found_and_pointed_at() {
+    for case in CASES {
+        let text = changed(case);
+        let read = check(&text);
+        let code = case.code;
+        let found = read
+            .findings
+            .iter()
+            .find(|one| one.code == code && one.path.as_str() == case.path);
+        let found = found.unwrap_or_else(|| panic!("{code} {:?}: {:#?}", case.change, read.findings));
+        let place = found.place.unwrap_or_else(|| panic!("{code} has no place"));
+        assert_eq!(&text[place.offset..place.offset + place.length], case.at, "{code}");
+        let line_start = text[..place.offset].rfind('\n').map_or(0, |at| at + 1);
+        assert_eq!(text[..place.offset].matches('\n').count() + 1, place.line, "{code}");
+        assert_eq!(
+            text[line_start..place.offset].chars().count() + 1,
+            place.column,
+            "{code}"
+        );
+    }
+}
+
+#[test]
+fn one_fault_brings_no_second_error() {
+    // Changes that break two things at once by their nature.
+    let double = [Code::P161, Code::P206];
+    for case in CASES.iter().filter(|case| !double.contains(&case.code)) {
+        let errors = check(&changed(case))
+            .findings
+            .into_iter()
+            .filter(|found| found.level == Level::Error);
+        let others: Vec<Finding> = errors.filter(|found| found.code != case.code).collect();
+        assert_eq!(others, Vec::new(), "{} {:?}", case.code, case.change);
+    }
+}
+
+#[test]
+fn an_error_leaves_no_plan_and_a_warning_does() {
+    for case in CASES {
+        let read = check(&changed(case));
+        let has_error = read.findings.iter().any(|found| found.level == Level::Error);
+        assert_eq!(read.plan.is_none(), has_error, "{}", case.code);
+    }
+}
+
+#[test]
+fn every_code_has_a_case() {
+    for doc in CODES {
+        assert!(
+            CASES.iter().any(|case| case.code == doc.code),
+            "{} is never found by a test",
+            doc.code
+        );
+    }
+}
+
+#[test]
+fn a_secret_is_never_repeated() {
+    let slack = format!("xox{}-{}", "b", "1234567890-abcdefghij");
+    let text = EXAMPLE.replace("https://wiki.example/checkout/runbook", &slack);
+    let read = check(&text);
+    let found = read
+        .findings
+        .iter()
+        .find(|found| found.code == Code::P270)
+        .expect("the secret is found");
+    assert!(found.hides_its_line());
+    assert!(!format!("{:?}", read.findings).contains(&slack), "{found:?}");
+}
+
+#[test]
+fn a_plan_that_is_only_shown_needs_nobody_to_wake() {
+    let unpaged = EXAMPLE
+        .replace("channels: [pager]", "channels: [chat]")
+        .replace("[announcements]", "[log]");
+    let shown = unpaged.replace("  labels:\n", "  labels:\n    tidegate.dev/demo: \"true\"\n");
+    assert!(check(&unpaged).plan.is_none());
+    assert!(check(&shown).plan.is_some());
+}
