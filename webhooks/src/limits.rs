@@ -11,6 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 /// What the hook routes may cost. The defaults are the ones Tidegate ships with.
+///
+/// One eighth of [`Limits::bodies`] and [`Limits::requests`] is set apart for senders that nothing but a signature over
+/// the body proves (and a body of theirs may have 1 MiB at most): until it is read, it may be anybody's.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// The largest body that is read, in bytes.
@@ -58,18 +61,18 @@ pub(crate) struct Gates {
 }
 
 impl Gates {
-    /// One eighth of everything is for senders that prove themselves only by a signature over the body.
+    /// One eighth of everything is for unknown senders.
     pub(crate) fn new(limits: &Limits) -> Self {
-        let eighth = |all: usize| (all / 8).max(1);
+        let permits = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         let gate = |requests, bytes, body| Gate {
-            requests: Arc::new(Semaphore::new(requests)),
-            bytes: Arc::new(Semaphore::new(bytes)),
+            requests: permits(requests),
+            bytes: permits(bytes),
             body,
             read_within: limits.read_within,
         };
-        let (requests, bytes) = (eighth(limits.requests), eighth(limits.bodies));
+        let (requests, bytes) = (limits.requests / 8, limits.bodies / 8);
         Self {
-            known: gate((limits.requests - requests).max(1), limits.bodies - bytes, limits.body),
+            known: gate(limits.requests - requests, limits.bodies - bytes, limits.body),
             // PagerDuty itself drops bodies above 256 KiB.
             unknown: gate(requests, bytes, limits.body.min(1 << 20)),
         }
@@ -117,7 +120,7 @@ impl Gate {
         }
         // Who is still sending does not see the answer, takes the broken connection for a passing fault, and sends
         // the same body again at once. So what is left of it is read and thrown away, within reason.
-        let _ = timeout(self.read_within, skip(&mut chunks, 4 * self.body)).await;
+        let _ = timeout(self.read_within, skip(&mut chunks, self.body.saturating_mul(4))).await;
         Err(Unread::TooLarge { limit: self.body })
     }
 

@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use http::request::Parts;
 use tidegate_rollout::Source;
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use crate::decode::{Batch, decode};
 use crate::intake::{Answer, Intake, Missed, MissedWhy, Received};
@@ -159,14 +159,13 @@ impl<I: Intake> Entrance<I> {
             Answer::Stored => "stored",
             Answer::Repeated => "repeated",
         };
-        info!(
-            source = receiver.source().word(),
+        let (source, Taken { status, alerts, .. }) = (receiver.source().word(), &taken);
+        debug!(
+            source,
             receiver = name,
-            alerts = taken.alerts,
-            unreadable = taken.unreadable,
-            truncated = taken.truncated,
-            "Delivery {}",
-            taken.status
+            status,
+            alerts,
+            "Took a delivery of {alerts} alerts from {source}: {status}"
         );
         Ok(taken)
     }

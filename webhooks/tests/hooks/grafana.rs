@@ -72,6 +72,12 @@ async fn a_signature_counts_over_the_body_and_over_the_timestamp_with_the_body()
         (&plain, Some(""), refused),
         (&timed, Some("1763661063:x"), refused),
         (&sign("foreign", body.as_bytes()), None, refused),
+        (
+            &sign(GRAFANA_SECRET, format!("soon:{body}").as_bytes()),
+            Some("soon"),
+            refused,
+        ),
+        (&sign(GRAFANA_SECRET, format!(":{body}").as_bytes()), Some(""), refused),
     ] {
         let world = World::new();
         let mut headers = vec![(SIGNATURE, signature.as_str())];

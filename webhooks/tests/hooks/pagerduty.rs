@@ -90,6 +90,20 @@ async fn an_event_says_only_what_it_says() {
     }
 }
 
+/// The last word about an incident that is over must not be that it fires.
+#[tokio::test]
+async fn a_new_priority_of_a_resolved_incident_says_nothing() {
+    let world = World::new();
+    let body = fixture("pagerduty/incident.priority_updated.json");
+    let body = body.replace(r#""status":"triggered""#, r#""status":"resolved""#);
+    let got = world.send(signed(body)).await;
+    assert_eq!(
+        (got.status, &got.json()["status"]),
+        (StatusCode::OK, &"without effect".into())
+    );
+    assert_eq!(world.intake.received().len(), 0);
+}
+
 #[tokio::test]
 async fn what_is_not_known_about_an_incident_is_no_label() {
     let world = World::new();

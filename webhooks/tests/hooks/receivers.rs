@@ -175,3 +175,15 @@ async fn several_tokens_are_good_while_one_is_replaced() {
         assert_eq!(got.status, status, "{token}");
     }
 }
+
+#[tokio::test]
+async fn labels_of_a_receiver_fill_in_what_the_sender_does_not_say() {
+    let labels = [("env", "staging"), ("region", "eu")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let receiver = Receiver::alertmanager(vec![bearer(TOKEN).unwrap()]).unwrap();
+    let mut receivers = Receivers::new();
+    receivers.add("default", receiver.with_labels(labels.into())).unwrap();
+    let world = world::World::of(receivers);
+    world.alertmanager(fixture("alertmanager/firing-single.json")).await;
+    let alert = world.intake.only_received().alerts.remove(0);
+    assert_eq!((alert.label("env"), alert.label("region")), (Some("prod"), Some("eu")));
+}
