@@ -9,6 +9,7 @@ use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use bytes::Bytes;
 use http::request::Parts;
 use tidegate_rollout::Source;
 use tokio::time::timeout;
@@ -25,7 +26,8 @@ use crate::verify::Unproven;
 
 const SOURCES: [Source; 3] = [Source::Alertmanager, Source::PagerDuty, Source::Grafana];
 
-/// The paths that [`router`] serves, all with POST and all behind the authenticator of their receiver.
+/// The paths that [`router`] serves, all with POST and all behind the authenticator of their receiver. Each is served with
+/// a slash at its end as well.
 pub fn paths() -> Vec<String> {
     let of = |source: Source| [bare_path(source), named_path(source)];
     SOURCES.into_iter().flat_map(of).collect()
@@ -136,7 +138,7 @@ impl<I: Intake> Entrance<I> {
         &self,
         receiver: &Receiver,
         name: &str,
-        body: bytes::Bytes,
+        body: Bytes,
         mut batch: Batch,
     ) -> Result<Taken, Rejected> {
         let mut taken = Taken::of(&batch);
@@ -170,7 +172,7 @@ impl<I: Intake> Entrance<I> {
         Ok(taken)
     }
 
-    /// Tells the other side of a delivery that is lost here. The sender is not kept waiting for it.
+    /// Tells the other side of a delivery that is lost here, before the sender hears it: who comes again at once finds us warned.
     async fn miss(&self, source: Source, name: &str, why: MissedWhy) {
         let missed = Missed {
             source,
