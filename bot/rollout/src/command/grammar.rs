@@ -31,13 +31,11 @@ pub fn parse(text: &str, now: Timestamp, known: impl Fn(&str) -> bool) -> Result
     let mut words = Words {
         left: words.into_iter().collect(),
     };
-    let Some(Word::Bare(first)) = words.left.pop_front() else {
-        return Ok(Said {
-            verb: Verb::Help,
-            rollout: None,
-        });
+    let usage = match words.left.pop_front() {
+        None => find("help")?,
+        Some(Word::Bare(first) | Word::Quoted(first)) => find(&first)?,
+        Some(Word::Option(key, value)) => find(&format!("{key}:{value}"))?,
     };
-    let usage = find(&first)?;
     let rollout = match usage.verb {
         "start" | "freeze" | "thaw" | "list" | "whoami" | "help" => None,
         _ => words.take_rollout(&known),
@@ -163,7 +161,13 @@ enum Word {
 fn split(text: &str) -> Result<Vec<Word>, Refusal> {
     let text: String = text
         .chars()
-        .map(|c| if matches!(c, '“' | '”' | '„') { '"' } else { c })
+        .map(|c| {
+            if matches!(c, '“' | '”' | '„' | '«' | '»') {
+                '"'
+            } else {
+                c
+            }
+        })
         .collect();
     let mut words = Vec::new();
     let mut rest = text.trim_start();

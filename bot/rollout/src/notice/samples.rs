@@ -59,9 +59,15 @@ fn read_back(percent: u8) -> ReadBack {
 }
 
 fn kinds() -> Vec<NoticeKind> {
+    let all = [about_progress(), about_alerts(), about_the_end()].concat();
+    debug_assert!(all.iter().all(is_listed));
+    all
+}
+
+fn about_progress() -> Vec<NoticeKind> {
     let text = || HOSTILE.to_owned();
     let jon = || "jon".to_owned();
-    let all = vec![
+    vec![
         NoticeKind::Started { by: jon() },
         NoticeKind::PhaseBegan {
             bake: Period::minutes(30),
@@ -94,6 +100,13 @@ fn kinds() -> Vec<NoticeKind> {
             reason: text(),
         },
         NoticeKind::Released { number: 1, by: jon() },
+    ]
+}
+
+fn about_alerts() -> Vec<NoticeKind> {
+    let text = || HOSTILE.to_owned();
+    let jon = || "jon".to_owned();
+    vec![
         NoticeKind::AlertLogged {
             alert: text(),
             trigger: "latency".to_owned(),
@@ -118,6 +131,13 @@ fn kinds() -> Vec<NoticeKind> {
             by: jon(),
             answer: "continue".to_owned(),
         },
+    ]
+}
+
+fn about_the_end() -> Vec<NoticeKind> {
+    let text = || HOSTILE.to_owned();
+    let jon = || "jon".to_owned();
+    vec![
         NoticeKind::WouldRollBack { because: text() },
         NoticeKind::RollingBack {
             because: text(),
@@ -151,9 +171,7 @@ fn kinds() -> Vec<NoticeKind> {
             by: jon(),
             reason: text(),
         },
-    ];
-    debug_assert!(all.iter().all(is_listed));
-    all
+    ]
 }
 
 /// Fails to compile when a kind is added, as a reminder to add its sample above.
