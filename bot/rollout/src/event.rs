@@ -16,7 +16,8 @@ use crate::person::Actor;
 pub enum Event {
     /// A webhook told of an alert: it fires or it resolved. It may be late, repeated or out of order.
     Alerted(Alert),
-    /// The alert source's own API lists this alert now. It is believed.
+    /// The alert source's own API lists this alert now. It is believed. A complete poll in which an alert that was firing
+    /// is missing on every peer is told as that alert, resolved: a lost `resolved` would otherwise block for ever.
     Polled(Alert),
     /// A person with a proven identity asked for something.
     Commanded {
@@ -36,7 +37,8 @@ pub enum Event {
     },
     /// Time passed, or the surroundings changed.
     Ticked,
-    /// The service comes back after nobody watched; that time does not bake.
+    /// The service comes back after nobody watched, or the wall clock jumped; that time does not bake. It comes before
+    /// anything else that is decided after the break, see [`crate::attention`].
     Returned {
         /// The last moment at which somebody watched.
         away_since: Timestamp,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::period::Period;
 use crate::plan::{SeverityAction, Watchdog};
 use crate::rollout::{Rollout, Standing};
+use crate::step::CLOCK_SKEW;
 use crate::surroundings::{Poll, Surroundings};
 
 /// How the new version does. State and health are two words: `BAKING × HEALTHY`.
@@ -112,6 +113,10 @@ pub fn unknown_path(watchdog: Watchdog, around: &Surroundings, now: Timestamp) -
     match (watchdog, around.watchdog_seen) {
         (Watchdog::None, _) => None,
         (Watchdog::Required, None) => Some("the Watchdog alert was never seen".to_owned()),
+        // The wall clock went back: until it catches up, every age would read zero and a dead Watchdog would look fresh.
+        (Watchdog::Required, Some(seen)) if seen.duration_since(now) > CLOCK_SKEW => {
+            Some("the Watchdog alert was last seen in the future: the clock of this machine went back".to_owned())
+        }
         (Watchdog::Required, Some(seen)) => {
             let age = Period::between(seen, now);
             (age > around.watchdog_fresh).then(|| format!("the Watchdog alert was last seen {age} ago"))

@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod alert;
+pub mod attention;
 pub mod begin;
 pub mod bucket;
 pub mod chain;

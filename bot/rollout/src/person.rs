@@ -95,7 +95,7 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// Whether the person has one of `roles` on the server; an admin has all but the roles of programs.
+    /// Whether the person has one of `roles` on the server; an admin has them all.
     pub fn has_any(&self, roles: &[Role]) -> bool {
         self.roles.contains(&Role::Admin) || roles.iter().any(|role| self.roles.contains(role))
     }
