@@ -36,6 +36,9 @@ pub struct Start {
     pub recent: Vec<Alert>,
     /// The id of a rollout that is not final and moves the same target.
     pub target_busy: Option<RolloutId>,
+    /// The highest epoch that any rollout ever wrote to this target; 0 when none did. Epochs of a target only grow, so
+    /// this rollout starts above it: else its first write would be refused as a stale one.
+    pub target_epoch: u64,
 }
 
 impl Rollout {
@@ -65,7 +68,7 @@ impl Rollout {
             started_by: start.actor.person.clone(),
             started_at: now,
             generation: 0,
-            epoch: 0,
+            epoch: start.target_epoch,
             wanted: Weight::ZERO,
             exposed_at: None,
             stage: Stage::AtGate { phase: 0, since: now },
@@ -111,17 +114,25 @@ fn complete(plan: &Plan, given: &BTreeMap<String, String>) -> Result<BTreeMap<St
     Ok(inputs)
 }
 
-/// Marks every alert that was heard of before the start, so that it cannot be blamed on this rollout.
+/// Marks every alert that was heard of before the start, so that it cannot be blamed on this rollout. Of several
+/// occasions of one label set the latest counts; what fires is never hidden behind an older end.
 fn remember(rollout: &mut Rollout, recent: &[Alert], now: Timestamp) {
+    let mut recent: Vec<&Alert> = recent.iter().collect();
+    recent.sort_by_key(|alert| (alert.starts_at, alert.status == AlertStatus::Resolved, alert.ends_at));
     for alert in recent {
-        let trigger = match concern(rollout, alert) {
-            Some(Concern::Trigger(trigger) | Concern::OldVersion(trigger)) => trigger,
+        let (trigger, old_version) = match concern(rollout, alert) {
+            Some(Concern::Trigger(trigger)) => (trigger, false),
+            Some(Concern::OldVersion(trigger)) => (trigger, true),
             None => continue,
         };
+        let earlier_end = rollout
+            .alerts
+            .get(&alert.fingerprint)
+            .and_then(|tracked| tracked.last_end);
         let (standing, last_end) = match (alert.status, &alert.suppressed) {
-            (AlertStatus::Resolved, _) => (Standing::Resolved, alert.ends_at),
-            (AlertStatus::Firing, Some(suppression)) => (Standing::Suppressed(suppression.clone()), None),
-            (AlertStatus::Firing, None) => (Standing::PreExisting, None),
+            (AlertStatus::Resolved, _) => (Standing::Resolved, alert.ends_at.max(earlier_end)),
+            (AlertStatus::Firing, Some(suppression)) => (Standing::Suppressed(suppression.clone()), earlier_end),
+            (AlertStatus::Firing, None) => (Standing::PreExisting, earlier_end),
         };
         let tracked = Tracked {
             name: alert.name().to_owned(),
@@ -132,6 +143,9 @@ fn remember(rollout: &mut Rollout, recent: &[Alert], now: Timestamp) {
             standing,
             last_end,
             from_before: true,
+            old_version,
+            acted_on: None,
+            ask_again: None,
             heard_at: now,
         };
         rollout.alerts.insert(alert.fingerprint.clone(), tracked);

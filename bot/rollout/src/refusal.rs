@@ -80,7 +80,7 @@ codes! {
     R202,
     /// Somebody holds it.
     R203,
-    /// It is paused.
+    /// Outside the plan's window.
     R204,
     /// The environment is frozen.
     R205,
@@ -88,8 +88,12 @@ codes! {
     R206,
     /// Health is not known.
     R207,
-    /// The target has not answered yet.
+    /// The observed share is not the declared one.
     R208,
+    /// It is paused.
+    R209,
+    /// The target has not answered yet.
+    R210,
     /// The person lacks the role.
     R301,
     /// The account belongs to no known person.

@@ -169,6 +169,16 @@ impl Because {
             Self::Person { .. } => false,
         }
     }
+
+    /// What a guard that stands in the way holds it for.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::Alert { name, .. } => name.clone(),
+            Self::Unanswered { question } => question.clone(),
+            Self::NoData { .. } => "no data".to_owned(),
+            Self::Person { by, .. } => by.to_string(),
+        }
+    }
 }
 
 impl std::fmt::Display for Because {
@@ -235,6 +245,9 @@ pub struct Hold {
     pub at: Timestamp,
     /// When it ends by itself; `None`: when somebody releases it.
     pub until: Option<Timestamp>,
+    /// What a guard holds it for, such as the name of an alert: it holds once for each. Empty for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subject: String,
 }
 
 /// Who can hold a rollout.
@@ -335,6 +348,12 @@ pub struct Tracked {
     pub last_end: Option<Timestamp>,
     /// Set while this fingerprint is known from before the start.
     pub from_before: bool,
+    /// Whether it names the old version: then it is never this rollout's fault.
+    pub old_version: bool,
+    /// The occasion (its `starts_at`) that was acted upon last. An occasion acts once, however often it comes back.
+    pub acted_on: Option<Timestamp>,
+    /// When its source is asked about it again, after it could not be read.
+    pub ask_again: Option<Timestamp>,
     /// When we last heard of it.
     pub heard_at: Timestamp,
 }
@@ -378,6 +397,8 @@ pub struct Unknown {
     pub why: String,
     /// Whether people were paged about it.
     pub paged: bool,
+    /// Whether the plan's answer to lasting silence was given; it is given once.
+    pub acted: bool,
 }
 
 impl Rollout {

@@ -57,22 +57,28 @@ fn pulls(rollout: &Rollout, trigger: &Trigger, alert: &Alert) -> bool {
     in_scope && !matchers.is_empty() && matchers.iter().all(|matcher| matcher.matches(&alert.labels))
 }
 
-/// Rollback over decide over log; the earlier trigger among equals.
-fn strength(rollout: &Rollout, trigger: &Trigger) -> (u8, std::cmp::Reverse<usize>) {
-    let severity = rollout
-        .plan
-        .spec
-        .severities
-        .get(&trigger.severity)
-        .map(|severity| &severity.action);
-    let rank = match severity {
+/// Whether `severity` asks for more than `other` does, as when an incident's priority is raised.
+pub(crate) fn outranks(rollout: &Rollout, severity: &str, other: &str) -> bool {
+    rank(rollout, severity) > rank(rollout, other)
+}
+
+fn rank(rollout: &Rollout, severity: &str) -> u8 {
+    let severity = rollout.plan.spec.severities.get(severity);
+    match severity.map(|severity| &severity.action) {
         Some(SeverityAction::Rollback) => 3,
         Some(SeverityAction::Decide(_)) => 2,
         Some(SeverityAction::Log) => 1,
         None => 0,
-    };
+    }
+}
+
+/// Rollback over decide over log; the earlier trigger among equals.
+fn strength(rollout: &Rollout, trigger: &Trigger) -> (u8, std::cmp::Reverse<usize>) {
     let place = rollout.plan.spec.triggers.iter().position(|other| other == trigger);
-    (rank, std::cmp::Reverse(place.unwrap_or(usize::MAX)))
+    (
+        rank(rollout, &trigger.severity),
+        std::cmp::Reverse(place.unwrap_or(usize::MAX)),
+    )
 }
 
 enum Version {

@@ -7,6 +7,7 @@ mod clock;
 mod commands;
 mod outcomes;
 mod rollback;
+mod suspects;
 
 use jiff::Timestamp;
 
@@ -22,7 +23,7 @@ use crate::surroundings::{Freeze, Surroundings};
 pub use advance::{Blocker, blockers};
 pub use alerts::{CLOCK_SKEW, QUIET};
 pub use clock::PAGE_AFTER;
-pub use outcomes::STUCK_AFTER;
+pub use outcomes::{STUCK_AFTER, UNANSWERED_AFTER};
 
 /// What an event led to. Saved in one transaction: the rollout, its log, its outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,10 +123,12 @@ impl<'a> Work<'a> {
         id
     }
 
-    /// A guard holds the rollout and pages. A guard that already holds says nothing twice.
-    pub(crate) fn guard_holds(&mut self, guard: Guard, reason: String) {
-        let already = |hold: &Hold| hold.by == Holder::Guard(guard) && hold.reason == reason;
+    /// A guard holds the rollout and pages. A guard that already holds for the same subject pages nobody twice: an alert
+    /// that flaps would otherwise page at every turn.
+    pub(crate) fn guard_holds(&mut self, guard: Guard, subject: &str, reason: String) {
+        let already = |hold: &Hold| hold.by == Holder::Guard(guard) && hold.subject == subject;
         if self.next.holds.iter().any(already) {
+            self.note("guard-still-holds", "tidegate".to_owned(), reason);
             return;
         }
         let number = self.number();
@@ -135,6 +138,7 @@ impl<'a> Work<'a> {
             reason: reason.clone(),
             at: self.now,
             until: None,
+            subject: subject.to_owned(),
         });
         self.say(NoticeKind::GuardHolds {
             number,

@@ -119,7 +119,7 @@ impl Blocker {
         let phase = rollout.phase().map_or("none", |phase| phase.name.as_str());
         match self {
             Self::Moving => Refusal::new(
-                Code::R208,
+                Code::R210,
                 format!("The weight of phase {phase} has not been read back yet."),
                 "Wait a moment, or say `rollback`.",
             ),
@@ -133,7 +133,7 @@ impl Blocker {
                 .retry_after(left)
             }
             Self::Paused { by, lasting } => Refusal::new(
-                Code::R204,
+                Code::R209,
                 format!("{by} paused it {lasting} ago."),
                 "Say `resume` first.",
             ),
@@ -179,13 +179,26 @@ impl Blocker {
 
 /// Leaves the phase on a person's word. The gate is what their word opens; everything else must be clear.
 pub(super) fn by_person(work: &mut Work<'_>) -> Result<(), Refusal> {
-    match blockers(&work.next, work.around, work.now).first() {
-        Some(blocker) => Err(blocker.refusal(&work.next)),
-        None => {
-            forward(work);
-            Ok(())
-        }
+    if let Stage::Watching { .. } = work.next.stage {
+        return Err(Refusal::new(
+            Code::R405,
+            format!(
+                "All phases of {} are done; it is watched, and completes by itself.",
+                work.next.id
+            ),
+            "There is nothing to advance. A rollback stays possible until the watch is over.",
+        ));
     }
+    let found = blockers(&work.next, work.around, work.now);
+    let Some((first, others)) = found.split_first() else {
+        forward(work);
+        return Ok(());
+    };
+    let mut refusal = first.refusal(&work.next);
+    for other in others {
+        refusal.message = format!("{} {}", refusal.message, other.refusal(&work.next).message);
+    }
+    Err(refusal)
 }
 
 /// Leaves the phase by itself, if it has baked, is healthy and its gate is automatic.

@@ -3,14 +3,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::action::{ActionKind, SuspectAnswer};
 use crate::alert::{Alert, AlertKey, AlertStatus, Suppression};
 use crate::notice::{NoticeKind, clock};
 use crate::plan::{Decide, DecideDefault, Scope, SeverityAction};
 use crate::rollout::{Because, Decision, Guard, Standing, Tracked};
-use crate::route::{Concern, concern};
+use crate::route::{Concern, concern, outranks};
 
-use super::{Work, rollback};
+use super::{Work, rollback, suspects};
 
 /// How long a fingerprint that fired before the start must be quiet before a new firing can be ours.
 pub const QUIET: SignedDuration = SignedDuration::from_mins(10);
@@ -35,28 +34,17 @@ pub(super) fn alerted(work: &mut Work<'_>, alert: &Alert, word: Word) {
         return;
     }
     let known = work.next.alerts.get(&alert.fingerprint).cloned();
-    let Some(mut tracked) = known.clone().or_else(|| newly_tracked(work, alert)) else {
-        return;
-    };
     match alert.status {
-        AlertStatus::Resolved => resolved(work, alert, known.is_some(), tracked),
-        AlertStatus::Firing => {
-            let late = alert.starts_at < tracked.starts_at && word == Word::Webhook;
-            if late {
-                return;
-            }
-            let repeated = known.is_some() && alert.starts_at == tracked.starts_at;
-            tracked.heard_at = work.now;
-            firing(work, alert, word, repeated, tracked);
-        }
+        AlertStatus::Resolved => resolved(work, alert, known, word),
+        AlertStatus::Firing => firing(work, alert, known, word),
     }
     forget(work);
 }
 
 fn newly_tracked(work: &Work<'_>, alert: &Alert) -> Option<Tracked> {
-    let (trigger, standing) = match concern(&work.next, alert)? {
-        Concern::Trigger(trigger) => (trigger, Standing::Resolved),
-        Concern::OldVersion(trigger) => (trigger, Standing::OldVersion),
+    let (trigger, old_version) = match concern(&work.next, alert)? {
+        Concern::Trigger(trigger) => (trigger, false),
+        Concern::OldVersion(trigger) => (trigger, true),
     };
     Some(Tracked {
         name: alert.name().to_owned(),
@@ -64,53 +52,124 @@ fn newly_tracked(work: &Work<'_>, alert: &Alert) -> Option<Tracked> {
         trigger: trigger.name.clone(),
         severity: trigger.severity.clone(),
         labels: alert.labels.clone(),
-        standing,
+        standing: Standing::Resolved,
         last_end: None,
         from_before: false,
+        old_version,
+        acted_on: None,
+        ask_again: None,
         heard_at: work.now,
     })
 }
 
 /// "Resolved" only means that the source stopped saying so. Open questions stay open.
-fn resolved(work: &mut Work<'_>, alert: &Alert, was_known: bool, mut tracked: Tracked) {
-    let end = alert.ends_at.unwrap_or(work.now);
-    tracked.last_end = tracked.last_end.max(Some(end));
+fn resolved(work: &mut Work<'_>, alert: &Alert, known: Option<Tracked>, word: Word) {
+    let was_on = known.as_ref().is_some_and(|tracked| tracked.standing.blocks());
+    let Some(mut tracked) = known.or_else(|| newly_tracked(work, alert)) else {
+        return;
+    };
+    // Repeated word of an end we know of: what was confirmed to fire since then stays.
+    let told_before = alert.ends_at.is_some() && alert.ends_at <= tracked.last_end;
+    if told_before && alert.starts_at <= tracked.starts_at && word == Word::Webhook {
+        return;
+    }
+    let over_already = tracked.standing == Standing::Resolved && tracked.last_end.is_some();
+    let says_no_more = alert.ends_at.is_none() || word == Word::Api;
+    if over_already && says_no_more && alert.starts_at <= tracked.starts_at {
+        return;
+    }
+    tracked.last_end = tracked.last_end.max(Some(alert.ends_at.unwrap_or(work.now)));
     let older_occasion = alert.starts_at < tracked.starts_at;
-    let was_on = tracked.standing.blocks();
     if !older_occasion {
+        tracked.starts_at = alert.starts_at;
         tracked.standing = Standing::Resolved;
+        tracked.ask_again = None;
         tracked.heard_at = work.now;
     }
     let name = tracked.name.clone();
     work.next.alerts.insert(alert.fingerprint.clone(), tracked);
-    if was_known && was_on && !older_occasion {
+    if was_on && !older_occasion {
         work.say(NoticeKind::AlertResolved { alert: name });
     }
 }
 
-fn firing(work: &mut Work<'_>, alert: &Alert, word: Word, repeated: bool, mut tracked: Tracked) {
+fn firing(work: &mut Work<'_>, alert: &Alert, known: Option<Tracked>, word: Word) {
+    let was_known = known.is_some();
+    let Some(mut tracked) = known.or_else(|| newly_tracked(work, alert)) else {
+        return;
+    };
+    let worse = was_known && relabelled(work, alert, &mut tracked);
+    if was_known && is_old_news(alert, &tracked, word, worse) {
+        return;
+    }
+    tracked.heard_at = work.now;
+    tracked.ask_again = None;
     if let Some(suppression) = &alert.suppressed {
         suppressed(work, alert, suppression.clone(), tracked);
         return;
     }
-    let known_to_fire = matches!(
-        tracked.standing,
-        Standing::Counting | Standing::PreExisting | Standing::OldVersion | Standing::Stale
-    );
-    let asked_already = tracked.standing == Standing::Suspect;
-    if repeated && (known_to_fire || asked_already) && word == Word::Webhook {
-        return;
-    }
-    if repeated && known_to_fire && tracked.standing != Standing::Stale {
-        return;
+    if was_known {
+        tracked.from_before &= !was_quiet(&tracked, alert.starts_at);
     }
     let after_its_end = tracked.last_end.is_some_and(|end| alert.starts_at <= end);
     tracked.starts_at = alert.starts_at;
     if after_its_end && word == Word::Webhook {
-        suspect(work, alert.key(), tracked);
+        suspects::suspect(work, alert.key(), tracked);
     } else {
         judge(work, alert.key(), tracked);
     }
+}
+
+/// A source may change the labels under a fingerprint, as when an incident's priority is raised. A new occasion is judged
+/// by its own labels; within an occasion only a severity that asks for more counts. Answers whether it asks for more.
+fn relabelled(work: &Work<'_>, alert: &Alert, tracked: &mut Tracked) -> bool {
+    let (trigger, old_version) = match concern(&work.next, alert) {
+        Some(Concern::Trigger(trigger)) => (trigger, false),
+        Some(Concern::OldVersion(trigger)) => (trigger, true),
+        None => return false,
+    };
+    let worse = outranks(&work.next, &trigger.severity, &tracked.severity);
+    let new_occasion = alert.starts_at > tracked.starts_at;
+    if worse || new_occasion {
+        tracked.trigger = trigger.name.clone();
+        tracked.severity = trigger.severity.clone();
+        tracked.labels = alert.labels.clone();
+        tracked.old_version = old_version;
+    }
+    if worse {
+        tracked.acted_on = None;
+    }
+    worse
+}
+
+/// Whether this says nothing that is not known. A webhook may repeat and be late; the source's own API is believed, but
+/// of two peers that disagree about the start of the same firing, the later start stays.
+fn is_old_news(alert: &Alert, tracked: &Tracked, word: Word, worse: bool) -> bool {
+    let believed_to_fire = match tracked.standing {
+        Standing::Counting | Standing::PreExisting | Standing::OldVersion => true,
+        Standing::Suspect | Standing::Stale | Standing::Suppressed(_) | Standing::Resolved => false,
+    };
+    let older = alert.starts_at < tracked.starts_at;
+    let same = alert.starts_at == tracked.starts_at;
+    match word {
+        Word::Webhook => {
+            let silenced = matches!(tracked.standing, Standing::Suppressed(_));
+            let over = tracked.standing == Standing::Resolved;
+            older || (same && silenced) || (same && !over && !worse)
+        }
+        Word::Api => match &alert.suppressed {
+            Some(suppression) => tracked.standing == Standing::Suppressed(suppression.clone()) && same,
+            None => (older || same) && believed_to_fire && !worse,
+        },
+    }
+}
+
+/// Whether a fingerprint from before the start has been quiet for long enough that firing anew can be our fault. Its last
+/// known occasion must have ended: an end that was lost is not quiet.
+fn was_quiet(tracked: &Tracked, starts_at: Timestamp) -> bool {
+    tracked
+        .last_end
+        .is_some_and(|end| end >= tracked.starts_at && starts_at.duration_since(end) >= QUIET)
 }
 
 fn suppressed(work: &mut Work<'_>, alert: &Alert, suppression: Suppression, mut tracked: Tracked) {
@@ -128,76 +187,33 @@ fn suppressed(work: &mut Work<'_>, alert: &Alert, suppression: Suppression, mut 
     }
 }
 
-/// It fires although its source had said that it ended: the late word of an HA peer, or a break between Prometheus and
-/// Alertmanager. It blocks, and every peer is asked.
-fn suspect(work: &mut Work<'_>, key: AlertKey, mut tracked: Tracked) {
-    tracked.standing = Standing::Suspect;
-    let name = tracked.name.clone();
-    work.next.alerts.insert(key.fingerprint.clone(), tracked);
-    if !work.next.is_latched() {
-        work.ask(ActionKind::AskAboutAlert { key });
-        work.say(NoticeKind::AlertSuspect { alert: name });
-    }
-}
-
-pub(super) fn suspect_answered(work: &mut Work<'_>, key: &AlertKey, answer: SuspectAnswer) {
-    let Some(mut tracked) = work.next.alerts.get(&key.fingerprint).cloned() else {
-        return;
+/// Decides whether a firing can be this rollout's fault, and acts: once for each occasion.
+pub(super) fn judge(work: &mut Work<'_>, key: AlertKey, mut tracked: Tracked) {
+    let ours = !tracked.old_version && !tracked.from_before && began_under_traffic(work, key.starts_at);
+    tracked.standing = match (tracked.old_version, ours) {
+        (true, _) => Standing::OldVersion,
+        (false, true) => Standing::Counting,
+        (false, false) => Standing::PreExisting,
     };
-    if tracked.standing != Standing::Suspect || tracked.starts_at != key.starts_at {
+    let acts = !work.next.is_latched() && tracked.acted_on != Some(key.starts_at);
+    if acts {
+        tracked.acted_on = Some(key.starts_at);
+    }
+    work.next.alerts.insert(key.fingerprint.clone(), tracked.clone());
+    if !acts {
         return;
     }
-    match answer {
-        SuspectAnswer::Active => judge(work, key.clone(), tracked),
-        SuspectAnswer::Absent => {
-            tracked.standing = Standing::Stale;
-            let text = format!(
-                "No peer knows alert {} any more: it was late word of its end.",
-                tracked.name
-            );
-            work.next.alerts.insert(key.fingerprint.clone(), tracked);
-            work.note("alert-stale", "tidegate".to_owned(), text);
-        }
-        SuspectAnswer::Unreadable => {
-            let reason = format!(
-                "alert {} came back after its end, and its source cannot be asked",
-                tracked.name
-            );
-            work.guard_holds(Guard::Unreadable, reason);
-        }
-    }
-}
-
-/// Decides whether a firing can be this rollout's fault, and acts.
-fn judge(work: &mut Work<'_>, key: AlertKey, mut tracked: Tracked) {
-    if tracked.standing == Standing::OldVersion {
-        work.next.alerts.insert(key.fingerprint, tracked);
-        return;
-    }
-    if tracked.from_before {
-        let quiet_since = tracked.last_end.unwrap_or(Timestamp::MAX);
-        let quiet = key.starts_at.duration_since(quiet_since) >= QUIET;
-        tracked.from_before = !quiet;
-    }
-    let ours = !tracked.from_before && began_under_traffic(work, key.starts_at);
-    tracked.standing = if ours {
-        Standing::Counting
-    } else {
-        Standing::PreExisting
-    };
-    let (name, trigger, severity) = (tracked.name.clone(), tracked.trigger.clone(), tracked.severity.clone());
-    work.next.alerts.insert(key.fingerprint.clone(), tracked);
-    if work.next.is_latched() {
-        return;
-    }
+    let (name, since) = (tracked.name, clock(key.starts_at));
     if ours {
-        act(work, key, name, trigger, severity);
+        act(work, key, name, tracked.trigger, tracked.severity);
+    } else if tracked.old_version {
+        let text = format!("Alert {name} fires on the old version since {since}: evidence against a rollback.");
+        work.note("alert-old-version", "tidegate".to_owned(), text);
     } else {
         let reason = format!(
-            "alert {name} fires since {}, which is not this rollout's doing: it began before the rollout carried traffic. A rollback would not help; look first, then `release`.",
-            clock(key.starts_at)
+            "alert {name} fires since {since}, which is not this rollout's doing: it began before the rollout carried traffic. A rollback would not help; look first, then `release`."
         );
-        work.guard_holds(Guard::PreExisting, reason);
+        work.guard_holds(Guard::PreExisting, &name, reason);
     }
 }
 
@@ -226,7 +242,7 @@ fn act(work: &mut Work<'_>, key: AlertKey, name: String, trigger: String, severi
             let reason = format!(
                 "alert {name} (trigger {trigger}) looks beyond this service, so it does not roll back by itself. Say `rollback` or `release`."
             );
-            work.guard_holds(Guard::ForeignScope, reason);
+            work.guard_holds(Guard::ForeignScope, &name, reason);
         }
         Some(SeverityAction::Rollback) => rollback::automatic(
             work,
@@ -249,6 +265,13 @@ fn act(work: &mut Work<'_>, key: AlertKey, name: String, trigger: String, severi
 }
 
 fn open_decision(work: &mut Work<'_>, key: AlertKey, name: &str, trigger: &str, decide: &Decide) {
+    // A new occasion of an alert about which a question is open asks nothing new; the earlier deadline stays.
+    let same_alert = |decision: &Decision| decision.alert.fingerprint == key.fingerprint;
+    if work.next.decisions.iter().any(same_alert) {
+        let text = format!("Alert {name} fires again; the question about it is still open.");
+        work.note("alert-again", "tidegate".to_owned(), text);
+        return;
+    }
     let since = clock(key.starts_at);
     let question = format!("alert {name} (trigger {trigger}) fires since {since}: continue or roll back?");
     let number = work.number();

@@ -8,7 +8,7 @@ use crate::period::Period;
 use crate::plan::{DecideDefault, NoData};
 use crate::rollout::{Bake, Because, Guard, Stage, Unknown};
 
-use super::{Work, advance, rollback};
+use super::{Work, advance, outcomes, rollback, suspects};
 
 /// How long health may be unknown before people are paged: two rounds of most things.
 pub const PAGE_AFTER: Period = Period::seconds(10);
@@ -19,6 +19,8 @@ pub(super) fn settle(work: &mut Work<'_>) {
         return;
     }
     end_holds(work);
+    suspects::ask_again(work);
+    outcomes::mind_workers(work);
     mind_silence(work);
     mind_deadlines(work);
     run_bake_clock(work);
@@ -26,8 +28,20 @@ pub(super) fn settle(work: &mut Work<'_>) {
     end_watch(work);
 }
 
-/// Nobody watched from `away_since` to now: that time does not bake.
+/// Nobody watched from `away_since` to now: that time does not bake. An `away_since` that lies ahead means that the wall
+/// clock went back; deadlines go back with it, or they would come late by as much.
 pub(super) fn returned(work: &mut Work<'_>, away_since: Timestamp) {
+    if work.next.is_final() {
+        return;
+    }
+    let back = Period::between(work.now, away_since).duration();
+    let earlier = |at: Timestamp| at.saturating_sub(back).unwrap_or(Timestamp::MIN);
+    for decision in &mut work.next.decisions {
+        decision.deadline = earlier(decision.deadline);
+    }
+    if let Some(unknown) = &mut work.next.no_data {
+        unknown.since = earlier(unknown.since);
+    }
     let bake = work.next.bake;
     if let Some(since) = bake.since {
         let watched = Period::between(since, away_since.max(since).min(work.now));
@@ -82,6 +96,7 @@ fn mind_silence(work: &mut Work<'_>) {
                 since: work.now,
                 why,
                 paged: false,
+                acted: false,
             });
         }
         (Some(why), Some(unknown)) => silence_lasts(work, why, &unknown),
@@ -90,18 +105,26 @@ fn mind_silence(work: &mut Work<'_>) {
 
 fn silence_lasts(work: &mut Work<'_>, why: String, unknown: &Unknown) {
     let lasting = Period::between(unknown.since, work.now);
-    if !unknown.paged && lasting >= PAGE_AFTER.min(work.around.watchdog_fresh) {
-        work.next.no_data = Some(Unknown {
-            since: unknown.since,
-            why: why.clone(),
-            paged: true,
-        });
+    let pages = !unknown.paged && lasting >= PAGE_AFTER.min(work.around.watchdog_fresh);
+    let allowed = match work.next.plan.spec.no_data {
+        NoData::Hold => None,
+        NoData::RollbackAfter(allowed) => Some(allowed),
+    };
+    // Once for each silence: in shadow mode, or with the budget spent, every tick would say it again.
+    let acts = !unknown.acted && !work.next.wanted.is_zero() && allowed.is_some_and(|allowed| lasting >= allowed);
+    if !pages && !acts {
+        return;
+    }
+    work.next.no_data = Some(Unknown {
+        since: unknown.since,
+        why: why.clone(),
+        paged: unknown.paged || pages,
+        acted: unknown.acted || acts,
+    });
+    if pages {
         work.say(NoticeKind::NoData { why: why.clone() });
     }
-    if let NoData::RollbackAfter(allowed) = work.next.plan.spec.no_data
-        && lasting >= allowed
-        && !work.next.wanted.is_zero()
-    {
+    if acts {
         rollback::automatic(work, Because::NoData { why });
     }
 }
@@ -129,7 +152,7 @@ fn mind_deadlines(work: &mut Work<'_>) {
                     "nobody answered decision {} in time: {}",
                     decision.number, decision.question
                 );
-                work.guard_holds(Guard::Unanswered, reason);
+                work.guard_holds(Guard::Unanswered, &decision.question, reason);
             }
         }
     }

@@ -18,10 +18,11 @@ pub(super) fn commanded(
     seen: Option<u64>,
 ) -> Result<(), Refusal> {
     may_answer(work, actor, command)?;
-    // A late press of Rollback still means rollback; every other stale press is answered.
+    // A late press of Rollback still means rollback, also as the answer to a question that is still open; every other
+    // stale press is answered.
     if let Some(seen) = seen
         && seen != work.next.generation
-        && !matches!(command, Command::Rollback { .. })
+        && !wants_rollback(command)
     {
         return Err(stale(work, seen));
     }
@@ -72,6 +73,20 @@ fn may_answer(work: &Work<'_>, actor: &Actor, command: &Command) -> Result<(), R
     policy::may(actor, &Verb::Do(command.clone()), Some(plan))
 }
 
+fn wants_rollback(command: &Command) -> bool {
+    match command {
+        Command::Rollback { .. } => true,
+        Command::Decide { answer, number } => *answer == Answer::Rollback && number.is_some(),
+        Command::Advance
+        | Command::Pause { .. }
+        | Command::Resume
+        | Command::Hold { .. }
+        | Command::Release { .. }
+        | Command::Abort { .. }
+        | Command::Note { .. } => false,
+    }
+}
+
 fn stale(work: &Work<'_>, seen: u64) -> Refusal {
     Refusal::new(
         Code::R401,
@@ -110,6 +125,14 @@ fn over(work: &Work<'_>) -> Refusal {
 }
 
 fn roll_back(work: &mut Work<'_>, actor: &Actor, reason: &str) -> Result<(), Refusal> {
+    if let Stage::RollingBack { stuck: Some(why), .. } = &work.next.stage
+        && why != rollback::ASKED_AGAIN
+    {
+        let text = format!("{} asked for zero once more.", actor.person);
+        work.note("rolling-back", actor.person.to_string(), text);
+        rollback::try_again(work);
+        return Ok(());
+    }
     if let Stage::RollingBack { since, .. } = &work.next.stage {
         let since = Period::between(*since, work.now);
         return Err(Refusal::new(
@@ -135,9 +158,8 @@ fn roll_back(work: &mut Work<'_>, actor: &Actor, reason: &str) -> Result<(), Ref
 }
 
 fn abort(work: &mut Work<'_>, actor: &Actor, reason: &str) -> Result<(), Refusal> {
-    if work.next.is_final() {
-        return Err(over(work));
-    }
+    // Also one that never carried traffic: a rollback that was decided is not undone.
+    must_be_under_way(work)?;
     if work.next.exposed_at.is_some() {
         return Err(Refusal::new(
             Code::R404,
@@ -185,6 +207,7 @@ fn steer(work: &mut Work<'_>, actor: &Actor, command: &Command) -> Result<(), Re
                 reason: reason.clone(),
                 at: work.now,
                 until: *until,
+                subject: String::new(),
             });
             work.say(NoticeKind::Held {
                 number,

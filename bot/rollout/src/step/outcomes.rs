@@ -8,14 +8,21 @@ use crate::period::Period;
 use crate::plan::Gate;
 use crate::rollout::{Because, Guard, Stage};
 
-use super::{Work, alerts};
+use super::rollback::ASKED_AGAIN;
+use super::{Work, suspects};
 
 /// How long zero may be tried before people are paged.
 pub const STUCK_AFTER: Period = Period::seconds(30);
 
+/// How long an advance may go without any final answer before people are told. Workers give up earlier.
+pub const UNANSWERED_AFTER: Period = Period::minutes(5);
+
+/// What is said when zero was not read back and no worker told why.
+const SILENT: &str = "the target has not been read at zero, and no worker says why";
+
 pub(super) fn reported(work: &mut Work<'_>, action: &ActionId, outcome: &Outcome) {
     if let Outcome::Asked { key, answer } = outcome {
-        alerts::suspect_answered(work, key, *answer);
+        suspects::answered(work, key, *answer);
         return;
     }
     match work.next.stage.clone() {
@@ -62,27 +69,33 @@ fn overtaken_counts() -> bool {
 }
 
 fn advancing(work: &mut Work<'_>, phase: usize, asked: ActionId, since: jiff::Timestamp, outcome: &Outcome) {
+    let stage = |failed| Stage::Advancing {
+        phase,
+        action: asked.clone(),
+        since,
+        failed,
+    };
     match outcome {
         Outcome::Applied(read_back) if read_back.weight == work.next.wanted => arrived(work, phase, read_back),
-        Outcome::Applied(read_back) => {
-            let found = read_back.weight;
-            foreign(work, found);
+        // After these the worker is done: the stage says so, or nothing but a rollback would ever be possible again.
+        Outcome::Applied(ReadBack { weight: found, .. }) | Outcome::Foreign { found } => {
+            let why = format!("the target reads {found}");
+            work.next.stage = stage(Some(why));
+            foreign(work, *found);
         }
-        Outcome::Foreign { found } => foreign(work, *found),
         Outcome::Fenced { found } => {
             let reason = format!(
-                "the target carries epoch {found}, ours is {}: another writer moved it, or this database is an old copy. Nothing was written.",
+                "the target carries epoch {found}, ours is {}: another writer moved it, or this database is an old copy. Nothing was written. Settle who owns it, then `release` and `advance`.",
                 work.next.epoch
             );
-            work.guard_holds(Guard::StaleWriter, reason);
+            work.next.stage = stage(Some("another writer owns the target".to_owned()));
+            // What a person decides next must be above it.
+            work.next.epoch = work.next.epoch.max(*found);
+            let target = work.next.plan.spec.target.name();
+            work.guard_holds(Guard::StaleWriter, &target, reason);
         }
         Outcome::GaveUp { attempts, why } => {
-            work.next.stage = Stage::Advancing {
-                phase,
-                action: asked,
-                since,
-                failed: Some(why.clone()),
-            };
+            work.next.stage = stage(Some(why.clone()));
             work.say(NoticeKind::AdvanceFailed {
                 why: format!("{why} ({attempts} attempts). Say `advance` to try again, or `rollback`."),
             });
@@ -105,12 +118,12 @@ fn arrived(work: &mut Work<'_>, phase: usize, read_back: &ReadBack) {
 }
 
 fn foreign(work: &mut Work<'_>, found: crate::weight::Weight) {
+    let target = work.next.plan.spec.target.name();
     let reason = format!(
-        "{} reads {found} where we wrote {}: somebody else writes to it. Settle who owns it, then `release`.",
-        work.next.plan.spec.target.name(),
+        "{target} reads {found} where we wrote {}: somebody else writes to it. Settle who owns it, then `release` and `advance`.",
         work.next.wanted
     );
-    work.guard_holds(Guard::ForeignChange, reason);
+    work.guard_holds(Guard::ForeignChange, &target, reason);
 }
 
 struct RollingBack {
@@ -131,6 +144,8 @@ fn rolling_back(work: &mut Work<'_>, state: RollingBack, asked: ActionId, outcom
         }
         Outcome::Fenced { found } => {
             let why = format!("the target carries epoch {found}, higher than ours; another writer owns it");
+            // When a person asks again, the write goes out above it.
+            work.next.epoch = work.next.epoch.max(*found);
             stuck(work, state, asked, &why, 1);
         }
         Outcome::GaveUp { attempts, why } => stuck(work, state, asked, why, *attempts),
@@ -165,11 +180,59 @@ fn rolled_back(work: &mut Work<'_>, state: RollingBack, read_back: &ReadBack) {
     });
 }
 
-/// Pages once about a rollback that does not come through; the worker goes on trying.
-fn stuck(work: &mut Work<'_>, state: RollingBack, asked: ActionId, why: &str, attempts: u32) {
-    if state.stuck.is_some() {
-        return;
+/// Time-outs of the waiting for a worker. A worker that says nothing is as bad as one that fails, and leads to a page.
+pub(super) fn mind_workers(work: &mut Work<'_>) {
+    match work.next.stage.clone() {
+        Stage::RollingBack {
+            because,
+            from,
+            action,
+            since,
+            stuck: None,
+        } if Period::between(since, work.now) >= STUCK_AFTER => {
+            let state = RollingBack {
+                because,
+                from,
+                since,
+                stuck: None,
+            };
+            stuck(work, state, action, SILENT, 0);
+        }
+        Stage::Advancing {
+            phase,
+            action,
+            since,
+            failed: None,
+        } if Period::between(since, work.now) >= UNANSWERED_AFTER => {
+            let why = "no worker has answered";
+            work.next.stage = Stage::Advancing {
+                phase,
+                action,
+                since,
+                failed: Some(why.to_owned()),
+            };
+            work.say(NoticeKind::AdvanceFailed {
+                why: format!("{why} for {UNANSWERED_AFTER}. Say `advance` to try again, or `rollback`."),
+            });
+        }
+        Stage::Advancing { .. }
+        | Stage::RollingBack { .. }
+        | Stage::Baking { .. }
+        | Stage::AtGate { .. }
+        | Stage::Watching { .. }
+        | Stage::RolledBack { .. }
+        | Stage::Completed { .. }
+        | Stage::Aborted { .. } => {}
     }
+}
+
+/// Pages once about a rollback that does not come through, and once more after a person asked for zero again.
+fn stuck(work: &mut Work<'_>, state: RollingBack, asked: ActionId, why: &str, attempts: u32) {
+    let paged_for_silence = match state.stuck.as_deref() {
+        None | Some(ASKED_AGAIN) => false,
+        Some(SILENT) if why != SILENT => true,
+        Some(_) => return,
+    };
     let lasting = Period::between(state.since, work.now);
     work.next.stage = Stage::RollingBack {
         because: state.because,
@@ -178,6 +241,10 @@ fn stuck(work: &mut Work<'_>, state: RollingBack, asked: ActionId, why: &str, at
         since: state.since,
         stuck: Some(why.to_owned()),
     };
+    if paged_for_silence {
+        work.note("rollback-stuck", "tidegate".to_owned(), format!("Now known: {why}"));
+        return;
+    }
     work.say(NoticeKind::RollbackStuck {
         why: why.to_owned(),
         attempts,

@@ -10,6 +10,9 @@ use crate::weight::Weight;
 
 use super::Work;
 
+/// What stands in the way while zero is being asked for once more.
+pub(super) const ASKED_AGAIN: &str = "a person asked for zero again; the target has not answered yet";
+
 /// Rolls back on nobody's word but the plan's, unless a guard says that it would not help or would be one too many.
 /// Rollback needs suspicion; mass action needs a human.
 pub(super) fn automatic(work: &mut Work<'_>, because: Because) {
@@ -27,7 +30,7 @@ pub(super) fn automatic(work: &mut Work<'_>, because: Because) {
         if wide {
             work.freeze_environment(reason.clone());
         }
-        work.guard_holds(guard, reason);
+        work.guard_holds(guard, &because.subject(), reason);
         return;
     }
     work.spends_budget = true;
@@ -77,6 +80,17 @@ fn fires_on_old_version(work: &Work<'_>, name: &str) -> bool {
         .alerts
         .values()
         .any(|tracked| tracked.name == name && about_old(&tracked.standing))
+}
+
+/// Asks the target for zero once more, for a rollback that did not come through: a person settled what stood in the way.
+pub(super) fn try_again(work: &mut Work<'_>) {
+    let target = work.next.plan.spec.target.clone();
+    work.next.epoch += 1;
+    let asked = work.ask(ActionKind::ToZero { target });
+    if let Stage::RollingBack { action, stuck, .. } = &mut work.next.stage {
+        *action = asked;
+        *stuck = Some(ASKED_AGAIN.to_owned());
+    }
 }
 
 fn begin(work: &mut Work<'_>, because: Because) {
