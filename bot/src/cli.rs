@@ -5,6 +5,7 @@ pub mod exit;
 pub mod failure;
 pub mod out;
 mod plan;
+mod template;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -58,12 +59,15 @@ enum Command {
     /// Reads, checks and shows plan files.
     #[command(subcommand)]
     Plan(plan::PlanCommand),
+    /// Shows and tries the words of notices.
+    Template(template::TemplateArgs),
 }
 
 impl Command {
     fn run(self, out: &mut Out) -> Result<Exit, Failure> {
         match self {
             Self::Plan(command) => command.run(out),
+            Self::Template(args) => args.run(out),
         }
     }
 }

@@ -1,0 +1,164 @@
+//! Owns the words of every notice: a template for each kind and form, built in, and overridden file by file from a directory.
+//! Refuses to guess and to trust: an unknown variable is an error, and what came from outside is data that is never read as a template.
+
+mod bounded;
+mod builtin;
+mod custom;
+mod fault;
+mod helpers;
+mod plain;
+mod shape;
+
+use std::path::Path;
+
+use handlebars::Handlebars;
+use tidegate_rollout::Notice;
+use tidegate_rollout::notice::NoticeKind;
+
+pub use builtin::asset;
+pub use fault::TemplateFault;
+pub use helpers::HELPERS;
+pub use plain::{one_line, visible};
+
+/// The most bytes a rendered notice may have.
+pub const LONGEST: usize = 64 * 1024;
+
+/// In which form a notice is written. One file of the notice's folder each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Plain text: web chat, log, signed webhook.
+    Text,
+}
+
+impl Form {
+    /// Every form.
+    pub const ALL: [Self; 1] = [Self::Text];
+
+    /// The name of the file, without `.hbs`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+        }
+    }
+}
+
+/// Puts notices into words.
+pub struct Renderer {
+    builtin: Handlebars<'static>,
+    custom: Option<custom::Overlay>,
+}
+
+impl Renderer {
+    /// The built-in templates, with those of `overrides` over them. Every template is tried on every sample, so that a
+    /// mistake fails now and not in the incident.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the templates, not only the first thing.
+    pub fn new(overrides: Option<&Path>) -> Result<Self, Vec<TemplateFault>> {
+        let renderer = Self::untried(overrides)?;
+        let faults: Vec<_> = Notice::samples()
+            .iter()
+            .flat_map(|sample| Form::ALL.map(|form| renderer.strictly(sample, form)))
+            .filter_map(Result::err)
+            .collect();
+        if faults.is_empty() {
+            Ok(renderer)
+        } else {
+            Err(fault::distinct(faults))
+        }
+    }
+
+    fn untried(overrides: Option<&Path>) -> Result<Self, Vec<TemplateFault>> {
+        let builtin = builtin::registry()?;
+        let custom = match overrides {
+            Some(directory) => Some(custom::Overlay::read(directory, &builtin)?),
+            None => None,
+        };
+        Ok(Self { builtin, custom })
+    }
+
+    /// The words for `notice`. A template of the override directory that fails now is replaced by the built-in one, and
+    /// a footnote says so: a mistake in wording must not silence a page.
+    ///
+    /// # Errors
+    /// When even the built-in template fails.
+    pub fn render(&self, notice: &Notice, form: Form) -> Result<String, TemplateFault> {
+        let Some(custom) = &self.custom else {
+            return self.built_in(notice, form);
+        };
+        custom.render(notice, form).or_else(|fault| {
+            tracing::warn!(
+                template = fault.template,
+                "A custom template failed, the built-in one is used: {fault}"
+            );
+            let text = self.built_in(notice, form)?;
+            Ok(format!(
+                "{text}\n(The custom template failed, this is the built-in one. {fault})"
+            ))
+        })
+    }
+
+    /// As [`Renderer::render`], without falling back: for tests of templates.
+    ///
+    /// # Errors
+    /// When the template that would be used fails.
+    pub fn strictly(&self, notice: &Notice, form: Form) -> Result<String, TemplateFault> {
+        match &self.custom {
+            Some(custom) => custom.render(notice, form),
+            None => self.built_in(notice, form),
+        }
+    }
+
+    fn built_in(&self, notice: &Notice, form: Form) -> Result<String, TemplateFault> {
+        render_with(&self.builtin, notice, form)
+    }
+
+    /// The text of the template that is used for `kind`, and whether it comes from the override directory; `None` for a
+    /// kind that does not exist.
+    pub fn source(&self, kind: &str, form: Form) -> Option<(String, bool)> {
+        let file = file_of(kind, form);
+        let custom = self.custom.as_ref().and_then(|custom| custom.source(&file));
+        match custom {
+            Some(text) => Some((text.to_owned(), true)),
+            None => builtin::text(&file).map(|text| (text, false)),
+        }
+    }
+}
+
+/// The kinds of notices, in the order of the samples.
+pub fn kinds() -> Vec<&'static str> {
+    let mut kinds: Vec<&'static str> = Vec::new();
+    for word in Notice::samples().iter().map(|sample: &Notice| sample.kind.word()) {
+        if !kinds.contains(&word) {
+            kinds.push(word);
+        }
+    }
+    kinds
+}
+
+/// The file of a template below `templates/` or below the override directory.
+fn file_of(kind: &str, form: Form) -> String {
+    format!("{kind}/{}.hbs", form.word())
+}
+
+/// The name under which a template is registered.
+fn name_of(kind: &NoticeKind, form: Form) -> String {
+    format!("{}/{}", kind.word(), form.word())
+}
+
+fn render_with(registry: &Handlebars<'static>, notice: &Notice, form: Form) -> Result<String, TemplateFault> {
+    let name = name_of(&notice.kind, form);
+    let fail = |what: String| TemplateFault::somewhere(&builtin::file(&name), what);
+    let mut facts = serde_json::to_value(notice).map_err(|error| fail(error.to_string()))?;
+    plain::tame(&mut facts);
+    let known = fault::known(&facts);
+    let context = handlebars::Context::wraps(facts).map_err(|error| fail(error.to_string()))?;
+    let mut writer = bounded::Bounded::new(LONGEST);
+    registry
+        .render_with_context_to_write(&name, &context, &mut writer)
+        .map_err(|error| TemplateFault::rendering(&name, &error, &known))?;
+    Ok(writer.into_text().trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! Owns the files below `templates/`, part of the binary in every build.
+//! Refuses to read them from the disk: what was tested is what runs.
+
+use std::borrow::Cow;
+
+use handlebars::Handlebars;
+use rust_embed::RustEmbed;
+
+use super::{Form, TemplateFault, helpers, kinds};
+
+#[derive(RustEmbed)]
+#[folder = "../templates"]
+struct Files;
+
+/// Shared pieces of templates: `{{> name}}`.
+pub(super) const PARTIALS: &str = "_partials/";
+
+/// A file below `templates/`, as it is; `None` when there is no such file.
+pub fn asset(file: &str) -> Option<Cow<'static, [u8]>> {
+    Files::get(file).map(|file| file.data)
+}
+
+/// A template below `templates/` as text.
+pub(super) fn text(file: &str) -> Option<String> {
+    let bytes = asset(file)?;
+    String::from_utf8(bytes.into_owned()).ok()
+}
+
+/// The files of the shared pieces.
+pub(super) fn partials() -> Vec<String> {
+    Files::iter()
+        .filter(|file| file.starts_with(PARTIALS))
+        .map(Cow::into_owned)
+        .collect()
+}
+
+/// The name under which the template in `file` is registered: shared pieces go by their own name.
+pub(super) fn name(file: &str) -> &str {
+    let name = file.strip_suffix(".hbs").unwrap_or(file);
+    name.strip_prefix(PARTIALS).unwrap_or(name)
+}
+
+/// The file of the template that is registered as `name`.
+pub(super) fn file(name: &str) -> String {
+    if name.contains('/') {
+        format!("{name}.hbs")
+    } else {
+        format!("{PARTIALS}{name}.hbs")
+    }
+}
+
+/// Every file that a notice can use: one for each kind and form, and the shared pieces.
+pub(super) fn files() -> Vec<String> {
+    let worded = kinds()
+        .into_iter()
+        .flat_map(|kind| Form::ALL.map(|form| super::file_of(kind, form)));
+    worded.chain(partials()).collect()
+}
+
+/// An engine without templates: strict, for plain text, without helpers that do anything but format.
+pub(super) fn engine() -> Handlebars<'static> {
+    let mut registry = Handlebars::new();
+    registry.set_strict_mode(true);
+    registry.register_escape_fn(handlebars::no_escape);
+    helpers::register(&mut registry);
+    registry
+}
+
+/// The engine with all built-in templates.
+pub(super) fn registry() -> Result<Handlebars<'static>, Vec<TemplateFault>> {
+    let mut registry = engine();
+    let mut faults = Vec::new();
+    for file in files() {
+        let Some(source) = text(&file) else {
+            faults.push(TemplateFault::somewhere(&file, "there is no such template"));
+            continue;
+        };
+        if let Err(error) = registry.register_template_string(name(&file), source) {
+            faults.push(TemplateFault::parsing(&file, &error));
+        }
+    }
+    if faults.is_empty() { Ok(registry) } else { Err(faults) }
+}

@@ -1,0 +1,171 @@
+//! Owns the helpers of templates: they format, nothing else.
+//! Refuses missing variables: a helper is as strict as a plain `{{variable}}`.
+
+use handlebars::{
+    Context, Handlebars, Helper, HelperDef, HelperResult, Output, RenderContext, RenderError, RenderErrorReason,
+    Renderable,
+};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+use tidegate_rollout::Period;
+use tidegate_rollout::weight::Share;
+
+type Format = fn(&Helper<'_>, &Context) -> Result<String, RenderError>;
+
+/// Every helper, with how to write it and what it gives. The documentation is made from this list.
+pub const HELPERS: &[(&str, &str, &str)] = &[
+    ("duration", "{{duration facts.took}}", "a length of time: `1h30m`"),
+    (
+        "span",
+        "{{span facts.since at}}",
+        "the time from one moment to another: `5m10s`",
+    ),
+    (
+        "clock",
+        "{{clock facts.since}}",
+        "a moment in UTC: `21:45:00 UTC`, with the date unless it is the notice's day",
+    ),
+    (
+        "percent",
+        "{{percent facts.read_back.observed}}",
+        "an observed share: `24.8%`",
+    ),
+    (
+        "count",
+        "{{count about.phases \"phase\"}}",
+        "a number with its noun: `1 phase`, `4 phases`",
+    ),
+    ("list", "{{list facts.by}}", "a list in words: `a, b and c`"),
+    (
+        "if",
+        "{{#if facts.reason}}…{{else}}…{{/if}}",
+        "one or the other; the variable must exist",
+    ),
+    (
+        "unless",
+        "{{#unless facts.automatic}}…{{/unless}}",
+        "the other way round; the variable must exist",
+    ),
+];
+
+pub(super) fn register(registry: &mut Handlebars<'static>) {
+    let formats: [(&str, Format); 6] = [
+        ("duration", duration),
+        ("span", span),
+        ("clock", clock),
+        ("percent", percent),
+        ("count", count),
+        ("list", list),
+    ];
+    for (name, format) in formats {
+        let helper = move |h: &Helper<'_>,
+                           _: &Handlebars<'_>,
+                           context: &Context,
+                           _: &mut RenderContext<'_, '_>,
+                           out: &mut dyn Output|
+              -> HelperResult {
+            out.write(&format(h, context)?)?;
+            Ok(())
+        };
+        registry.register_helper(name, Box::new(helper));
+    }
+    registry.register_helper("if", Box::new(Choose { wanted: true }));
+    registry.register_helper("unless", Box::new(Choose { wanted: false }));
+    // It writes where its author cannot see, and a template has nothing to log.
+    registry.unregister_helper("log");
+}
+
+/// `#if` and `#unless`, strict: the engine's own take a variable that does not exist for false.
+#[derive(Clone, Copy)]
+struct Choose {
+    wanted: bool,
+}
+
+impl HelperDef for Choose {
+    fn call<'reg: 'rc, 'rc>(
+        &self,
+        h: &Helper<'rc>,
+        registry: &'reg Handlebars<'reg>,
+        context: &'rc Context,
+        rc: &mut RenderContext<'reg, 'rc>,
+        out: &mut dyn Output,
+    ) -> HelperResult {
+        let wanted = truth(param(h, 0)?) == self.wanted;
+        let template = if wanted { h.template() } else { h.inverse() };
+        template.map_or(Ok(()), |template| template.render(registry, context, rc, out))
+    }
+}
+
+fn truth(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(truth) => *truth,
+        Value::Number(number) => number.as_f64().is_some_and(|number| number != 0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(_) => true,
+    }
+}
+
+/// The `n`-th argument; a variable that does not exist is an error here too.
+fn param<'a>(h: &'a Helper<'_>, n: usize) -> Result<&'a Value, RenderError> {
+    let param = h
+        .param(n)
+        .ok_or_else(|| wrong(h, &format!("needs an argument number {}", n + 1)))?;
+    if param.is_value_missing() {
+        return Err(RenderError::strict_error(param.relative_path()));
+    }
+    Ok(param.value())
+}
+
+fn wrong(h: &Helper<'_>, what: &str) -> RenderError {
+    RenderErrorReason::Other(format!("the helper `{}` {what}", h.name())).into()
+}
+
+fn read<T: serde::de::DeserializeOwned>(h: &Helper<'_>, n: usize, what: &str) -> Result<T, RenderError> {
+    serde_json::from_value(param(h, n)?.clone()).map_err(|_| wrong(h, &format!("takes {what}")))
+}
+
+fn duration(h: &Helper<'_>, _: &Context) -> Result<String, RenderError> {
+    Ok(read::<Period>(h, 0, "a length of time")?.to_string())
+}
+
+fn span(h: &Helper<'_>, _: &Context) -> Result<String, RenderError> {
+    let (from, to): (Timestamp, Timestamp) = (read(h, 0, "two moments")?, read(h, 1, "two moments")?);
+    Ok(Period::between(from, to).to_string())
+}
+
+fn clock(h: &Helper<'_>, context: &Context) -> Result<String, RenderError> {
+    let moment: Timestamp = read(h, 0, "a moment")?;
+    let said = context.data().get("at").cloned();
+    let said: Option<Timestamp> = said.and_then(|at| serde_json::from_value(at).ok());
+    let day = |at: Timestamp| at.to_zoned(TimeZone::UTC).date();
+    let same_day = said.is_some_and(|said| day(said) == day(moment));
+    let format = if same_day {
+        "%H:%M:%S UTC"
+    } else {
+        "%Y-%m-%d %H:%M:%S UTC"
+    };
+    Ok(moment.strftime(format).to_string())
+}
+
+fn percent(h: &Helper<'_>, _: &Context) -> Result<String, RenderError> {
+    Ok(read::<Share>(h, 0, "an observed share")?.to_string())
+}
+
+fn count(h: &Helper<'_>, _: &Context) -> Result<String, RenderError> {
+    let number: u64 = read(h, 0, "a number and a noun")?;
+    let noun: String = read(h, 1, "a number and a noun")?;
+    let plural = if number == 1 { "" } else { "s" };
+    Ok(format!("{number} {noun}{plural}"))
+}
+
+fn list(h: &Helper<'_>, _: &Context) -> Result<String, RenderError> {
+    let items: Vec<String> = read(h, 0, "a list of texts")?;
+    Ok(match items.as_slice() {
+        [] => "nobody".to_owned(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    })
+}

@@ -1,0 +1,180 @@
+//! Proves the words: every sample in print, hostile text shown as text, and mistakes found before an incident.
+
+use std::fs;
+use std::path::PathBuf;
+
+use tidegate_rollout::notice::HOSTILE;
+
+use super::*;
+
+/// A directory of its own that goes away with the test.
+struct Overrides(PathBuf);
+
+impl Overrides {
+    fn with(files: &[(&str, &str)]) -> Self {
+        let random = getrandom::u64().unwrap();
+        let root = std::env::temp_dir().join(format!("tidegate-templates-{random:016x}"));
+        fs::create_dir_all(&root).unwrap();
+        for (file, source) in files {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, source).unwrap();
+        }
+        Self(root)
+    }
+
+    fn faults(&self) -> Vec<String> {
+        let faults = Renderer::new(Some(&self.0)).err().expect("the templates are refused");
+        faults.iter().map(ToString::to_string).collect()
+    }
+}
+
+impl Drop for Overrides {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn sample(kind: &str) -> Notice {
+    Notice::samples()
+        .into_iter()
+        .find(|sample| sample.kind.word() == kind)
+        .expect("a sample of the kind")
+}
+
+#[test]
+fn every_sample_reads_well() {
+    let renderer = Renderer::new(None).unwrap();
+    let mut page = String::new();
+    for sample in Notice::samples() {
+        for form in Form::ALL {
+            let text = renderer.render(&sample, form).unwrap();
+            page.push_str(&format!("── {} · {} ──\n{text}\n\n", sample.kind.word(), form.word()));
+        }
+    }
+    insta::assert_snapshot!("notices", page);
+}
+
+#[test]
+fn hostile_text_is_shown_and_does_nothing() {
+    let renderer = Renderer::new(None).unwrap();
+    let shown = one_line(HOSTILE).into_owned();
+    let mut seen = 0;
+    for sample in Notice::samples() {
+        let facts = serde_json::to_string(&sample.kind).unwrap();
+        let text = renderer.render(&sample, Form::Text).unwrap();
+        if facts.contains("<!channel>") {
+            assert!(text.contains(&shown), "{text}");
+            seen += 1;
+        }
+        assert!(!text.contains('\u{202e}'), "{text}");
+        assert!(!text.lines().any(|line| line.starts_with("second line")), "{text}");
+    }
+    assert!(seen >= 10, "{seen} samples carry hostile text");
+}
+
+#[test]
+fn an_unknown_variable_fails_with_the_name_and_the_line() {
+    let plain = Overrides::with(&[("rolled-back/text.hbs", "one\ntwo {{facts.becuase}}\n")]);
+    let faults = plain.faults();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].starts_with("rolled-back/text.hbs:2:"), "{faults:?}");
+    assert!(faults[0].contains("`facts.becuase`"), "{faults:?}");
+    assert!(faults[0].contains("facts.because"), "{faults:?}");
+
+    let asked = Overrides::with(&[("paused/text.hbs", "{{#if facts.reson}}x{{/if}}")]);
+    assert!(
+        asked.faults()[0].starts_with("paused/text.hbs:1:"),
+        "{:?}",
+        asked.faults()
+    );
+    let formatted = Overrides::with(&[("resumed/text.hbs", "\n\n{{duration facts.standing}}")]);
+    assert!(
+        formatted.faults()[0].starts_with("resumed/text.hbs:3:"),
+        "{:?}",
+        formatted.faults()
+    );
+}
+
+#[test]
+fn everything_wrong_is_said_at_once() {
+    let overrides = Overrides::with(&[
+        ("rolledback/text.hbs", "a kind that does not exist"),
+        ("started/text.hbs", "{{#if facts.by}} never closed"),
+        ("held/text.hbs", "{{shell \"id\"}}"),
+    ]);
+    let faults = overrides.faults();
+    assert!(
+        faults
+            .iter()
+            .any(|fault| fault.starts_with("rolledback/text.hbs: there is no built-in")),
+        "{faults:?}"
+    );
+    assert!(
+        faults.iter().any(|fault| fault.starts_with("started/text.hbs:")),
+        "{faults:?}"
+    );
+    let unknown_helper = Overrides::with(&[("held/text.hbs", "{{shell \"id\"}}")]);
+    assert!(
+        unknown_helper.faults()[0].contains("no helper `shell`"),
+        "{:?}",
+        unknown_helper.faults()
+    );
+}
+
+#[test]
+fn a_template_that_would_exhaust_the_service_is_refused() {
+    let circle = Overrides::with(&[
+        ("_partials/phase.hbs", "{{> subject}}"),
+        ("_partials/subject.hbs", "{{> phase}}"),
+    ]);
+    assert!(circle.faults()[0].contains("includes itself"), "{:?}", circle.faults());
+    let in_place = Overrides::with(&[("held/text.hbs", "{{#*inline \"a\"}}{{> a}}{{/inline}}{{> a}}")]);
+    assert!(
+        in_place.faults()[0].contains("not supported"),
+        "{:?}",
+        in_place.faults()
+    );
+    let deep = Overrides::with(&[("held/text.hbs", &"{{#if at}}".repeat(5_000))]);
+    assert!(deep.faults()[0].contains("too deep"), "{:?}", deep.faults());
+    let large = Overrides::with(&[("held/text.hbs", &"x".repeat(70_000))]);
+    assert!(
+        large.faults()[0].contains("larger than 65536 bytes"),
+        "{:?}",
+        large.faults()
+    );
+    let long = Overrides::with(&[("held/text.hbs", &"{{facts.reason}}".repeat(3_000))]);
+    assert!(
+        long.faults()[0].contains("longer than 65536 bytes"),
+        "{:?}",
+        long.faults()
+    );
+}
+
+#[test]
+fn an_override_replaces_one_file_and_may_use_the_shared_pieces() {
+    let overrides = Overrides::with(&[("paused/text.hbs", "Halt by {{facts.by}}, {{> phase}}.")]);
+    let renderer = Renderer::new(Some(&overrides.0)).unwrap();
+    let text = |kind: &str| renderer.render(&sample(kind), Form::Text).unwrap();
+    assert_eq!(text("paused"), "Halt by jon, phase 2 of 4, quarter, at 25%.");
+    assert!(text("rolled-back").starts_with("ROLLED BACK checkout-17"));
+}
+
+#[test]
+fn an_override_that_fails_in_the_incident_gives_way_to_the_built_in_one() {
+    // It passes on every sample and fails on a hold with a number that no sample has.
+    let source = "{{#if (eq facts.number 99)}}\n{{facts.nobody}}{{else}}fine{{/if}}";
+    let overrides = Overrides::with(&[("held/text.hbs", source)]);
+    let renderer = Renderer::new(Some(&overrides.0)).unwrap();
+    let mut notice = sample("held");
+    assert_eq!(renderer.render(&notice, Form::Text).unwrap(), "fine");
+    if let NoticeKind::Held { number, .. } = &mut notice.kind {
+        *number = 99;
+    }
+    let text = renderer.render(&notice, Form::Text).unwrap();
+    assert!(text.starts_with("Hold 99 on checkout-17 by jon"), "{text}");
+    assert!(
+        text.contains("(The custom template failed, this is the built-in one. held/text.hbs:2:"),
+        "{text}"
+    );
+}
