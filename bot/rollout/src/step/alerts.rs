@@ -78,10 +78,12 @@ fn resolved(work: &mut Work<'_>, alert: &Alert, known: Option<Tracked>, word: Wo
     if over_already && says_no_more && alert.starts_at <= tracked.starts_at {
         return;
     }
-    tracked.last_end = tracked.last_end.max(Some(alert.ends_at.unwrap_or(work.now)));
-    let older_occasion = alert.starts_at < tracked.starts_at;
+    let end = alert.ends_at.unwrap_or(work.now);
+    tracked.last_end = tracked.last_end.max(Some(end));
+    // By its end, not its start: a reopened PagerDuty incident ends under the start of its first occasion.
+    let older_occasion = end < tracked.starts_at;
     if !older_occasion {
-        tracked.starts_at = alert.starts_at;
+        tracked.starts_at = tracked.starts_at.max(alert.starts_at);
         tracked.standing = Standing::Resolved;
         tracked.ask_again = None;
         tracked.heard_at = work.now;
