@@ -1,1 +1,18 @@
-//! The harness of the tests.
+//! The harness of the tests: real programs, real wires, conditions with deadlines.
+//!
+//! Owns everything a scenario needs to start, feed, watch and stop the world around Tidegate. Refuses to sleep, to retry a
+//! failed assertion, and to skip: what is missing is an error that says how to get it.
+
+pub mod alertmanager;
+pub mod exporter;
+pub mod http;
+pub mod openfeature;
+pub mod paths;
+pub mod ports;
+pub mod postgres;
+pub mod process;
+pub mod prometheus;
+pub mod scratch;
+pub mod serve;
+pub mod sink;
+pub mod wait;

@@ -1,0 +1,8 @@
+//! All scenarios in one test binary: a suite is a module, and `./tests/run <suite>` runs it alone.
+//!
+//! The modules are marked as tests so that the lints grant their helpers what they grant tests: unwrap, expect, print.
+
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod tidy;
