@@ -1,10 +1,12 @@
 //! Owns the command line: the grammar, the global flags, the streams and the exit code. One file per command below `cli/`.
 //! Refuses to decide or do anything itself: a command calls the core, the server or the wiring.
 
+mod client;
 pub mod exit;
 pub mod failure;
 pub mod out;
 mod plan;
+mod rollout;
 mod template;
 
 use std::ffi::OsString;
@@ -61,6 +63,8 @@ enum Command {
     Plan(plan::PlanCommand),
     /// Shows and tries the words of notices.
     Template(template::TemplateArgs),
+    /// Starts, steers and watches rollouts on a running server.
+    Rollout(rollout::RolloutArgs),
 }
 
 impl Command {
@@ -68,6 +72,7 @@ impl Command {
         match self {
             Self::Plan(command) => command.run(out),
             Self::Template(args) => args.run(out),
+            Self::Rollout(args) => args.run(out),
         }
     }
 }

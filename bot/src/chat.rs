@@ -1,0 +1,250 @@
+//! Owns the one dispatcher under every surface: what somebody said becomes a question or an order, and the answer a card.
+//! Refuses to decide and to remember: that is the [`Desk`]'s work. Refuses markup: answers are plain text and facts.
+
+pub mod answer;
+pub mod card;
+mod words;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tidegate_rollout::command::Verb;
+use tidegate_rollout::command::grammar;
+use tidegate_rollout::refusal::Code;
+use tidegate_rollout::{Actor, Entry, Health, Refusal, Rollout, RolloutId, Surroundings, policy};
+
+pub use answer::Answer;
+pub use card::Card;
+
+/// Something said by a person with a proven identity.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Who.
+    pub actor: Actor,
+    /// What.
+    pub verb: Verb,
+    /// The rollout it names, if it names one.
+    pub rollout: Option<String>,
+    /// The generation the person looked at, when a button was pressed.
+    pub seen: Option<u64>,
+    /// The idempotency key: the same key again gets the first answer again.
+    pub key: Option<String>,
+    /// Taken up later than this, it is refused; a rollback never is.
+    pub not_after: Option<Timestamp>,
+}
+
+/// An order that changes something, resolved to what it concerns.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// What was said.
+    pub request: Request,
+    /// The rollout it concerns; `None` for a start, a freeze, a thaw.
+    pub about: Option<RolloutId>,
+}
+
+/// Why the desk could not do its work.
+#[derive(Debug, thiserror::Error)]
+#[error("not stored, nothing done: could not {tried}")]
+pub struct DeskError {
+    /// What we tried.
+    pub tried: &'static str,
+    /// What stood in the way.
+    #[source]
+    pub source: anyhow::Error,
+}
+
+/// Who remembers and decides.
+pub trait Desk: Send + Sync {
+    /// The rollouts that are not over, oldest first.
+    fn active(&self) -> Vec<Arc<Rollout>>;
+    /// One rollout, over or not.
+    fn rollout(&self, id: &RolloutId) -> impl Future<Output = Result<Option<Arc<Rollout>>, DeskError>> + Send;
+    /// The newest rollouts, over or not.
+    fn newest(&self, limit: u32) -> impl Future<Output = Result<Vec<Arc<Rollout>>, DeskError>> + Send;
+    /// The log of a rollout, oldest line first.
+    fn history(&self, id: &RolloutId, limit: u32) -> impl Future<Output = Result<Vec<(u64, Entry)>, DeskError>> + Send;
+    /// What surrounds a rollout now.
+    fn around(&self, rollout: &Rollout) -> impl Future<Output = Result<Surroundings, DeskError>> + Send;
+    /// The names of the plans that can be started.
+    fn plans(&self) -> Vec<String>;
+    /// Remembers the order, then decides it.
+    fn decide(&self, order: Order) -> impl Future<Output = Result<Answer, DeskError>> + Send;
+}
+
+/// The dispatcher.
+#[derive(Debug)]
+pub struct Dispatcher<D> {
+    desk: Arc<D>,
+}
+
+impl<D> Clone for Dispatcher<D> {
+    fn clone(&self) -> Self {
+        Self {
+            desk: Arc::clone(&self.desk),
+        }
+    }
+}
+
+impl<D: Desk> Dispatcher<D> {
+    /// A dispatcher in front of `desk`.
+    pub fn new(desk: Arc<D>) -> Self {
+        Self { desk }
+    }
+
+    /// The desk behind it.
+    pub fn desk(&self) -> &D {
+        &self.desk
+    }
+
+    /// Answers a line of text.
+    ///
+    /// # Errors
+    /// [`DeskError`] when the order could not be stored; nothing was done then.
+    pub async fn said(
+        &self,
+        actor: Actor,
+        text: &str,
+        key: Option<String>,
+        now: Timestamp,
+    ) -> Result<Answer, DeskError> {
+        let active = self.desk.active();
+        let names_one = |word: &str| active.iter().any(|rollout| is_called(rollout, word));
+        match grammar::parse(text, now, names_one) {
+            Err(refusal) => Ok(refusal.into()),
+            Ok(said) => {
+                let request = Request {
+                    actor,
+                    verb: said.verb,
+                    rollout: said.rollout,
+                    seen: None,
+                    key,
+                    not_after: None,
+                };
+                self.dispatch(request, now).await
+            }
+        }
+    }
+
+    /// Answers a request.
+    ///
+    /// # Errors
+    /// [`DeskError`] when the order could not be stored; nothing was done then.
+    pub async fn dispatch(&self, request: Request, now: Timestamp) -> Result<Answer, DeskError> {
+        let answer = self.answer(request, now).await;
+        metrics::counter!("tidegate_commands_total", "result" => outcome_word(&answer)).increment(1);
+        answer
+    }
+
+    async fn answer(&self, request: Request, now: Timestamp) -> Result<Answer, DeskError> {
+        match &request.verb {
+            Verb::Help => Ok(Answer::text(words::help())),
+            Verb::Whoami => Ok(Answer::text(words::whoami(&request.actor))),
+            Verb::List => self.reading(&request, None, self.list(now)).await,
+            Verb::Status | Verb::History => self.about_one(request, now).await,
+            Verb::Start { plan, .. } => {
+                let plans = self.desk.plans();
+                if !plans.contains(plan) {
+                    return Ok(words::no_such_plan(plan, &plans).into());
+                }
+                self.desk.decide(Order { request, about: None }).await
+            }
+            Verb::Freeze { .. } | Verb::Thaw { .. } => self.desk.decide(Order { request, about: None }).await,
+            Verb::Do(_) => match self.find(request.rollout.as_deref()).await? {
+                Err(refusal) => Ok(refusal.into()),
+                Ok(rollout) => {
+                    let about = Some(rollout.id.clone());
+                    self.desk.decide(Order { request, about }).await
+                }
+            },
+        }
+    }
+
+    async fn reading(
+        &self,
+        request: &Request,
+        rollout: Option<&Rollout>,
+        read: impl Future<Output = Result<Answer, DeskError>>,
+    ) -> Result<Answer, DeskError> {
+        match policy::may(&request.actor, &request.verb, rollout.map(|rollout| &*rollout.plan)) {
+            Err(refusal) => Ok(refusal.into()),
+            Ok(()) => read.await,
+        }
+    }
+
+    async fn about_one(&self, request: Request, now: Timestamp) -> Result<Answer, DeskError> {
+        let rollout = match self.find_or_latest(request.rollout.as_deref()).await? {
+            Err(refusal) => return Ok(refusal.into()),
+            Ok(rollout) => rollout,
+        };
+        let read = async {
+            if request.verb == Verb::History {
+                let lines = self.desk.history(&rollout.id, 200).await?;
+                return Ok(Answer::text(words::history(&rollout, &lines)).about(&rollout));
+            }
+            let card = self.card(&rollout, now).await?;
+            Ok(Answer::text(card.text()).about(&rollout).with_card(card))
+        };
+        self.reading(&request, Some(&rollout), read).await
+    }
+
+    /// The card of a rollout as it stands.
+    ///
+    /// # Errors
+    /// [`DeskError`] when its surroundings could not be read.
+    pub async fn card(&self, rollout: &Rollout, now: Timestamp) -> Result<Card, DeskError> {
+        let around = self.desk.around(rollout).await?;
+        Ok(Card::of(rollout, &around, now))
+    }
+
+    async fn list(&self, now: Timestamp) -> Result<Answer, DeskError> {
+        let mut rows = Vec::new();
+        for rollout in self.desk.newest(20).await? {
+            let around = self.desk.around(&rollout).await?;
+            let health: Option<Health> = (!rollout.is_final()).then(|| rollout.health(&around, now));
+            rows.push((rollout, health));
+        }
+        rows.sort_by_key(|(rollout, _)| rollout.is_final());
+        Ok(Answer::text(words::list(&rows, &self.desk.plans())))
+    }
+
+    /// By id, else by the name of a plan, else the only active one. Two candidates are never guessed between.
+    async fn find(&self, named: Option<&str>) -> Result<Result<Arc<Rollout>, Refusal>, DeskError> {
+        let active = self.desk.active();
+        let candidates: Vec<_> = match named {
+            Some(name) => active.into_iter().filter(|rollout| is_called(rollout, name)).collect(),
+            None => active,
+        };
+        match (candidates.as_slice(), named) {
+            ([one], _) => Ok(Ok(Arc::clone(one))),
+            ([], Some(name)) => match self.desk.rollout(&RolloutId::new(name)).await? {
+                Some(over) => Ok(Ok(over)),
+                None => Ok(Err(words::no_such_rollout(name, &self.desk.active()))),
+            },
+            ([], None) => Ok(Err(words::nothing_active(&self.desk.plans()))),
+            (several, _) => Ok(Err(words::ambiguous(several))),
+        }
+    }
+
+    /// Like [`Self::find`]; where nothing is active and nothing was named, the newest one that is over.
+    async fn find_or_latest(&self, named: Option<&str>) -> Result<Result<Arc<Rollout>, Refusal>, DeskError> {
+        match self.find(named).await? {
+            Err(refusal) if refusal.code == Code::R103 && named.is_none() => {
+                let latest = self.desk.newest(1).await?.into_iter().next();
+                Ok(latest.ok_or(refusal))
+            }
+            found => Ok(found),
+        }
+    }
+}
+
+fn is_called(rollout: &Rollout, name: &str) -> bool {
+    rollout.id.as_str() == name || rollout.plan.name() == name
+}
+
+fn outcome_word(answer: &Result<Answer, DeskError>) -> &'static str {
+    match answer {
+        Err(_) => "not_stored",
+        Ok(answer) if answer.ok => "done",
+        Ok(_) => "refused",
+    }
+}

@@ -1,0 +1,191 @@
+//! Owns the card of a rollout: the headline in the fixed order state, phase, share, health, and what it waits for.
+//! Refuses to be kept: it is made from the rollout each time, so it is always true.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tidegate_rollout::notice::clock;
+use tidegate_rollout::plan::Gate;
+use tidegate_rollout::rollout::{Because, Stage, Standing};
+use tidegate_rollout::step::blockers;
+use tidegate_rollout::{Health, Period, Rollout, Surroundings};
+
+/// Where a rollout stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Card {
+    /// Its id.
+    pub rollout: String,
+    /// The plan's title.
+    pub title: String,
+    /// The service.
+    pub service: String,
+    /// The environment.
+    pub environment: String,
+    /// The version, where the plan asks for one.
+    pub version: Option<String>,
+    /// The state in one word.
+    pub state: String,
+    /// The health in one word; `None` once it is over.
+    pub health: Option<String>,
+    /// What fires, or what is not known.
+    pub health_detail: Option<String>,
+    /// The wanted weight, such as `25%`.
+    pub weight: String,
+    /// The phase's name; `None` once it was rolled back or aborted.
+    pub phase: Option<String>,
+    /// The phase's number, from 1.
+    pub number: usize,
+    /// How many phases there are.
+    pub phases: usize,
+    /// What happens next by itself, or what it waits for.
+    pub next: String,
+    /// Everything that keeps it from advancing now.
+    pub waits_for: Vec<String>,
+    /// Why it went back, once it did.
+    pub because: Option<String>,
+    /// Who started it.
+    pub started_by: String,
+    /// When, in RFC 3339.
+    pub started_at: String,
+    /// The revision; buttons carry it.
+    pub generation: u64,
+    /// Whether the plan acts by itself.
+    pub armed: bool,
+}
+
+impl Card {
+    /// The card of `rollout` at `now`.
+    pub fn of(rollout: &Rollout, around: &Surroundings, now: Timestamp) -> Self {
+        let spec = &rollout.plan.spec;
+        let health = (!rollout.is_final()).then(|| rollout.health(around, now));
+        let waits_for = if rollout.is_final() || rollout.is_latched() {
+            Vec::new()
+        } else {
+            let found = blockers(rollout, around, now);
+            found.iter().map(|blocker| blocker.refusal(rollout).message).collect()
+        };
+        Self {
+            rollout: rollout.id.to_string(),
+            title: spec.title.clone(),
+            service: spec.service.clone(),
+            environment: spec.environment.clone(),
+            version: rollout.version().map(str::to_owned),
+            state: rollout.state_word().to_owned(),
+            health: health.as_ref().map(|health| health.word().to_owned()),
+            health_detail: health.as_ref().and_then(detail),
+            weight: rollout.wanted.to_string(),
+            phase: rollout.phase().map(|phase| phase.name.clone()),
+            number: rollout.phase_index() + 1,
+            phases: spec.phases.len(),
+            next: next(rollout, now),
+            waits_for,
+            because: because(rollout).map(ToString::to_string),
+            started_by: rollout.started_by.to_string(),
+            started_at: rollout.started_at.to_string(),
+            generation: rollout.generation,
+            armed: spec.mode == tidegate_rollout::plan::Mode::Armed && !rollout.is_final(),
+        }
+    }
+
+    /// The card in plain text, a few lines that read from top to bottom.
+    pub fn text(&self) -> String {
+        let version = self
+            .version
+            .as_deref()
+            .map(|version| format!(" {version}"))
+            .unwrap_or_default();
+        let mut lines = vec![format!(
+            "{}  {}{version}  ({})",
+            self.rollout, self.title, self.environment
+        )];
+        let phase = match &self.phase {
+            Some(name) => format!("phase {} of {} ({name})", self.number, self.phases),
+            None => "no phase".to_owned(),
+        };
+        let health = self
+            .health
+            .as_deref()
+            .map(|health| format!(" × {health}"))
+            .unwrap_or_default();
+        let armed = if self.armed { "  auto-rollback ARMED" } else { "" };
+        lines.push(format!("{}{health}  {phase}  {}{armed}", self.state, self.weight));
+        lines.extend(self.health_detail.clone());
+        lines.extend(self.because.as_ref().map(|because| format!("Because: {because}")));
+        lines.push(self.next.clone());
+        lines.extend(self.waits_for.iter().map(|reason| format!("- {reason}")));
+        lines.join("\n")
+    }
+}
+
+fn detail(health: &Health) -> Option<String> {
+    match health {
+        Health::Healthy => None,
+        Health::OffTarget { firing } | Health::Critical { firing } => Some(format!("Firing: {}", firing.join(", "))),
+        Health::NoData { why } => Some(format!("Not known: {why}")),
+    }
+}
+
+fn because(rollout: &Rollout) -> Option<&Because> {
+    match &rollout.stage {
+        Stage::RollingBack { because, .. } | Stage::RolledBack { because, .. } => Some(because),
+        Stage::Advancing { .. }
+        | Stage::Baking { .. }
+        | Stage::AtGate { .. }
+        | Stage::Watching { .. }
+        | Stage::Completed { .. }
+        | Stage::Aborted { .. } => None,
+    }
+}
+
+/// Time left rather than time passed, and what happens then.
+fn next(rollout: &Rollout, now: Timestamp) -> String {
+    let spec = &rollout.plan.spec;
+    match &rollout.stage {
+        Stage::Advancing { failed: Some(why), .. } => {
+            format!("The target could not be moved: {why}. Say `advance` to try again.")
+        }
+        Stage::Advancing { since, .. } => format!(
+            "The target was asked {} ago and has not answered.",
+            Period::between(*since, now)
+        ),
+        Stage::Baking { phase, .. } => {
+            let (needed, gate) = spec
+                .phases
+                .get(*phase)
+                .map_or((Period::ZERO, Gate::Manual), |phase| (phase.bake, phase.gate));
+            let left = needed.minus(rollout.bake.at(now));
+            let then = match gate {
+                Gate::Auto => "it goes on by itself",
+                Gate::Manual => "its gate waits for a person",
+            };
+            format!("Bakes {left} more of {needed}, then {then}.")
+        }
+        Stage::AtGate { .. } => "Waits for a person: say `advance`.".to_owned(),
+        Stage::Watching { .. } => format!("Watched for {} more.", spec.watch.minus(rollout.bake.at(now))),
+        Stage::RollingBack {
+            since,
+            stuck: Some(why),
+            ..
+        } => {
+            format!("Rolling back for {} and stuck: {why}", Period::between(*since, now))
+        }
+        Stage::RollingBack { since, .. } => format!(
+            "Rolling back for {}; zero has not been read back yet.",
+            Period::between(*since, now)
+        ),
+        Stage::RolledBack { read_back, .. } => {
+            format!("Zero was read back at {}. {}.", clock(read_back.at), read_back.how)
+        }
+        Stage::Completed { at } => format!("Completed at {}.", clock(*at)),
+        Stage::Aborted { at, by, .. } => format!("Aborted by {by} at {}.", clock(*at)),
+    }
+}
+
+/// How many alerts of this rollout fire and count.
+pub fn firing(rollout: &Rollout) -> usize {
+    let counting = |standing: &Standing| standing.blocks();
+    rollout
+        .alerts
+        .values()
+        .filter(|tracked| counting(&tracked.standing))
+        .count()
+}
