@@ -6,7 +6,9 @@ pub mod exit;
 pub mod failure;
 pub mod out;
 mod plan;
+mod print;
 mod rollout;
+mod table;
 mod template;
 
 use std::ffi::OsString;
@@ -79,42 +81,44 @@ impl Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    run(std::env::args_os().collect()).into()
-}
-
-fn run(args: Vec<OsString>) -> Exit {
     // Before the first HTTP client is made anywhere: without a provider it would panic. It is set only once per process.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    run(std::env::args_os().collect(), Out::process).into()
+}
+
+/// Runs a command line; `streams` makes what it writes to, once the form of the result is known.
+fn run(args: Vec<OsString>, streams: impl Fn(Format, Color, i8) -> Out) -> Exit {
     let grammar = Cli::command().after_long_help(Exit::help());
     let parsed = grammar
         .try_get_matches_from(&args)
         .and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
         Ok(cli) => {
-            let mut out = Out::process(cli.globals.output, cli.globals.color, cli.globals.verbosity());
+            let mut out = streams(cli.globals.output, cli.globals.color, cli.globals.verbosity());
             match cli.command.run(&mut out) {
                 Ok(exit) => exit,
                 Err(failure) => out.fail(&failure),
             }
         }
-        Err(error) => misread(&args, &error),
+        Err(error) => {
+            let format = given(&args, "-o", "--output").unwrap_or_default();
+            let color = given(&args, "--color", "--color").unwrap_or_default();
+            misread(&error, &mut streams(format, color, 0))
+        }
     }
 }
 
 /// Answers a command line that is no command: help and version are results, the rest is wrong usage.
-fn misread(args: &[OsString], error: &clap::Error) -> Exit {
-    let format = given(args, "-o", "--output").unwrap_or_default();
-    let color = given(args, "--color", "--color").unwrap_or_default();
-    let mut out = Out::process(format, color, 0);
+fn misread(error: &clap::Error, out: &mut Out) -> Exit {
     let text = error.render();
     if !error.use_stderr() {
-        return match out.line(format_args!("{}", text.ansi()).to_string().trim_end()) {
+        return match out.line(text.ansi().to_string().trim_end()) {
             Ok(()) => Exit::Done,
             Err(failure) => failure.exit,
         };
     }
-    if format == Format::Text {
-        out.note(format_args!("{}", text.ansi()).to_string().trim_end());
+    if out.format == Format::Text {
+        out.note(text.ansi().to_string().trim_end());
         return Exit::Usage;
     }
     let plain = text.to_string();
@@ -138,35 +142,4 @@ fn given<T: ValueEnum>(args: &[OsString], short: &str, long: &str) -> Option<T> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_grammar_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn the_wanted_form_is_found_on_a_line_that_is_no_command() {
-        let line = |text: &str| -> Vec<OsString> { text.split(' ').map(OsString::from).collect() };
-        let format = |text: &str| given::<Format>(&line(text), "-o", "--output");
-        assert_eq!(format("tidegate nonsense -o json"), Some(Format::Json));
-        assert_eq!(format("tidegate nonsense -oyaml"), Some(Format::Yaml));
-        assert_eq!(format("tidegate nonsense --output=ndjson"), Some(Format::Ndjson));
-        assert_eq!(format("tidegate nonsense -- -o json"), None);
-        assert_eq!(format("tidegate nonsense -o"), None);
-    }
-
-    #[test]
-    fn every_exit_code_is_said_in_the_help_and_is_used_once() {
-        let help = Exit::help();
-        for exit in Exit::ALL {
-            let same = Exit::ALL.iter().filter(|other| other.number() == exit.number());
-            assert_eq!(same.count(), 1, "{exit:?}");
-            assert!(
-                help.contains(&format!("{:>3}  {}", exit.number(), exit.meaning())),
-                "{exit:?}"
-            );
-        }
-    }
-}
+mod tests;

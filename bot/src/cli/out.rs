@@ -97,9 +97,7 @@ impl Out {
 
     /// One line of standard output, as it is.
     pub fn line(&mut self, line: impl Display) -> Result<(), Failure> {
-        writeln!(self.stdout, "{line}")?;
-        self.stdout.flush()?;
-        Ok(())
+        unless_closed(writeln!(self.stdout, "{line}").and_then(|()| self.stdout.flush()))
     }
 
     /// One item of a list or one event of a stream, on a line of its own.
@@ -141,8 +139,14 @@ impl Out {
 
     fn yaml(&mut self, value: &serde_json::Value) -> Result<(), Failure> {
         let text = serde_saphyr::to_string(value).map_err(anyhow::Error::from)?;
-        write!(self.stdout, "{text}")?;
-        self.stdout.flush()?;
-        Ok(())
+        unless_closed(write!(self.stdout, "{text}").and_then(|()| self.stdout.flush()))
+    }
+}
+
+/// A reader that has seen enough, such as `head`, is no failure.
+fn unless_closed(written: io::Result<()>) -> Result<(), Failure> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
     }
 }

@@ -1,5 +1,7 @@
 //! Everything about plan files: reading, judging, the schema, the documentation.
 
+#![expect(clippy::expect_used, reason = "a helper of a test may stop the test")]
+
 mod cases;
 mod documents;
 mod properties;

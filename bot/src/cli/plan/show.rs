@@ -1,0 +1,243 @@
+//! Owns `tidegate plan show`: a plan as somebody reads it who does not write YAML.
+//! Refuses a plan with errors: what it would show is not what would happen.
+
+use std::path::Path;
+
+use tidegate_rollout::Period;
+use tidegate_rollout::plan::diagnostic::Level;
+use tidegate_rollout::plan::source::check;
+use tidegate_rollout::plan::{
+    Audience, DecideDefault, Gate, Hears, Mode, NoData, Plan, Scope, Severity, SeverityAction, Target, Watchdog,
+};
+
+use crate::cli::out::Format;
+use crate::cli::print::{self, one_line};
+use crate::cli::table::columns;
+use crate::cli::{Exit, Failure, Out};
+
+pub(super) fn run(file: &Path, out: &mut Out) -> Result<Exit, Failure> {
+    let text = super::read_text(file)?;
+    let name = file.display().to_string();
+    let read = check(&text);
+    let Some(plan) = read.plan else {
+        let errors: Vec<_> = read
+            .findings
+            .into_iter()
+            .filter(|finding| finding.level == Level::Error)
+            .collect();
+        if out.format == Format::Text {
+            out.note(print::findings(&errors, &name, &text));
+        }
+        let summary = print::summary(&errors.iter().collect::<Vec<_>>());
+        let first = errors
+            .first()
+            .map(|finding| format!(", first: {}", finding.message))
+            .unwrap_or_default();
+        return Err(
+            Failure::new(Exit::Invalid, format!("{name} is not a plan: {summary}{first}"))
+                .hint(format!("For all of it: tidegate plan lint {name}")),
+        );
+    };
+    out.result(page(&plan).trim_end(), &plan)?;
+    Ok(Exit::Done)
+}
+
+fn page(plan: &Plan) -> String {
+    let spec = &plan.spec;
+    let Target::Flag(flag) = &spec.target;
+    let mode = match spec.mode {
+        Mode::Armed => "armed: rolls back by itself",
+        Mode::Shadow => "shadow: only says what it would have done",
+    };
+    let head = [
+        vec!["plan".to_owned(), format!("{} (digest {})", plan.name(), plan.digest())],
+        vec![
+            "service".to_owned(),
+            format!("{} in {}", one_line(&spec.service), one_line(&spec.environment)),
+        ],
+        vec!["moves".to_owned(), format!("flag {}", one_line(&flag.key))],
+        vec!["mode".to_owned(), mode.to_owned()],
+    ];
+    let mut page = format!("{}\n{}", one_line(&spec.title), columns(&head, 2));
+    section(&mut page, "Phases", phases(plan));
+    let watched = match spec.watch {
+        Period::ZERO => "not watched afterwards".to_owned(),
+        watch => format!("then watched for {watch}"),
+    };
+    let ending = format!("  {watched}; done after {} at the earliest\n", least(plan));
+    page.push_str(&ending);
+    section(&mut page, "Stopped by", triggers(plan));
+    section(&mut page, "Silence", silence(plan));
+    section(&mut page, "People", people(plan));
+    section(&mut page, "Told", told(plan));
+    page
+}
+
+fn section(page: &mut String, title: &str, rows: Vec<Vec<String>>) {
+    if !rows.is_empty() {
+        page.push_str(&format!("\n{title}\n{}", columns(&rows, 2)));
+    }
+}
+
+/// The sum of every least time.
+fn least(plan: &Plan) -> Period {
+    plan.spec
+        .phases
+        .iter()
+        .fold(plan.spec.watch, |sum, phase| sum.plus(phase.bake))
+}
+
+fn phases(plan: &Plan) -> Vec<Vec<String>> {
+    let last = plan.spec.phases.len().saturating_sub(1);
+    let row = |(index, phase): (usize, &tidegate_rollout::plan::Phase)| {
+        let left = match (phase.gate, index == last) {
+            (Gate::Auto, false) => "then goes on when healthy",
+            (Gate::Auto, true) => "then ends when healthy",
+            (Gate::Manual, _) => "then waits for a person",
+        };
+        let groups = match phase.groups.as_slice() {
+            [] => String::new(),
+            groups => format!("and all of {}", listed(groups)),
+        };
+        let weight = format!("{:>6}", phase.weight.to_string());
+        vec![
+            one_line(&phase.name),
+            weight,
+            format!("bakes {}", phase.bake),
+            left.to_owned(),
+            groups,
+        ]
+    };
+    plan.spec.phases.iter().enumerate().map(row).collect()
+}
+
+fn triggers(plan: &Plan) -> Vec<Vec<String>> {
+    let row = |trigger: &tidegate_rollout::plan::Trigger| {
+        let matchers: Vec<String> = trigger.alert.matchers.iter().map(ToString::to_string).collect();
+        let scope = match trigger.alert.scope {
+            Scope::Own => "",
+            Scope::Any => " of any service",
+        };
+        let severity = plan
+            .spec
+            .severities
+            .get(&trigger.severity)
+            .map(meaning)
+            .unwrap_or_default();
+        let condition = format!("{}{scope}", listed(&matchers));
+        vec![
+            one_line(&trigger.name),
+            condition,
+            format!("{}: {severity}", one_line(&trigger.severity)),
+        ]
+    };
+    plan.spec.triggers.iter().map(row).collect()
+}
+
+fn meaning(severity: &Severity) -> String {
+    let page = if severity.page { ", pages" } else { "" };
+    let action = match &severity.action {
+        SeverityAction::Rollback => "rolls back at once".to_owned(),
+        SeverityAction::Log => "is written down".to_owned(),
+        SeverityAction::Decide(decide) => {
+            let by = match decide.by.as_slice() {
+                [] => "somebody decides".to_owned(),
+                roles => format!(
+                    "{} decides",
+                    roles.iter().map(|role| one_line(role)).collect::<Vec<_>>().join(" or ")
+                ),
+            };
+            let default = match decide.default {
+                DecideDefault::Rollback => "rolls back",
+                DecideDefault::Hold => "holds",
+            };
+            format!("{by} within {}, else {default}", decide.within)
+        }
+    };
+    format!("{action}{page}")
+}
+
+fn silence(plan: &Plan) -> Vec<Vec<String>> {
+    let no_data = match plan.spec.no_data {
+        NoData::Hold => "holds and pages".to_owned(),
+        NoData::RollbackAfter(after) => format!("rolls back after {after}"),
+    };
+    let watchdog = match plan.spec.alerts.watchdog {
+        Watchdog::Required => format!(
+            "must be seen to go on, by receiver {}",
+            listed(&plan.spec.alerts.receivers)
+        ),
+        Watchdog::None => "not needed: silence counts as health".to_owned(),
+    };
+    vec![
+        vec!["no data".to_owned(), no_data],
+        vec!["watchdog".to_owned(), watchdog],
+    ]
+}
+
+fn people(plan: &Plan) -> Vec<Vec<String>> {
+    let row = |(name, role): (&String, &tidegate_rollout::plan::PlanRole)| {
+        let members: Vec<String> = role.members.iter().map(ToString::to_string).collect();
+        let duties = role.duties.as_deref().map(one_line).unwrap_or_default();
+        vec![one_line(name), listed(&members), duties]
+    };
+    plan.spec.roles.iter().map(row).collect()
+}
+
+fn told(plan: &Plan) -> Vec<Vec<String>> {
+    let row = |(name, audience): (&String, &Audience)| {
+        let hears = match audience.hears {
+            Hears::Pages => "hears what needs a person now",
+            Hears::Milestones => "hears what changes the outcome",
+            Hears::Everything => "hears everything",
+        };
+        vec![one_line(name), listed(&audience.channels), hears.to_owned()]
+    };
+    plan.spec.audiences.iter().map(row).collect()
+}
+
+fn listed(words: &[String]) -> String {
+    words.iter().map(|word| one_line(word)).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_reads_like_a_page() {
+        let text = include_str!("../../../../deploy/examples/checkout/plan.yaml");
+        let plan = check(text).plan.expect("a plan");
+        insta::assert_snapshot!(page(&plan), @r#"
+        New checkout to production
+          plan     checkout (digest 79911f845515)
+          service  checkout in production
+          moves    flag checkout-v2
+          mode     armed: rolls back by itself
+
+        Phases
+          canary        15%  bakes 30m  then goes on when healthy  and all of staff
+          some          40%  bakes 2h   then waits for a person    and all of staff
+          everybody    100%  bakes 4h   then ends when healthy
+          then watched for 1d; done after 1d6h at the earliest
+
+        Stopped by
+          error-rate        alertname="CheckoutErrorRateHigh", severity="critical"          sev1: rolls back at once, pages
+          slow              alertname="CheckoutLatencyHigh"                                 sev2: incident-commander or oncall decides within 15m, else rolls back, pages
+          payment-provider  service=~"payments|ledger", severity="critical" of any service  sev3: is written down
+
+        Silence
+          no data   holds and pages
+          watchdog  must be seen to go on, by receiver default
+
+        People
+          incident-commander  mara      Decides, keeps stakeholders told, calls a rollback rather early than late.
+          oncall              jon, nia
+
+        Told
+          oncall        pager          hears what needs a person now
+          stakeholders  announcements  hears what changes the outcome
+          team          chat, log      hears everything
+        "#);
+    }
+}
