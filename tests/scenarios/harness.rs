@@ -21,7 +21,7 @@ use tidegate_tests::prometheus::{self, Prometheus, Rule};
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::serve::Served;
 use tidegate_tests::sink::Sink;
-use tidegate_tests::{paths, wait};
+use tidegate_tests::{built, paths, wait};
 use tokio::net::TcpListener;
 
 /// Longer than anything here takes on a busy machine; nothing waits for it to pass.
@@ -307,6 +307,36 @@ async fn a_deadline_that_passes_says_what_was_seen_last() {
         looks > 1 && said.contains(&format!("look {looks}: still coming in")),
         "{looks} looks, {said}"
     );
+}
+
+#[test]
+fn a_program_older_than_its_sources_is_refused() -> Result<()> {
+    let scratch = Scratch::new("built")?;
+    let refused = || {
+        let refusal = built::fresh(scratch.path(), "make it").expect_err("it must not be handed out");
+        format!("{refusal:#}")
+    };
+    assert!(refused().contains("it is not built: run `make it`"), "{}", refused());
+
+    let source = scratch.write("a source.rs", "")?;
+    let program = scratch.write("tidegate", "")?;
+    let list = format!(
+        "{}: {}\n",
+        program.display(),
+        source.display().to_string().replace(' ', "\\ ")
+    );
+    scratch.write("tidegate.d", list)?;
+    assert_eq!(built::fresh(scratch.path(), "make it")?, program);
+
+    let later = program.metadata()?.modified()? + Duration::from_secs(1);
+    std::fs::File::options()
+        .write(true)
+        .open(&source)?
+        .set_modified(later)?;
+    assert!(refused().contains("a source.rs is newer than"), "{}", refused());
+    std::fs::remove_file(&source)?;
+    assert!(refused().contains("out of date: run `make it`"), "{}", refused());
+    Ok(())
 }
 
 #[tokio::test]

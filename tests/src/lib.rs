@@ -4,6 +4,7 @@
 //! failed assertion, and to skip: what is missing is an error that says how to get it.
 
 pub mod alertmanager;
+pub mod built;
 pub mod exporter;
 pub mod http;
 pub mod openfeature;
@@ -15,4 +16,5 @@ pub mod prometheus;
 pub mod scratch;
 pub mod serve;
 pub mod sink;
+pub mod tidegate;
 pub mod wait;

@@ -144,6 +144,10 @@ impl Launch {
         } else {
             Command::new(&self.program)
         };
+        // What is set in the terminal of whoever runs the tests is none of the program's business.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIDEGATE_")) {
+            command.env_remove(name);
+        }
         command.args(&self.arguments).envs(self.variables.iter().cloned());
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         command

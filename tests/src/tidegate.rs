@@ -1,0 +1,340 @@
+//! The real `tidegate serve`, with a configuration of its own in a folder of its own.
+//!
+//! Owns its start, its death, its return on the same storage, and the calls a user makes to it. Knows nothing of its inside.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use reqwest::{Client, StatusCode};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::built::Build;
+use crate::http;
+use crate::ports::Port;
+use crate::process::{Launch, Program};
+use crate::scratch::Scratch;
+
+/// A start takes a fraction of a second; a busy machine gets more.
+const START: Duration = Duration::from_secs(30);
+
+/// What the Alertmanager receiver `default` asks for.
+pub const RECEIVER_TOKEN: &str = "the-token-of-the-receiver";
+
+/// A server that has not been started yet. Its address is known already, so that the senders can be told.
+#[derive(Debug)]
+pub struct Setup {
+    build: Build,
+    port: Port,
+    scratch: Scratch,
+    settings: Value,
+    variables: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// A server on SQLite with one receiver, `default`, and nobody to ask back. It polls often, as the tests are in a hurry.
+    ///
+    /// # Errors
+    /// When its folder cannot be made.
+    pub fn new() -> Result<Self> {
+        let (scratch, port) = (Scratch::new("tidegate")?, Port::reserve()?);
+        std::fs::create_dir(scratch.path().join("plans")).context("could not make the folder of the plans")?;
+        let token = scratch.write("receiver.token", RECEIVER_TOKEN)?;
+        let settings = json!({
+            "web": { "listen_address": port.address().to_string() },
+            "storage": { "path": scratch.path().join("data") },
+            "log": { "format": "json" },
+            "plans": [scratch.path().join("plans/*.yaml")],
+            "receivers": { "alertmanager": { "default": { "bearer_file": token } } },
+            "alerts": { "poll_every": "500ms", "poll_timeout": "400ms" },
+        });
+        Ok(Self {
+            build: Build::Shipped,
+            port,
+            scratch,
+            settings,
+            variables: Vec::new(),
+        })
+    }
+
+    /// Adds a plan, the text of its file.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn plan(self, name: &str, text: &str) -> Result<Self> {
+        self.scratch.write(&format!("plans/{name}.yaml"), text)?;
+        Ok(self)
+    }
+
+    /// Lays settings over those that are there; a table is merged, everything else replaced.
+    #[must_use]
+    pub fn with(mut self, settings: Value) -> Self {
+        lay_over(&mut self.settings, settings);
+        self
+    }
+
+    /// Alertmanagers to ask back, by their URLs.
+    #[must_use]
+    pub fn peers(self, urls: &[String]) -> Self {
+        self.with(json!({ "receivers": { "alertmanager": { "default": { "peers": urls } } } }))
+    }
+
+    /// Remembers in this PostgreSQL database.
+    ///
+    /// # Errors
+    /// When the URL cannot be put into its file.
+    pub fn postgres(self, url: &str) -> Result<Self> {
+        let file = self.scratch.write("postgres.url", url)?;
+        Ok(self.with(json!({ "storage": { "postgres_url_file": file } })))
+    }
+
+    /// Runs the build that stops at named points.
+    #[must_use]
+    pub fn build(mut self, build: Build) -> Self {
+        self.build = build;
+        self
+    }
+
+    /// Sets an environment variable of the server.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Where `path` will be.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.port.url())
+    }
+
+    /// Where Alertmanager posts to, with [`RECEIVER_TOKEN`].
+    #[must_use]
+    pub fn webhook(&self) -> String {
+        self.url("/webhooks/alertmanager")
+    }
+
+    /// Starts the server and waits until it is ready.
+    ///
+    /// # Errors
+    /// Carries the end of its log.
+    pub async fn start(self) -> Result<Tidegate> {
+        self.scratch.write("tidegate.yml", self.settings.to_string())?;
+        let client = http::client()?;
+        let mut tidegate = Tidegate {
+            program: None,
+            setup: self,
+            client,
+        };
+        tidegate.start_again().await?;
+        Ok(tidegate)
+    }
+}
+
+/// A server, running or killed.
+#[derive(Debug)]
+pub struct Tidegate {
+    // Stopped before its folder goes.
+    program: Option<Program>,
+    setup: Setup,
+    client: Client,
+}
+
+impl Tidegate {
+    /// Starts it after it was killed or has stopped, on the same address and storage, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it runs, or does not come up; carries the end of its log.
+    pub async fn start_again(&mut self) -> Result<()> {
+        let mut program = self.launch()?;
+        let (client, ready) = (&self.client, self.url("/-/ready"));
+        program
+            .ready(START, async || http::answers(client, &ready).await)
+            .await?;
+        self.program = Some(program);
+        Ok(())
+    }
+
+    /// Starts it as [`Tidegate::start_again`] does, and waits for nothing.
+    ///
+    /// # Errors
+    /// When it runs or cannot be started.
+    pub fn launch_again(&mut self) -> Result<()> {
+        self.program = Some(self.launch()?);
+        Ok(())
+    }
+
+    fn launch(&mut self) -> Result<Program> {
+        if let Some(running) = &mut self.program
+            && running.exited()?.is_none()
+        {
+            bail!("the server is still running");
+        }
+        let configuration = self.setup.scratch.path().join("tidegate.yml");
+        let mut launch = Launch::new(self.setup.build.program()?)
+            .arg("serve")
+            .arg(format!("--config.file={}", configuration.display()));
+        for (name, value) in &self.setup.variables {
+            launch = launch.env(name, value);
+        }
+        launch.start("tidegate", &self.setup.scratch)
+    }
+
+    /// Sets or, with nothing, removes an environment variable for the next start.
+    pub fn set_env(&mut self, name: &str, value: Option<&str>) {
+        self.setup.variables.retain(|(known, _)| known != name);
+        self.setup
+            .variables
+            .extend(value.map(|value| (name.to_owned(), value.to_owned())));
+    }
+
+    /// SIGKILL.
+    ///
+    /// # Errors
+    /// When it had already exited.
+    pub fn kill(&mut self) -> Result<()> {
+        self.program()?.kill()
+    }
+
+    /// SIGTERM, and waits until it is gone.
+    ///
+    /// # Errors
+    /// When it had already exited, or does not go.
+    pub async fn stop(&mut self) -> Result<std::process::ExitStatus> {
+        self.program()?.signal(Signal::TERM)?;
+        self.program()?.exit(START).await
+    }
+
+    /// The process, to signal it or to wait for its end.
+    ///
+    /// # Errors
+    /// When it was never started.
+    pub fn program(&mut self) -> Result<&mut Program> {
+        self.program.as_mut().context("the server was never started")
+    }
+
+    /// Where `path` is.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        self.setup.url(path)
+    }
+
+    /// Where Alertmanager posts to, with [`RECEIVER_TOKEN`].
+    #[must_use]
+    pub fn webhook(&self) -> String {
+        self.setup.webhook()
+    }
+
+    /// The folder with its configuration, its plans, its log and its data.
+    #[must_use]
+    pub fn scratch(&self) -> &Scratch {
+        &self.setup.scratch
+    }
+
+    /// The file with the administrator's token, which the first start writes.
+    #[must_use]
+    pub fn token_file(&self) -> PathBuf {
+        self.scratch().path().join("data/admin.token")
+    }
+
+    /// The administrator's token.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn token(&self) -> Result<String> {
+        let token = std::fs::read_to_string(self.token_file()).context("there is no administrator's token")?;
+        Ok(token.trim().to_owned())
+    }
+
+    /// GETs `path` as the administrator.
+    ///
+    /// # Errors
+    /// When there is no answer, or it is not JSON.
+    pub async fn get(&self, path: &str) -> Result<(StatusCode, Value)> {
+        let request = self.client.get(self.url(path)).bearer_auth(self.token()?);
+        answer_of(request).await
+    }
+
+    /// POSTs `body` to `path` as the administrator.
+    ///
+    /// # Errors
+    /// When there is no answer, or it is not JSON.
+    pub async fn post(&self, path: &str, body: &Value) -> Result<(StatusCode, Value)> {
+        let request = self.client.post(self.url(path)).bearer_auth(self.token()?).json(body);
+        answer_of(request).await
+    }
+
+    /// Delivers a body as Alertmanager does, and returns the status of the answer.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn deliver(&self, body: impl Into<reqwest::Body>) -> Result<StatusCode> {
+        let request = self.client.post(self.webhook()).bearer_auth(RECEIVER_TOKEN);
+        let answer = request
+            .header("content-type", "application/json")
+            .body(body)
+            .send()
+            .await;
+        Ok(answer.context("the delivery was not answered")?.status())
+    }
+
+    /// Evaluates a boolean flag over OFREP as anybody on this machine may.
+    ///
+    /// # Errors
+    /// When there is no such flag, or no answer.
+    pub async fn flag(&self, key: &str, targeting_key: &str) -> Result<bool> {
+        let url = self.url(&format!("/ofrep/v1/evaluate/flags/{key}"));
+        let body = json!({ "context": { "targetingKey": targeting_key } });
+        let (status, answer) = answer_of(self.client.post(url).json(&body)).await?;
+        ensure!(status.is_success(), "the flag answered {status}: {answer}");
+        answer["value"]
+            .as_bool()
+            .with_context(|| format!("no boolean in {answer}"))
+    }
+
+    /// Runs the command line against this server as the administrator, with `-o json`; returns its exit code and what it
+    /// printed on standard output.
+    ///
+    /// # Errors
+    /// When it cannot be started or was killed.
+    pub async fn command(&self, arguments: &[&str]) -> Result<(i32, String)> {
+        let output = tokio::process::Command::new(self.setup.build.program()?)
+            .args(["-o", "json"])
+            .args(arguments)
+            .env_remove("TIDEGATE_TOKEN")
+            .env("TIDEGATE_SERVER", self.url(""))
+            .env("TIDEGATE_TOKEN_FILE", self.token_file())
+            .kill_on_drop(true)
+            .output()
+            .await
+            .context("could not start the command line")?;
+        let code = output.status.code().context("the command line was killed")?;
+        Ok((
+            code,
+            String::from_utf8(output.stdout).context("the command line printed no text")?,
+        ))
+    }
+}
+
+async fn answer_of(request: reqwest::RequestBuilder) -> Result<(StatusCode, Value)> {
+    let answer = request.send().await.context("there was no answer")?;
+    let status = answer.status();
+    let body = answer.text().await.context("the answer broke off")?;
+    if body.is_empty() {
+        return Ok((status, Value::Null));
+    }
+    let value = serde_json::from_str(&body).with_context(|| format!("{status}, and not JSON: {body}"))?;
+    Ok((status, value))
+}
+
+fn lay_over(below: &mut Value, above: Value) {
+    match (below, above) {
+        (Value::Object(below), Value::Object(above)) => {
+            for (key, value) in above {
+                lay_over(below.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (below, above) => *below = above,
+    }
+}
