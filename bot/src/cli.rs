@@ -1,6 +1,7 @@
 //! Owns the command line: the grammar, the global flags, the streams and the exit code. One file per command below `cli/`.
 //! Refuses to decide or do anything itself: a command calls the core, the server or the wiring.
 
+mod check_config;
 mod client;
 pub mod exit;
 pub mod failure;
@@ -8,6 +9,7 @@ pub mod out;
 mod plan;
 mod print;
 mod rollout;
+mod serve;
 mod table;
 mod template;
 
@@ -60,6 +62,10 @@ impl Globals {
 /// What to do. Every command lives in a file of its own and is called from [`Command::run`].
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Runs the server.
+    Serve(serve::Serve),
+    /// Says everything that is wrong with configuration files.
+    CheckConfig(check_config::CheckConfig),
     /// Reads, checks and shows plan files.
     #[command(subcommand)]
     Plan(plan::PlanCommand),
@@ -72,6 +78,8 @@ enum Command {
 impl Command {
     fn run(self, out: &mut Out) -> Result<Exit, Failure> {
         match self {
+            Self::Serve(command) => command.run(out),
+            Self::CheckConfig(command) => command.run(out),
             Self::Plan(command) => command.run(out),
             Self::Template(args) => args.run(out),
             Self::Rollout(args) => args.run(out),

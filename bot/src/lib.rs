@@ -1,8 +1,16 @@
 //! Everything that remembers and goes out: store, drivers, notices, chat, pages, CLI, wiring.
 
+pub mod app;
 pub mod chat;
 pub mod cli;
+pub mod clock;
+pub mod config;
 pub mod driver;
+pub mod http;
 pub mod leadership;
+pub mod net;
 pub mod plans;
 pub mod render;
+pub mod secret;
+pub mod telemetry;
+pub mod vitals;

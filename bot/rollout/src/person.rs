@@ -42,6 +42,11 @@ impl Role {
         Self::Health,
     ];
 
+    /// Whether it is given to a program by its token, and to no person.
+    pub fn is_for_programs(self) -> bool {
+        matches!(self, Self::Flags | Self::Health)
+    }
+
     /// The word used in configuration and messages.
     pub fn word(self) -> &'static str {
         match self {

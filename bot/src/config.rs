@@ -1,0 +1,210 @@
+//! Owns the server's configuration: a flag wins over the environment, that over the file, that over the defaults.
+//! Refuses to be half right: either the whole of it can be used, or every fault is said at once and nothing changes.
+
+mod alerts;
+mod current;
+mod fault;
+mod log;
+mod outside;
+mod people;
+mod plans;
+mod receivers;
+mod section;
+mod storage;
+mod web;
+mod yaml;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use ::config::{ConfigError, Environment, Format, Map, Source, Value, ValueKind};
+
+pub use alerts::{Alerts, Budget};
+pub use current::Current;
+pub use fault::{Fault, Faults};
+pub use log::{Level, Log, LogFormat};
+pub use outside::{Channel, Limits, Outside};
+pub use people::{People, Person};
+pub use plans::Plans;
+pub use receivers::{Alertmanager, Login, Receivers};
+pub use storage::Storage;
+pub use web::{ListenAddress, Web};
+
+use crate::net::HostRule;
+use section::{Notes, Section};
+use yaml::Yaml;
+
+/// The commented example file, which is also where every default comes from.
+pub const EXAMPLE: &str = include_str!("../../deploy/tidegate.example.yml");
+
+/// Variables of this prefix that are no settings but belong to the command line.
+const NO_SETTINGS: [&str; 5] = ["SERVER", "TOKEN", "TOKEN_FILE", "CONFIG_FILE", "FAILPOINT"];
+
+/// Everything the server is told before it starts.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How it is reached.
+    pub web: Web,
+    /// Where it remembers.
+    pub storage: Storage,
+    /// What it says about itself.
+    pub log: Log,
+    /// Whom it knows.
+    pub people: People,
+    /// What it can roll out.
+    pub plans: Plans,
+    /// Who may send alerts.
+    pub receivers: Receivers,
+    /// How alert sources are watched.
+    pub alerts: Alerts,
+    /// How much may be rolled back by itself in one environment.
+    pub budget: Budget,
+    /// Where notices go, by name; `log` and `chat` are always there.
+    pub channels: BTreeMap<String, Channel>,
+    /// What may be reached.
+    pub outside: Outside,
+    /// What the outside may cost.
+    pub limits: Limits,
+    /// What should be looked at although it is no fault.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// The defaults alone.
+    pub fn defaults() -> Result<Self, Faults> {
+        Sources::default().load()
+    }
+
+    /// Every host that may be called: the list of the configuration, and whatever the configuration itself names.
+    pub fn allowed_hosts(&self) -> Vec<HostRule> {
+        let peers = self.receivers.alertmanagers.iter().flat_map(|it| &it.peers);
+        let channels = self.channels.values().map(|channel| match channel {
+            Channel::Webhook { url, .. } => url.expose(),
+        });
+        let named = peers.chain(channels).filter_map(outside::rule_of);
+        self.outside.egress.iter().cloned().chain(named).collect()
+    }
+
+    fn read(root: &mut Section<'_>) -> Self {
+        Self {
+            web: root.section("web", Web::read),
+            storage: root.section("storage", Storage::read),
+            log: root.section("log", Log::read),
+            people: People::read(root),
+            plans: Plans::read(root),
+            receivers: root.section("receivers", Receivers::read),
+            alerts: root.section("alerts", Alerts::read),
+            budget: root.section("environments", |section| section.section("budget", Budget::read)),
+            channels: outside::channels(root),
+            outside: Outside::read(root),
+            limits: root.section("limits", Limits::read),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// Where a configuration comes from. Kept for the life of the server, so that a reload asks the same places again.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The configuration file, if there is one.
+    pub file: Option<PathBuf>,
+    /// The environment.
+    pub environment: HashMap<String, String>,
+    /// Settings from the command line: the path of the key, and its value.
+    pub flags: Vec<(&'static str, String)>,
+}
+
+impl Sources {
+    /// `file` with the environment of this process and the settings given on its command line.
+    pub fn of_process(file: Option<PathBuf>, flags: Vec<(&'static str, String)>) -> Self {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self {
+            file,
+            environment: std::env::vars_os().filter_map(text).collect(),
+            flags,
+        }
+    }
+
+    /// Reads everything again.
+    pub fn load(&self) -> Result<Config, Faults> {
+        let notes = Notes {
+            directory: self.directory(),
+            ..Notes::default()
+        };
+        let mut root = Section::root(self.merge()?, &notes);
+        let config = Config::read(&mut root);
+        root.finish();
+        let (all, warnings) = (notes.faults.into_inner(), notes.warnings.into_inner());
+        if !all.is_empty() {
+            return Err(Faults { all, warnings });
+        }
+        Ok(Config { warnings, ..config })
+    }
+
+    fn directory(&self) -> PathBuf {
+        let parent = self.file.as_deref().and_then(Path::parent);
+        parent.map(Path::to_owned).unwrap_or_default()
+    }
+
+    fn merge(&self) -> Result<Value, Faults> {
+        let whole = |error: ConfigError| Faults::whole(error.to_string());
+        let mut builder = ::config::Config::builder().add_source(Text::new("the defaults", EXAMPLE));
+        if let Some(path) = &self.file {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| Faults::whole(format!("cannot read {}: {error}", path.display())))?;
+            builder = builder.add_source(Text::new(path.display().to_string(), text));
+        }
+        builder = builder.add_source(self.variables());
+        for (key, value) in &self.flags {
+            builder = builder.set_override(*key, value.clone()).map_err(whole)?;
+        }
+        let merged = builder.build().and_then(|merged| merged.collect()).map_err(whole)?;
+        Ok(Value::new(None, ValueKind::Table(merged)))
+    }
+
+    /// The variables that can be settings. Names that no key can have are left alone, and so are values from flags.
+    fn variables(&self) -> Environment {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        let is_setting = |name: &str| {
+            let key = name.to_uppercase();
+            let key = key.strip_prefix("TIDEGATE_").unwrap_or_default();
+            !key.is_empty() && !NO_SETTINGS.contains(&key) && key.chars().all(fits)
+        };
+        let settings = self.environment.iter().filter(|(name, _)| is_setting(name));
+        Environment::with_prefix("TIDEGATE")
+            .prefix_separator("_")
+            .separator("__")
+            .source(Some(
+                settings.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            ))
+    }
+}
+
+/// A YAML text that knows where it is from.
+#[derive(Clone, Debug)]
+struct Text {
+    name: String,
+    text: String,
+}
+
+impl Text {
+    fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            text: text.into(),
+        }
+    }
+}
+
+impl Source for Text {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        Yaml.parse(Some(&self.name), &self.text)
+            .map_err(|cause| ConfigError::Message(format!("{}: {cause}", self.name)))
+    }
+}

@@ -1,0 +1,185 @@
+//! Owns the world outside as the configuration allows it: channels, hosts that may be called, hooks, templates, limits.
+//! Refuses to believe a plan about any of it: plans name things, and this says what the names mean.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use secrecy::SecretString;
+use tidegate_rollout::Period;
+use url::Url;
+
+use super::section::{Section, web_address};
+use crate::net::HostRule;
+use crate::secret::SecretUrl;
+
+/// Names of channels that Tidegate has without being told: its own log, and the chat on its pages.
+const BUILT_IN: [&str; 2] = ["log", "chat"];
+
+/// A place where notices go, by the name that plans use.
+#[derive(Clone, Debug)]
+pub enum Channel {
+    /// A POST of the notice as JSON, signed with a secret that both sides know.
+    Webhook {
+        /// Where to.
+        url: SecretUrl,
+        /// What it is signed with.
+        secret: SecretString,
+    },
+}
+
+pub(super) fn channels(section: &mut Section<'_>) -> BTreeMap<String, Channel> {
+    let read = section.named("channels", |name, section| {
+        if BUILT_IN.contains(&name) {
+            section.whole(format_args!("`{name}` is built in; choose another name"));
+        }
+        let webhook = section.section_if_any("webhook", webhook);
+        if webhook.is_none() {
+            section.whole("must say what it is: `webhook`");
+        }
+        Some((name.to_owned(), webhook??))
+    });
+    read.into_iter().flatten().collect()
+}
+
+fn webhook(section: &mut Section<'_>) -> Option<Channel> {
+    let plain = section.url("url");
+    let hidden = section
+        .file("url_file")
+        .and_then(|file| match crate::secret::read(&file) {
+            Ok(text) => match web_address(secrecy::ExposeSecret::expose_secret(&text)) {
+                Ok(url) => Some(url),
+                Err(why) => {
+                    section.fault("url_file", why);
+                    None
+                }
+            },
+            Err(error) => {
+                section.fault("url_file", error);
+                None
+            }
+        });
+    let secret = section.secret("secret", "secret_file");
+    if plain.is_some() == hidden.is_some() {
+        section.whole("needs either `url` or `url_file`");
+    }
+    if secret.is_none() {
+        section.fault("secret_file", "is missing: an unsigned message could come from anybody");
+    }
+    Some(Channel::Webhook {
+        url: SecretUrl::new(plain.or(hidden)?),
+        secret: secret?,
+    })
+}
+
+/// What the outside may cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest body of a webhook, in bytes.
+    pub body: usize,
+    /// What all bodies in flight may hold together, in bytes.
+    pub bodies_in_flight: usize,
+    /// How many webhook requests may be in flight.
+    pub requests_in_flight: usize,
+    /// How long a client may take for the head of a request.
+    pub header_timeout: Period,
+    /// How long a client may take for its body.
+    pub body_timeout: Period,
+    /// How long requests may take to end when the server stops.
+    pub shutdown_timeout: Period,
+}
+
+impl Limits {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let limits = Self {
+            body: section.required::<Size>("body").0,
+            bodies_in_flight: section.required::<Size>("bodies_in_flight").0,
+            requests_in_flight: section.required("requests_in_flight"),
+            header_timeout: section.required("header_timeout"),
+            body_timeout: section.required("body_timeout"),
+            shutdown_timeout: section.required("shutdown_timeout"),
+        };
+        if limits.body < 64 << 10 {
+            section.fault(
+                "body",
+                "must be at least `64KiB`: a larger group of alerts would be lost",
+            );
+        }
+        // One eighth is kept for senders that prove themselves only by a signature.
+        if limits.bodies_in_flight / 8 < limits.body.min(1 << 20) {
+            section.fault("bodies_in_flight", "must be at least eight times `body`, or `8MiB`");
+        }
+        if limits.requests_in_flight < 8 {
+            section.fault("requests_in_flight", "must be at least 8");
+        }
+        for (key, period) in [
+            ("header_timeout", limits.header_timeout),
+            ("body_timeout", limits.body_timeout),
+        ] {
+            if period < Period::millis(100) {
+                section.fault(key, "must be at least `100ms`");
+            }
+        }
+        limits
+    }
+}
+
+/// An amount of bytes: `64KiB`, `8MiB`, `1GiB`, or a plain number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Size(usize);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let factor: Option<usize> = match unit.trim() {
+            "" => Some(1),
+            "KiB" => Some(1 << 10),
+            "MiB" => Some(1 << 20),
+            "GiB" => Some(1 << 30),
+            _ => None,
+        };
+        let size = factor.and_then(|factor| number.parse::<usize>().ok()?.checked_mul(factor));
+        // A semaphore cannot count further.
+        size.filter(|size| *size <= u32::MAX as usize).map(Self).ok_or_else(|| {
+            let shown: String = text.chars().take(40).collect();
+            format!("`{shown}` is no size up to 4 GiB: write `64KiB` or `8MiB`")
+        })
+    }
+}
+
+/// What plans may reach.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outside {
+    /// Hosts that may be called besides those this configuration itself names.
+    pub egress: Vec<HostRule>,
+    /// The only directory that commands of hooks may lie below; no hooks that run commands without it.
+    pub hooks: Option<PathBuf>,
+    /// A directory whose templates replace the built-in ones of the same name.
+    pub templates: Option<PathBuf>,
+}
+
+impl Outside {
+    pub(super) fn read(root: &mut Section<'_>) -> Self {
+        Self {
+            egress: root.section("egress", |section| section.list("allow")),
+            hooks: root.section("hooks", directory),
+            templates: root.section("templates", directory),
+        }
+    }
+}
+
+fn directory(section: &mut Section<'_>) -> Option<PathBuf> {
+    let directory = section.file("directory")?;
+    if !directory.is_dir() {
+        section.fault("directory", format_args!("{} is no directory", directory.display()));
+    }
+    Some(directory)
+}
+
+/// The host and port of an address, as a rule that allows exactly it.
+pub(super) fn rule_of(url: &Url) -> Option<HostRule> {
+    HostRule::of(url)
+}

@@ -1,0 +1,28 @@
+//! Owns the HTTP surface: one table of routes, the guard in front of each, the connections below.
+//! Refuses to decide anything about a rollout: handlers read, ask the dispatcher, and answer.
+
+mod armour;
+pub mod caller;
+pub mod guard;
+pub mod keys;
+pub mod probes;
+pub mod problem;
+pub mod routes;
+mod same_site;
+pub mod server;
+mod session;
+
+use axum::Router;
+
+pub use caller::{Caller, Way};
+pub use guard::Guard;
+pub use keys::{Keyring, Keys, MemoryKeys};
+pub use probes::{Probes, Reload};
+pub use problem::Problem;
+pub use routes::{Auth, Route, Routes};
+pub use server::Bounds;
+
+/// Everything that is served, ready for a listener.
+pub fn assemble(routes: Routes, prefix: &str) -> Router {
+    armour::around(routes.finish(prefix))
+}
