@@ -25,7 +25,7 @@ pub use fault::{Fault, Faults};
 pub use log::{Level, Log, LogFormat};
 pub use outside::{Channel, Limits, Outside};
 pub use people::{People, Person};
-pub use plans::Plans;
+pub use plans::PlanFiles;
 pub use receivers::{Alertmanager, Login, Receivers};
 pub use storage::Storage;
 pub use web::{ListenAddress, Web};
@@ -52,7 +52,7 @@ pub struct Config {
     /// Whom it knows.
     pub people: People,
     /// What it can roll out.
-    pub plans: Plans,
+    pub plans: PlanFiles,
     /// Who may send alerts.
     pub receivers: Receivers,
     /// How alert sources are watched.
@@ -91,7 +91,7 @@ impl Config {
             storage: root.section("storage", Storage::read),
             log: root.section("log", Log::read),
             people: People::read(root),
-            plans: Plans::read(root),
+            plans: PlanFiles::read(root),
             receivers: root.section("receivers", Receivers::read),
             alerts: root.section("alerts", Alerts::read),
             budget: root.section("environments", |section| section.section("budget", Budget::read)),

@@ -54,6 +54,7 @@ impl Net {
         // Set once per process; a second caller, as in tests, finds it there.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let rules = Arc::new(ArcSwap::from_pointee(Rules::new(allowed)));
+        #[expect(clippy::disallowed_methods, reason = "this is the one client")]
         let client = Client::builder()
             .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())

@@ -26,6 +26,7 @@ const ROWS: [&[&str]; 7] = [
         "telemetry",
         "leadership",
         "failpoint",
+        "vitals",
     ],
 ];
 
