@@ -5,6 +5,7 @@ pub mod codes;
 pub mod diagnostic;
 pub mod lint;
 pub mod place;
+pub mod reference;
 pub mod schema;
 pub mod source;
 pub mod suggest;
@@ -73,7 +74,7 @@ pub struct Spec {
     pub service: String,
     /// The environment; implied as `environment="…"` in the same way. Rollbacks are budgeted by environment.
     pub environment: String,
-    /// `armed` acts; `shadow` only says what it would have done.
+    /// Whether it acts by itself.
     #[serde(default)]
     pub mode: Mode,
     /// What is asked at the start, such as the version.

@@ -117,7 +117,7 @@ codes! {
         "Matchers that only exclude, or only use patterns, also fit alerts that nobody has thought of yet.",
         "Add at least one `name=\"value\"`, such as the name or the severity of the alert.";
     P164 Error "pattern that matches everything",
-        "A pattern such as `.*` also fits alerts without the label: it is no condition.",
+        "A pattern such as `.*` or `.+` is no condition: it fits whatever the label says.",
         "Name the values: `severity=~\"critical|page\"`.";
     P165 Error "rollback by alerts of any service",
         "With `scope: any` the alert may have nothing to do with this rollout, and rolling back would not help.",
@@ -148,7 +148,7 @@ codes! {
         "Begin with a smaller weight.";
     P205 Warning "ends below 100%",
         "The last phase leaves part of the traffic on the old version for good.",
-        "Add a phase with `weight: 100%`, or say in the title that this is meant.";
+        "Add a phase with `weight: 100%`; nothing, if it is meant.";
     P206 Error "no phase carries traffic",
         "Every weight is 0%, so nothing is ever rolled out.",
         "Give at least one phase a weight above 0%.";

@@ -1,6 +1,7 @@
 //! That what is published about plans is true: the schema and the reference.
 
 use serde_json::{Value, json};
+use tidegate_rollout::plan::reference;
 use tidegate_rollout::plan::schema::{SCHEMA_ID, schema};
 
 use super::EXAMPLE;
@@ -81,5 +82,62 @@ fn the_schema_and_the_reader_refuse_the_same_words() {
         assert!(judge(&plan).is_err(), "the schema takes {value} at {pointer}");
         let read = tidegate_rollout::plan::source::read(&plan.to_string());
         assert!(read.plan.is_none(), "the reader takes {value} at {pointer}");
+    }
+}
+
+/// The reference as it stands in the repository.
+const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/plan.md");
+
+/// `text` with what stands between the markers called `name` replaced by `inner`.
+fn with_section(text: &str, name: &str, inner: &str) -> String {
+    let (begin, end) = (
+        format!("<!-- {name}: made from the code -->\n"),
+        format!("<!-- end of {name} -->"),
+    );
+    let start = text.find(&begin).unwrap_or_else(|| panic!("no {begin:?}")) + begin.len();
+    let stop = text.find(&end).unwrap_or_else(|| panic!("no {end:?}"));
+    format!("{}\n{inner}\n\n{}", &text[..start], &text[stop..])
+}
+
+#[test]
+fn the_reference_says_what_the_code_does() {
+    let written = std::fs::read_to_string(REFERENCE).expect("docs/plan.md");
+    let text = with_section(&written, "keys", &reference::keys());
+    let text = with_section(&text, "codes", &reference::codes());
+    if std::env::var_os("TIDEGATE_UPDATE_DOCS").is_some() {
+        std::fs::write(REFERENCE, &text).expect("written");
+    }
+    assert!(
+        written == text,
+        "docs/plan.md lags: run this test once with TIDEGATE_UPDATE_DOCS=1 and commit the result"
+    );
+}
+
+#[test]
+fn the_example_in_the_reference_is_the_example() {
+    let written = std::fs::read_to_string(REFERENCE).expect("docs/plan.md");
+    assert!(
+        written.contains(&format!("```yaml\n{EXAMPLE}```")),
+        "copy deploy/examples/checkout/plan.yaml into docs/plan.md"
+    );
+}
+
+#[test]
+fn every_piece_of_yaml_in_the_reference_can_be_read() {
+    let written = std::fs::read_to_string(REFERENCE).expect("docs/plan.md");
+    let pieces: Vec<&str> = written
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert!(pieces.len() > 3, "the reference has examples");
+    for piece in pieces.into_iter().filter(|piece| !piece.contains("apiVersion")) {
+        // A piece is what stands under `spec`; it is put in place of the same keys of the example.
+        let piece: Value = serde_saphyr::from_str(piece).unwrap_or_else(|error| panic!("{error}: {piece}"));
+        let mut plan = example();
+        let spec = plan["spec"].as_object_mut().expect("a map");
+        spec.extend(piece.as_object().expect("a map").clone());
+        let read = tidegate_rollout::plan::source::read(&plan.to_string());
+        assert_eq!(read.findings, [], "{piece}");
     }
 }

@@ -89,3 +89,58 @@ fn secret(text: &str, key: Option<&str>, path: &Path) -> Option<Finding> {
             .help(help)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One text for every form. They are put together here, so that no scanner takes this file for a leak.
+    fn samples() -> Vec<String> {
+        let long = "aB3dEfGhIjKlMnOpQrStUvWxYz0123456789";
+        vec![
+            format!("xox{}-{long}", "b"),
+            format!("https://hooks.{}/services/T0/B0/x", "slack.com"),
+            format!("https://{}/api/webhooks/12345/abc", "discord.com"),
+            format!("gh{}_{long}", "p"),
+            format!("gl{}-{long}", "pat"),
+            format!("gl{}_{long}", "sa"),
+            format!("AK{}ABCDEFGHIJKLMNOP", "IA"),
+            format!("AI{}{}", "za", &long[..35]),
+            format!("ey{0}{long}.ey{0}{long}.{long}", "J"),
+            format!("-----BEGIN {}PRIVATE KEY-----", "EC "),
+            format!("postgres://shop:{long}@db/shop"),
+        ]
+    }
+
+    #[test]
+    fn every_form_is_known_by_its_name() {
+        assert_eq!(KNOWN.len(), FORMS.len(), "a form does not compile");
+        for (sample, (_, name)) in samples().iter().zip(FORMS) {
+            let found = secret(&format!("use {sample}"), None, &Path::root()).expect(name);
+            assert_eq!(found.message, format!("`the plan` holds {name}"));
+        }
+    }
+
+    #[test]
+    fn ordinary_texts_hold_none() {
+        let texts = [
+            "https://wiki.example/checkout/runbook",
+            "https://grafana.example/d/auth?from=now-1h&to=now",
+            "mara@example.com",
+            "service=~\"redis|postgres\"",
+            "glance at the ghost of AKIA",
+            "12:30 begins @night",
+        ];
+        for text in texts {
+            assert_eq!(secret(text, Some("runbook"), &Path::root()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_telling_key_is_only_a_warning() {
+        let level = |key| secret("x", Some(key), &Path::root()).map(|found| found.level);
+        assert_eq!(level("db-password"), Some(Level::Warning));
+        assert_eq!(level("API_KEY"), Some(Level::Warning));
+        assert_eq!(level("secretary"), None);
+    }
+}
