@@ -48,6 +48,7 @@ mod tests {
     #[test]
     fn one_swap_counts_once() {
         assert_eq!(distance("wieght", "weight"), 1);
+        assert_eq!(distance("ewight", "weight"), 1);
         assert_eq!(distance("advnce", "advance"), 1);
         assert_eq!(distance("", "ab"), 2);
         assert_eq!(distance("kitten", "mitten"), 1);

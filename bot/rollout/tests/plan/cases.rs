@@ -438,6 +438,13 @@ fn a_secret_is_never_repeated() {
 }
 
 #[test]
+fn a_decision_without_roles_is_everybodys() {
+    let text = EXAMPLE.replace("by: [incident-commander, oncall], ", "");
+    assert!(text != EXAMPLE);
+    assert_eq!(check(&text).findings, Vec::<Finding>::new());
+}
+
+#[test]
 fn a_plan_that_is_only_shown_needs_nobody_to_wake() {
     let unpaged = EXAMPLE
         .replace("channels: [pager]", "channels: [chat]")
