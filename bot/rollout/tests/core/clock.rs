@@ -1,0 +1,223 @@
+//! What time does, and what it must not do: bake unseen, jump, or lead forward by running out.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tidegate_rollout::attention::{Moment, away_since};
+use tidegate_rollout::command::Command;
+use tidegate_rollout::surroundings::Poll;
+use tidegate_rollout::{Event, Period, Stage, Weight};
+
+use crate::bench::{Bench, Manner, alert, at, jon, plan, plan_with};
+
+fn baked(bench: &Bench) -> Period {
+    bench.rollout.bake.at(bench.now)
+}
+
+#[test]
+fn a_plan_runs_through_by_itself_when_all_is_well() {
+    let mut bench = Bench::started(plan());
+    bench.pass(1_900);
+    assert!(
+        matches!(bench.rollout.stage, Stage::Watching { .. }),
+        "{:?}",
+        bench.rollout.stage
+    );
+    bench.pass(3_600);
+    assert!(
+        matches!(bench.rollout.stage, Stage::Completed { .. }),
+        "{:?}",
+        bench.rollout.stage
+    );
+    let written: Vec<Weight> = bench.writes.iter().map(|(_, weight)| *weight).collect();
+    assert_eq!(written, [Weight::percent(5), Weight::percent(50), Weight::FULL]);
+    let reached: Vec<i64> = bench
+        .writes
+        .iter()
+        .map(|(moment, _)| moment.duration_since(at(0)).as_secs())
+        .collect();
+    assert_eq!(reached, [0, 600, 1_200], "ten minutes each, and not a second less");
+}
+
+#[test]
+fn time_without_known_health_does_not_bake() {
+    let mut bench = Bench::baking(plan());
+    bench.pass(60);
+    bench.around.poll = Poll::Unreadable { since: bench.now };
+    bench.pass(500);
+    let before = baked(&bench);
+    bench.around.poll = Poll::Good;
+    bench.pass(60);
+    // One second of the first look, sixty watched ones, and the one in which it went silent.
+    assert_eq!(before, Period::seconds(62));
+    assert!(matches!(bench.rollout.stage, Stage::Baking { phase: 0, .. }));
+    assert_eq!(bench.notices_of("no-data"), 1);
+    assert_eq!(bench.notices_of("data-back"), 1);
+}
+
+#[test]
+fn neither_a_pause_nor_a_restart_bakes() {
+    let mut bench = Bench::baking(plan());
+    bench.pass(100);
+    bench
+        .says(&jon(), Command::Pause { reason: String::new() })
+        .expect("a pause");
+    bench.pass(300);
+    bench.says(&jon(), Command::Resume).expect("resumed");
+    bench.pass(100);
+    let before = baked(&bench);
+    let away = bench.now;
+    bench.now += SignedDuration::from_hours(2);
+    bench
+        .feed(&Event::Returned { away_since: away })
+        .expect("never refused");
+    assert_eq!(baked(&bench), before);
+    assert!(
+        matches!(bench.rollout.stage, Stage::Baking { phase: 0, .. }),
+        "two hours away moved nothing"
+    );
+    bench.pass(410);
+    assert!(
+        matches!(bench.rollout.stage, Stage::Baking { phase: 1, .. }),
+        "{:?}",
+        bench.rollout.stage
+    );
+}
+
+#[test]
+fn a_clock_that_goes_back_neither_bakes_nor_loses_what_baked() {
+    let mut bench = Bench::baking(plan());
+    bench.pass(300);
+    let (before, away) = (baked(&bench), bench.now);
+    bench.now -= SignedDuration::from_hours(1);
+    bench
+        .feed(&Event::Returned { away_since: away })
+        .expect("never refused");
+    assert!(baked(&bench) <= before);
+    bench.pass(650);
+    assert!(
+        matches!(bench.rollout.stage, Stage::Baking { phase: 1, .. }),
+        "{:?}",
+        bench.rollout.stage
+    );
+}
+
+#[test]
+fn a_clock_that_goes_back_does_not_freshen_the_watchdog() {
+    let mut bench = Bench::baking(plan());
+    bench.watchdog = false;
+    let away = bench.now;
+    bench.now -= SignedDuration::from_hours(1);
+    bench
+        .feed(&Event::Returned { away_since: away })
+        .expect("never refused");
+    bench.pass(1_000);
+    assert!(
+        matches!(bench.rollout.stage, Stage::Baking { phase: 0, .. }),
+        "{:?}",
+        bench.rollout.stage
+    );
+    assert_eq!(bench.notices_of("no-data"), 1);
+}
+
+#[test]
+fn a_clock_that_goes_back_does_not_put_off_a_deadline() {
+    let mut bench = Bench::baking(plan());
+    bench.fires(&alert("HighLatency", at(1)));
+    let away = bench.now;
+    bench.now -= SignedDuration::from_hours(1);
+    bench
+        .feed(&Event::Returned { away_since: away })
+        .expect("never refused");
+    bench.pass(301);
+    assert!(bench.rollout.is_latched(), "the five minutes of the question are over");
+}
+
+#[test]
+fn a_hold_ends_by_itself_and_then_it_goes_on() {
+    let mut bench = Bench::baking(plan());
+    bench.types(&jon(), "hold \"watching redis\" for:20m").expect("held");
+    bench.pass(1_199);
+    assert!(
+        matches!(bench.rollout.stage, Stage::Baking { phase: 0, .. }),
+        "the clock ran, the veto held"
+    );
+    bench.pass(3);
+    assert!(
+        matches!(bench.rollout.stage, Stage::Baking { phase: 1, .. }),
+        "{:?}",
+        bench.rollout.stage
+    );
+}
+
+#[test]
+fn silence_rolls_back_only_where_the_plan_says_so_and_once() {
+    let patient = plan_with(|plan| plan["spec"]["noData"] = serde_json::json!({ "rollbackAfter": "2m" }));
+    for (plan, rolls_back) in [(plan(), false), (patient.clone(), true)] {
+        let mut bench = Bench::baking(plan);
+        bench.around.poll = Poll::Unreadable { since: bench.now };
+        bench.pass(600);
+        assert_eq!(bench.rollout.is_latched(), rolls_back);
+    }
+    let mut shadow = patient.clone();
+    shadow.spec.mode = tidegate_rollout::plan::Mode::Shadow;
+    let mut bench = Bench::baking(shadow);
+    bench.around.poll = Poll::Unreadable { since: bench.now };
+    bench.pass(1_000);
+    assert_eq!(bench.notices_of("would-roll-back"), 1, "once for one silence");
+    let mut bench = Bench::baking(patient);
+    bench.around.automatic_rollbacks = 3;
+    bench.around.poll = Poll::Unreadable { since: bench.now };
+    bench.pass(1_000);
+    assert_eq!(
+        (bench.notices_of("guard-holds"), bench.rollout.holds.len()),
+        (1, 1),
+        "one page, one hold"
+    );
+}
+
+#[test]
+fn a_worker_that_says_nothing_leads_to_a_page_and_never_forward() {
+    let mut bench = Bench::started(plan());
+    bench.manner = Manner::Hangs;
+    bench.pass(299);
+    assert_eq!(bench.notices_of("advance-failed"), 0);
+    bench.pass(1);
+    assert_eq!(bench.notices_of("advance-failed"), 1);
+    bench
+        .says(&jon(), Command::Rollback { reason: String::new() })
+        .expect("a rollback");
+    bench.pass(29);
+    assert_eq!(bench.notices_of("rollback-stuck"), 0);
+    bench.pass(200);
+    assert_eq!(bench.notices_of("rollback-stuck"), 1, "once");
+    bench
+        .says(&jon(), Command::Rollback { reason: String::new() })
+        .expect("it is asked again");
+    assert_eq!(bench.take_open().len(), 3, "the advance, the first zero and the second");
+    assert!(
+        bench.says(&jon(), Command::Rollback { reason: String::new() }).is_err(),
+        "and not a third time at once"
+    );
+}
+
+#[test]
+fn a_break_is_a_jump_of_one_clock_or_a_gap_of_both() {
+    let moment = |wall: i64, steady: u64| Moment {
+        wall: at(wall),
+        steady: Duration::from_secs(steady),
+    };
+    let cases = [
+        ("an ordinary look", 1, 1, false),
+        ("a slow look", 10, 10, false),
+        ("slewing", 9, 8, false),
+        ("stood still", 11, 11, true),
+        ("jumped forward", 3_601, 1, true),
+        ("jumped back", -3_599, 1, true),
+        ("stood still and jumped back", 0, 20, true),
+    ];
+    for (name, wall, steady, broken) in cases {
+        let found = away_since(moment(0, 0), moment(wall, steady));
+        assert_eq!(found, broken.then(|| at(0)), "{name}");
+    }
+}

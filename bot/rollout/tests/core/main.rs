@@ -1,0 +1,27 @@
+//! Tests of the pure core, from the outside: what anybody who uses the crate can see.
+//! Refuses clocks, files of others and waiting: time is a number that the test sets.
+
+#[cfg(test)]
+mod alerts;
+#[cfg(test)]
+mod begin;
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod clock;
+#[cfg(test)]
+mod field_failures;
+#[cfg(test)]
+mod flag;
+#[cfg(test)]
+mod grammar;
+#[cfg(test)]
+mod policy;
+#[cfg(test)]
+mod routing;
+#[cfg(test)]
+mod situations;
+#[cfg(test)]
+mod stages;
+#[cfg(test)]
+mod stored;
