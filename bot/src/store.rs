@@ -1,0 +1,117 @@
+//! Owns everything that is remembered: what was heard, the rollouts, their log, what is to be done and said, flags,
+//! leases, tokens. One API over SQLite and PostgreSQL; each promise holds on both.
+//! Refuses to decide anything. What it answers `Ok` to is durable.
+
+mod alerts;
+mod begin;
+mod dialect;
+mod engine;
+mod environments;
+mod error;
+mod flags;
+mod inbox;
+mod lease;
+mod log;
+mod messages;
+mod open;
+mod outbox;
+mod prune;
+mod rollouts;
+mod safety;
+mod save;
+mod sql;
+mod tokens;
+mod value;
+mod writer;
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use alerts::Heard;
+pub use begin::{BeginFacts, Begun, Opening};
+pub use environments::Environment;
+pub use error::{OpenError, StoreError};
+pub use flags::FlagWrite;
+pub use inbox::{Arrival, Content, Remembered, Settled};
+pub use lease::Replica;
+pub use log::{ChainReport, LogReport};
+pub use messages::{DeadLetter, Message};
+pub use open::{Place, Storage};
+pub use outbox::Claimed;
+pub use prune::Pruned;
+pub use save::Saved;
+pub use tokens::{NewToken, Token, TokenHash, TokenKind};
+
+use engine::Engine;
+use writer::{Job, QUEUE, Writer};
+
+/// The open store. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    engine: Engine,
+    /// The way to the one task that writes what is heard.
+    jobs: mpsc::Sender<Job>,
+    /// Asks that task to write what waits, and to end.
+    closing: CancellationToken,
+    writer: TaskTracker,
+}
+
+impl Store {
+    /// Opens the store: checks that it is safe, brings its tables up to date, and starts the task that writes.
+    ///
+    /// # Errors
+    /// [`OpenError::Unsafe`] when a power cut could lose what was promised; others when it cannot be reached.
+    pub async fn open(storage: &Storage) -> Result<Self, OpenError> {
+        let engine = open::open(storage).await?;
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let closing = CancellationToken::new();
+        let writer = TaskTracker::new();
+        writer.spawn(Writer::new(engine.clone(), queue, closing.clone()).run());
+        writer.close();
+        Ok(Self(Arc::new(Shared {
+            engine,
+            jobs,
+            closing,
+            writer,
+        })))
+    }
+
+    /// Writes what waits, and closes every connection. Whoever asks afterwards gets an error.
+    pub async fn close(&self) {
+        self.0.closing.cancel();
+        self.0.writer.wait().await;
+        self.0.engine.close().await;
+    }
+
+    /// Prepares every statement, and lists those the database refuses: for the test that keeps one text right on both.
+    pub async fn refused_statements(&self) -> Vec<(String, sqlx::Error)> {
+        let fixed = sql::every().map(|statement| (statement.sqlite.to_owned(), statement.postgres.to_owned()));
+        let many = sql::EVERY_MANY.iter().flat_map(|many| {
+            [1, 2].map(|rows| {
+                let text = many.text(rows);
+                (text.clone(), text)
+            })
+        });
+        let mut refused = Vec::new();
+        for (sqlite, postgres) in fixed.chain(many) {
+            if let Err(error) = self.engine().prepare(sqlite.clone(), postgres).await {
+                refused.push((sqlite, error));
+            }
+        }
+        refused
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    async fn hand_over(&self, job: Job) -> Result<(), StoreError> {
+        self.0.jobs.send(job).await.map_err(|_| StoreError::Closed)
+    }
+}

@@ -1,0 +1,188 @@
+//! Owns the latest word on each occasion of each alert, for what a rollout cannot know by itself.
+//! Refuses to judge: which alert counts for which rollout is the core's.
+
+use jiff::Timestamp;
+use tidegate_rollout::{Alert, AlertStatus, Source};
+
+use super::Store;
+use super::engine::Session;
+use super::error::StoreError;
+use super::sql::{Many, statements};
+use super::value::{self, Value, count, moment, nanos, searchable};
+
+pub(super) const UPSERT: Many = Many {
+    tries: "store alerts",
+    head: "INSERT INTO alerts (source, receiver, fingerprint, starts_at, status, ends_at, name, service, environment, \
+           document, first_heard_at, heard_at)",
+    columns: 12,
+    tail: "ON CONFLICT (fingerprint, starts_at, receiver, source) DO UPDATE SET status = excluded.status, \
+           ends_at = excluded.ends_at, document = excluded.document, heard_at = excluded.heard_at",
+};
+
+statements! {
+    RECENT: "list recent alerts" =
+        "SELECT fingerprint, document FROM alerts WHERE heard_at >= $1 OR status = 'firing' ORDER BY heard_at, starts_at";
+    SERVICES: "count the services of an alert" =
+        "SELECT COUNT(DISTINCT service) FROM alerts
+         WHERE name = $1 AND environment = $2 AND starts_at >= $3 AND status = 'firing'";
+    FIRING: "list firing alerts" =
+        "SELECT fingerprint, receiver, document, first_heard_at, heard_at FROM alerts
+         WHERE status = 'firing' ORDER BY number DESC LIMIT $1";
+    WATCHDOG: "find the last word of the Watchdog" =
+        "SELECT MAX(heard_at) FROM alerts
+         WHERE name = 'Watchdog' AND status = 'firing' AND source = 'alertmanager' AND receiver = $1";
+}
+
+/// An alert as the store heard of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// What its source last said.
+    pub alert: Alert,
+    /// The receiver it came to.
+    pub receiver: String,
+    /// When this occasion was first heard of.
+    pub first_heard_at: Timestamp,
+    /// When it was last heard of.
+    pub heard_at: Timestamp,
+}
+
+impl Store {
+    /// Alerts heard of since `heard_since`, and all that still fire by the last word on them; the latest word last.
+    /// An alert that fires for hours is told of seldom, so the time of the last word alone would hide it.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a row cannot be read.
+    pub async fn recent_alerts(&self, heard_since: Timestamp) -> Result<Vec<Alert>, StoreError> {
+        let rows = self.engine().rows(&RECENT, &[heard_since.into()]).await?;
+        read(rows)
+    }
+
+    /// On how many services of `environment` an alert called `name` fires that began since `began_since`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn services_with_alert(
+        &self,
+        name: &str,
+        environment: &str,
+        began_since: Timestamp,
+    ) -> Result<u32, StoreError> {
+        let values = [
+            searchable(name).into_owned().into(),
+            searchable(environment).into_owned().into(),
+            began_since.into(),
+        ];
+        let row: Option<(i64,)> = self.engine().row(&SERVICES, &values).await?;
+        Ok(row.map_or(0, |(services,)| u32::try_from(count(services)).unwrap_or(u32::MAX)))
+    }
+
+    /// What fires by the last word on it, the newest occasion first.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a row cannot be read.
+    pub async fn firing_alerts(&self, limit: u32) -> Result<Vec<Heard>, StoreError> {
+        type Row = (String, String, String, i64, i64);
+        let rows: Vec<Row> = self.engine().rows(&FIRING, &[limit.into()]).await?;
+        rows.into_iter()
+            .map(|(fingerprint, receiver, document, first_heard_at, heard_at)| {
+                Ok(Heard {
+                    alert: value::open("alerts", &fingerprint, "document", &document)?,
+                    receiver,
+                    first_heard_at: moment(first_heard_at),
+                    heard_at: moment(heard_at),
+                })
+            })
+            .collect()
+    }
+
+    /// When the Watchdog of an Alertmanager receiver was last heard, by webhook or in a poll.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn watchdog_seen(&self, receiver: &str) -> Result<Option<Timestamp>, StoreError> {
+        let values = [searchable(receiver).into_owned().into()];
+        let row: Option<(Option<i64>,)> = self.engine().row(&WATCHDOG, &values).await?;
+        Ok(row.and_then(|(heard_at,)| heard_at).map(moment))
+    }
+}
+
+/// As [`Store::recent_alerts`], inside the transaction of a start.
+pub(super) async fn recent(session: &mut Session, heard_since: Timestamp) -> Result<Vec<Alert>, StoreError> {
+    let rows = session.rows(&RECENT, &[heard_since.into()]).await?;
+    read(rows)
+}
+
+fn read(rows: Vec<(String, String)>) -> Result<Vec<Alert>, StoreError> {
+    rows.iter()
+        .map(|(fingerprint, document)| value::open("alerts", fingerprint, "document", document))
+        .collect()
+}
+
+/// One word on one alert, ready to be written.
+pub(super) struct AlertRow {
+    source: Source,
+    receiver: String,
+    fingerprint: String,
+    starts_at: i64,
+    status: &'static str,
+    ends_at: Option<i64>,
+    name: String,
+    service: String,
+    environment: String,
+    document: String,
+    heard_at: Timestamp,
+}
+
+impl AlertRow {
+    /// The rows of a delivery.
+    pub(super) fn each(
+        source: Source,
+        receiver: &str,
+        alerts: &[Alert],
+        heard_at: Timestamp,
+    ) -> Result<Vec<Self>, StoreError> {
+        let row = |alert: &Alert| {
+            let label = |name| searchable(alert.label(name).unwrap_or_default()).into_owned();
+            Ok(Self {
+                source,
+                receiver: searchable(receiver).into_owned(),
+                fingerprint: searchable(&alert.fingerprint.0).into_owned(),
+                starts_at: nanos(alert.starts_at),
+                status: match alert.status {
+                    AlertStatus::Firing => "firing",
+                    AlertStatus::Resolved => "resolved",
+                },
+                ends_at: alert.ends_at.map(nanos),
+                name: searchable(alert.name()).into_owned(),
+                service: label("service"),
+                environment: label("environment"),
+                document: value::seal("an alert", alert)?,
+                heard_at,
+            })
+        };
+        alerts.iter().map(row).collect()
+    }
+
+    /// What tells it from other rows; ordered as the table's index is.
+    pub(super) fn occasion(&self) -> (&str, i64, &str, Source) {
+        (&self.fingerprint, self.starts_at, &self.receiver, self.source)
+    }
+
+    /// Its columns, in the order of [`UPSERT`].
+    pub(super) fn values(&self) -> [Value<'_>; UPSERT.columns] {
+        [
+            self.source.word().into(),
+            Value::from(&self.receiver),
+            Value::from(&self.fingerprint),
+            self.starts_at.into(),
+            self.status.into(),
+            self.ends_at.into(),
+            Value::from(&self.name),
+            Value::from(&self.service),
+            Value::from(&self.environment),
+            Value::from(&self.document),
+            self.heard_at.into(),
+            self.heard_at.into(),
+        ]
+    }
+}

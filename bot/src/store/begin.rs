@@ -1,0 +1,117 @@
+//! Owns the start of a rollout: the facts it is decided on stand still until its first step is saved.
+//! Refuses two rollouts on one target, and two starts by one command.
+
+use jiff::Timestamp;
+use tidegate_rollout::step::QUIET;
+use tidegate_rollout::{Alert, DeliveryId, Refusal, RolloutId, Step};
+
+use super::Store;
+use super::engine::Session;
+use super::environments::{self, Environment};
+use super::error::StoreError;
+use super::inbox::settle_cause;
+use super::rollouts::REVISIONS;
+use super::save::{next_count, number, write_first};
+use super::sql::statements;
+use super::{alerts, value};
+use crate::failpoint;
+
+statements! {
+    BUSY: "find the rollout of a target" =
+        "SELECT id FROM rollouts WHERE target = $1 AND is_final = 0";
+    TARGET: "find the epoch of a target" =
+        "SELECT epoch FROM targets WHERE name = $1";
+}
+
+/// What is to be started.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    /// The plan's name; starts are counted by it.
+    pub plan: &'a str,
+    /// The target's name; it carries one rollout at a time.
+    pub target: &'a str,
+    /// The environment.
+    pub environment: &'a str,
+    /// Since when automatic rollbacks count against the budget.
+    pub window_since: Timestamp,
+    /// The arrival that asks for it, settled in the same commit.
+    pub cause: Option<&'a DeliveryId>,
+    /// The time of the start.
+    pub now: Timestamp,
+}
+
+/// What a start is decided on.
+#[derive(Clone, Debug)]
+pub struct BeginFacts {
+    /// The number of this start among the starts of the plan.
+    pub counter: u64,
+    /// The rollout that moves the target already.
+    pub target_busy: Option<RolloutId>,
+    /// The highest epoch that the target ever had; this rollout starts above it.
+    pub target_epoch: u64,
+    /// Alerts heard of lately, or firing.
+    pub recent: Vec<Alert>,
+    /// What the rollouts of the environment share.
+    pub environment: Environment,
+}
+
+/// How a start went.
+#[derive(Clone, Debug)]
+pub enum Begun {
+    /// It is durable.
+    Started(Box<Step>),
+    /// The core said no; nothing was saved, and the cause is not settled.
+    Refused(Refusal),
+    /// The command started a rollout already, here or on another replica.
+    SettledBefore,
+}
+
+impl Store {
+    /// Starts a rollout: reads the facts, lets `begin` decide on them, and saves its step, all in one transaction.
+    ///
+    /// # Errors
+    /// When it could not be saved.
+    pub async fn begin<F>(&self, opening: Opening<'_>, begin: F) -> Result<Begun, StoreError>
+    where
+        F: FnOnce(BeginFacts) -> Result<Step, Refusal> + Send,
+    {
+        let mut session = self.engine().begin().await?;
+        if !settle_cause(&mut session, opening.cause).await? {
+            session.undo().await?;
+            return Ok(Begun::SettledBefore);
+        }
+        let (facts, revision) = facts(&mut session, &opening).await?;
+        let step = match begin(facts) {
+            Ok(step) => step,
+            Err(refusal) => {
+                session.undo().await?;
+                return Ok(Begun::Refused(refusal));
+            }
+        };
+        write_first(&mut session, &step, opening.now).await?;
+        number(&mut session, &step, revision).await?;
+        failpoint::hit!("store.begin.before-commit");
+        session.commit("commit a start").await?;
+        failpoint::hit!("store.begin.after-commit");
+        Ok(Begun::Started(Box::new(step)))
+    }
+}
+
+/// The counter of revisions is taken first: its row lets one start through at a time, and what is read after it is
+/// what every earlier one has left.
+async fn facts(session: &mut Session, opening: &Opening<'_>) -> Result<(BeginFacts, u64), StoreError> {
+    let environment = environments::lock(session, opening.environment, opening.window_since).await?;
+    let revision = next_count(session, REVISIONS).await?;
+    let counter = next_count(session, &format!("starts of {}", opening.plan)).await?;
+    let busy: Option<(String,)> = session.row(&BUSY, &[opening.target.into()]).await?;
+    let epoch: Option<(i64,)> = session.row(&TARGET, &[opening.target.into()]).await?;
+    let quiet_since = opening.now.saturating_sub(QUIET);
+    let facts = BeginFacts {
+        counter,
+        target_busy: busy.map(|(id,)| RolloutId::new(id)),
+        target_epoch: epoch.map_or(0, |(epoch,)| value::count(epoch)),
+        recent: alerts::recent(session, quiet_since.unwrap_or(value::moment(i64::MIN))).await?,
+        environment,
+    };
+    Ok((facts, revision))
+}

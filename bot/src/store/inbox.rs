@@ -1,0 +1,216 @@
+//! Owns what was heard and not yet dealt with: durable when [`Store::remember`] returns, kept until it is settled.
+//! Refuses to decide what it means, and to hear the same delivery twice.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tidegate_rollout::command::Verb;
+use tidegate_rollout::{Actor, Alert, DeliveryId, Source};
+use tokio::sync::oneshot;
+
+use super::Store;
+use super::alerts::AlertRow;
+use super::engine::Session;
+use super::error::StoreError;
+use super::sql::statements;
+use super::value::{self, moment, searchable};
+use super::writer::{Incoming, Job};
+
+statements! {
+    UNSETTLED: "list what is not settled" =
+        "SELECT id, at, nonce, content, raw FROM deliveries WHERE settled = 0 ORDER BY number LIMIT $1";
+    SETTLE_CAUSE: "settle the cause of a step" =
+        "UPDATE deliveries SET settled = 1 WHERE id = $1 AND settled = 0";
+    COUNT_UNSETTLED: "count what is not settled" =
+        "SELECT COUNT(*) FROM deliveries WHERE settled = 0";
+}
+
+/// One thing heard from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Its name; a uuid v7, so that names sort by arrival.
+    pub id: DeliveryId,
+    /// When it came.
+    pub at: Timestamp,
+    /// What a repetition has in common with it: an idempotency key, or the platform's delivery id. It counts within
+    /// its receiver or person, so that nobody can use up the nonce of somebody else.
+    pub nonce: Option<String>,
+    /// What it says.
+    pub content: Content,
+    /// The body as it came.
+    pub raw: Bytes,
+}
+
+/// What can be heard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Content {
+    /// A webhook told of alerts.
+    Alerts {
+        /// The program that sent it.
+        source: Source,
+        /// The receiver it came to.
+        receiver: String,
+        /// What it told.
+        alerts: Vec<Alert>,
+        /// How many alerts the sender left out.
+        truncated: u64,
+    },
+    /// The API of an alert source listed these when it was asked.
+    Polled {
+        /// The program that was asked.
+        source: Source,
+        /// The receiver whose peers were asked.
+        receiver: String,
+        /// What it listed.
+        alerts: Vec<Alert>,
+    },
+    /// A person with a proven identity said something.
+    Said {
+        /// Who.
+        actor: Actor,
+        /// What.
+        verb: Verb,
+        /// About which rollout, as they named it.
+        rollout: Option<String>,
+        /// The generation they looked at, when they pressed a button.
+        seen: Option<u64>,
+        /// Taken up after this moment it is refused.
+        not_after: Option<Timestamp>,
+    },
+}
+
+impl Content {
+    /// Within what a nonce is unique.
+    fn scope(&self) -> String {
+        match self {
+            Self::Alerts { source, receiver, .. } => format!("{}:{receiver}", source.word()),
+            Self::Polled { source, receiver, .. } => format!("{}-api:{receiver}", source.word()),
+            Self::Said { actor, .. } => format!("person:{}", actor.person),
+        }
+    }
+
+    fn alerts(&self) -> Option<(Source, &str, &[Alert])> {
+        match self {
+            Self::Alerts {
+                source,
+                receiver,
+                alerts,
+                ..
+            }
+            | Self::Polled {
+                source,
+                receiver,
+                alerts,
+            } => Some((*source, receiver, alerts)),
+            Self::Said { .. } => None,
+        }
+    }
+}
+
+/// How an arrival was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remembered {
+    /// It is durable now.
+    New,
+    /// It was heard before, and has no effect.
+    Repeated {
+        /// What the first one was answered, once it is settled.
+        answer: Option<String>,
+    },
+}
+
+/// The end of an arrival.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// Which arrival.
+    pub id: DeliveryId,
+    /// What its sender was answered, for repetitions; JSON.
+    pub answer: Option<String>,
+}
+
+impl Store {
+    /// Makes an arrival durable, together with the latest word on its alerts. It survives a crash once this returns.
+    ///
+    /// # Errors
+    /// When it could not be stored. The sender is answered 503 and comes again.
+    pub async fn remember(&self, arrival: Arrival) -> Result<Remembered, StoreError> {
+        let incoming = prepare(arrival)?;
+        let (answer, answered) = oneshot::channel();
+        self.hand_over(Job::Remember {
+            incoming: Box::new(incoming),
+            answer,
+        })
+        .await?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Says that the consequences of arrivals are saved. Doing so twice changes nothing.
+    ///
+    /// # Errors
+    /// When it could not be stored; the arrivals are dealt with again then.
+    pub async fn settle(&self, settled: &[Settled]) -> Result<(), StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.hand_over(Job::Settle {
+            settled: settled.to_vec(),
+            answer,
+        })
+        .await?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// What is not settled, oldest first: after a restart, and for the other replicas.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a row cannot be read.
+    pub async fn unsettled(&self, limit: u32) -> Result<Vec<Arrival>, StoreError> {
+        type Row = (String, i64, Option<String>, String, Vec<u8>);
+        let rows: Vec<Row> = self.engine().rows(&UNSETTLED, &[limit.into()]).await?;
+        rows.into_iter()
+            .map(|(id, at, nonce, content, raw)| {
+                Ok(Arrival {
+                    content: value::open("deliveries", &id, "content", &content)?,
+                    id: DeliveryId::new(id),
+                    at: moment(at),
+                    nonce,
+                    raw: raw.into(),
+                })
+            })
+            .collect()
+    }
+
+    /// How much is not settled.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn count_unsettled(&self) -> Result<u64, StoreError> {
+        let row: Option<(i64,)> = self.engine().row(&COUNT_UNSETTLED, &[]).await?;
+        Ok(row.map_or(0, |(count,)| value::count(count)))
+    }
+}
+
+/// Settles what caused a step in the commit that saves the step, so that a crash or another replica cannot make it
+/// happen twice; `false` when it happened before.
+pub(super) async fn settle_cause(session: &mut Session, cause: Option<&DeliveryId>) -> Result<bool, StoreError> {
+    match cause {
+        Some(id) => Ok(session.execute(&SETTLE_CAUSE, &[id.as_str().into()]).await? == 1),
+        None => Ok(true),
+    }
+}
+
+/// Does on the caller's task whatever does not need the database, so that the one writer has little to do.
+fn prepare(arrival: Arrival) -> Result<Incoming, StoreError> {
+    let alerts = match arrival.content.alerts() {
+        Some((source, receiver, alerts)) => AlertRow::each(source, receiver, alerts, arrival.at)?,
+        None => Vec::new(),
+    };
+    Ok(Incoming {
+        scope: searchable(&arrival.content.scope()).into_owned(),
+        nonce: arrival.nonce.as_deref().map(|nonce| searchable(nonce).into_owned()),
+        content: value::seal("a delivery", &arrival.content)?,
+        id: arrival.id,
+        at: arrival.at,
+        raw: arrival.raw,
+        alerts,
+    })
+}

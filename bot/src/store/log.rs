@@ -1,0 +1,192 @@
+//! Owns the log: one hash chain per rollout and one for the server, appended in the commit that they tell of.
+//! Refuses to be edited. Whoever does so outside of Tidegate is found by [`Store::verify_log`], by chain and line.
+
+use tidegate_rollout::chain::{self, Hash};
+use tidegate_rollout::{Entry, RolloutId};
+
+use super::Store;
+use super::engine::Session;
+use super::error::StoreError;
+use super::sql::{Many, statements};
+use super::value::{Value, count, moment, nanos, without_nul};
+
+pub(super) const APPEND: Many = Many {
+    tries: "append to the log",
+    head: "INSERT INTO log (chain, line, at, kind, actor, text, hash)",
+    columns: 7,
+    tail: "",
+};
+
+statements! {
+    HEAD: "lock the head of a chain" =
+        "INSERT INTO chains (name, lines, hash) VALUES ($1, 0, $2)
+         ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING lines, hash";
+    MOVE_HEAD: "move the head of a chain" =
+        "UPDATE chains SET lines = $2, hash = $3 WHERE name = $1";
+    LATEST: "read the log" =
+        "SELECT line, at, kind, actor, text, hash FROM log WHERE chain = $1 ORDER BY line DESC LIMIT $2";
+    WHOLE: "read a chain" =
+        "SELECT line, at, kind, actor, text, hash FROM log WHERE chain = $1 ORDER BY line";
+    HEADS: "list the chains" =
+        "SELECT names.name, chains.lines, chains.hash
+         FROM (SELECT name FROM chains UNION SELECT chain FROM log UNION SELECT id FROM rollouts) AS names
+         LEFT JOIN chains ON chains.name = names.name ORDER BY names.name";
+}
+
+/// The chain of what concerns no single rollout.
+pub(super) const SERVER: &str = "server";
+
+/// What a check of the whole log found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogReport {
+    /// Every chain, by name.
+    pub chains: Vec<ChainReport>,
+}
+
+impl LogReport {
+    /// The chains that do not hold.
+    pub fn broken(&self) -> impl Iterator<Item = &ChainReport> {
+        self.chains.iter().filter(|chain| chain.broken_at.is_some())
+    }
+}
+
+/// What a check of one chain found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainReport {
+    /// A rollout's id, or `server`.
+    pub name: String,
+    /// How many lines are there.
+    pub lines: u64,
+    /// The number of the first line that was changed, is missing or was added; `None` when the chain holds.
+    pub broken_at: Option<u64>,
+}
+
+type Row = (i64, i64, String, String, String, Vec<u8>);
+
+impl Store {
+    /// The latest lines of a rollout's log with their numbers, the newest last.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn history(&self, rollout: &RolloutId, limit: u32) -> Result<Vec<(u64, Entry)>, StoreError> {
+        self.lines(rollout.as_str(), limit).await
+    }
+
+    /// The latest lines of the server's log with their numbers, the newest last.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn server_history(&self, limit: u32) -> Result<Vec<(u64, Entry)>, StoreError> {
+        self.lines(SERVER, limit).await
+    }
+
+    async fn lines(&self, chain: &str, limit: u32) -> Result<Vec<(u64, Entry)>, StoreError> {
+        let mut rows: Vec<Row> = self.engine().rows(&LATEST, &[chain.into(), limit.into()]).await?;
+        rows.reverse();
+        Ok(rows.into_iter().map(|row| (count(row.0), entry(row))).collect())
+    }
+
+    /// Writes a line into the server's log.
+    ///
+    /// # Errors
+    /// When it could not be saved.
+    pub async fn note_server(&self, said: &Entry) -> Result<(), StoreError> {
+        let mut session = self.engine().begin().await?;
+        append(&mut session, SERVER, std::slice::from_ref(said)).await?;
+        session.commit("commit a line of the log").await
+    }
+
+    /// Checks every chain from its first line to its head.
+    ///
+    /// # Errors
+    /// When the database does not answer. A broken chain is not an error, but part of the report.
+    pub async fn verify_log(&self) -> Result<LogReport, StoreError> {
+        let heads: Vec<(String, Option<i64>, Option<Vec<u8>>)> = self.engine().rows(&HEADS, &[]).await?;
+        let mut chains = Vec::with_capacity(heads.len());
+        for (name, lines, hash) in heads {
+            let rows: Vec<Row> = self.engine().rows(&WHOLE, &[name.as_str().into()]).await?;
+            let head = lines.zip(hash).map(|(lines, hash)| (count(lines), hash));
+            chains.push(check(name, rows, head));
+        }
+        Ok(LogReport { chains })
+    }
+}
+
+fn check(name: String, rows: Vec<Row>, head: Option<(u64, Vec<u8>)>) -> ChainReport {
+    let last_hash = rows
+        .last()
+        .map_or_else(|| chain::anchor(&name).to_vec(), |row| row.5.clone());
+    let lines: Vec<(u64, Entry, Hash)> = rows
+        .into_iter()
+        // A hash of another length fits nothing, as one of zeros does not.
+        .map(|row| (count(row.0), Hash::try_from(row.5.as_slice()).unwrap_or_default(), row))
+        .map(|(number, hash, row)| (number, entry(row), hash))
+        .collect();
+    let verified = chain::verify(&name, lines.iter().map(|(number, entry, hash)| (*number, entry, *hash)));
+    let broken_at = match (verified, head) {
+        (Err(line), _) => Some(line),
+        (Ok(found), Some((expected, hash))) if found == expected && hash == last_hash => None,
+        // The tail was cut, the head was changed, or lines were added behind it.
+        (Ok(found), Some((expected, _))) => Some(found.min(expected) + 1),
+        (Ok(found), None) => Some(found + 1),
+    };
+    ChainReport {
+        lines: lines.len() as u64,
+        name,
+        broken_at,
+    }
+}
+
+fn entry((_, at, kind, actor, text, _): Row) -> Entry {
+    Entry {
+        at: moment(at),
+        kind,
+        by: actor,
+        text,
+    }
+}
+
+/// The line as it will be read back, so that its hash fits then.
+fn as_stored(entry: &Entry) -> Entry {
+    Entry {
+        at: moment(nanos(entry.at)),
+        kind: without_nul(&entry.kind).into_owned(),
+        by: without_nul(&entry.by).into_owned(),
+        text: without_nul(&entry.text).into_owned(),
+    }
+}
+
+/// Appends lines to a chain. Its head is held until the commit, so that chains never fork.
+pub(super) async fn append(session: &mut Session, chain: &str, entries: &[Entry]) -> Result<(), StoreError> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let anchor = chain::anchor(chain);
+    let head: Option<(i64, Vec<u8>)> = session.row(&HEAD, &[chain.into(), Value::Bytes(&anchor)]).await?;
+    let (lines, hash) = head.unwrap_or((0, anchor.to_vec()));
+    let mut number = count(lines);
+    let mut last = Hash::try_from(hash.as_slice()).unwrap_or(anchor);
+    let mut links = Vec::with_capacity(entries.len());
+    for entry in entries.iter().map(as_stored) {
+        number += 1;
+        last = chain::link(&last, number, &entry);
+        links.push((number, entry, last));
+    }
+    let values: Vec<Value<'_>> = links
+        .iter()
+        .flat_map(|(number, entry, hash)| {
+            [
+                chain.into(),
+                (*number).into(),
+                entry.at.into(),
+                Value::from(&entry.kind),
+                Value::from(&entry.by),
+                Value::from(&entry.text),
+                Value::Bytes(hash),
+            ]
+        })
+        .collect();
+    session.execute_many(&APPEND, &values).await?;
+    let values = [chain.into(), number.into(), Value::Bytes(&last)];
+    session.execute(&MOVE_HEAD, &values).await.map(drop)
+}

@@ -1,0 +1,185 @@
+//! Owns what is to be said: one row per notice and channel, until it is sent or visibly buried.
+//! Refuses to let a message hold up an action; the two never share a claim.
+
+use jiff::Timestamp;
+use tidegate_rollout::{Notice, NoticeId, Period, Step};
+
+use super::Store;
+use super::dialect::CLAIM_MESSAGES;
+use super::engine::Session;
+use super::error::StoreError;
+use super::outbox::later;
+use super::sql::{Many, statements};
+use super::value::{self, Value, count, moment};
+
+pub(super) const ENQUEUE: Many = Many {
+    tries: "store messages",
+    head: "INSERT INTO messages (notice, channel, rollout, document, created_at, due_at)",
+    columns: 6,
+    tail: "",
+};
+
+statements! {
+    SENT: "note that a message was sent" =
+        "UPDATE messages SET state = 'sent', why = NULL WHERE notice = $1 AND channel = $2 AND state = 'waiting'";
+    POSTPONE: "postpone a message" =
+        "UPDATE messages SET due_at = $3, why = $4, claimed_until = 0
+         WHERE notice = $1 AND channel = $2 AND state = 'waiting'";
+    BURY: "bury a message" =
+        "UPDATE messages SET state = 'buried', why = $3 WHERE notice = $1 AND channel = $2 AND state = 'waiting'";
+    BURIED: "list the dead letters" =
+        "SELECT notice, channel, document, attempts, created_at, COALESCE(why, '') FROM messages
+         WHERE state = 'buried' ORDER BY number DESC LIMIT $1";
+    RELEASE: "release the messages of a replica" =
+        "UPDATE messages SET claimed_until = 0 WHERE claimed_by = $1 AND state = 'waiting'";
+    SAID: "list what was said about a rollout" =
+        "SELECT notice, document FROM messages WHERE rollout = $1 AND channel = $2 ORDER BY number DESC LIMIT $3";
+}
+
+/// A notice on its way to one channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What is said.
+    pub notice: Notice,
+    /// The name of the channel.
+    pub channel: String,
+    /// How often it was claimed, this time included.
+    pub attempts: u32,
+}
+
+/// A message that nobody will try to send any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// What should have been said, where, and how often it was tried.
+    pub message: Message,
+    /// When it was decided to say it.
+    pub created_at: Timestamp,
+    /// What stood in the way the last time.
+    pub why: String,
+}
+
+impl Store {
+    /// Claims messages that are due, the oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a row cannot be read.
+    pub async fn claim_messages(
+        &self,
+        by: &str,
+        now: Timestamp,
+        claim_for: Period,
+        limit: u32,
+    ) -> Result<Vec<Message>, StoreError> {
+        type Row = (i64, String, String, String, i64);
+        let until = later(now, claim_for);
+        let values = [by.into(), until.into(), now.into(), limit.into()];
+        let mut session = self.engine().begin().await?;
+        let mut rows: Vec<Row> = session.rows(&CLAIM_MESSAGES, &values).await?;
+        session.commit("commit a claim").await?;
+        // RETURNING promises no order.
+        rows.sort_unstable_by_key(|row| row.0);
+        rows.into_iter()
+            .map(|(_, notice, channel, document, attempts)| message(&notice, channel, &document, attempts))
+            .collect()
+    }
+
+    /// The channel took it; `false` when it was over before.
+    ///
+    /// # Errors
+    /// When it could not be saved; it is sent again then.
+    pub async fn sent(&self, notice: &NoticeId, channel: &str) -> Result<bool, StoreError> {
+        let values = [notice.as_str().into(), channel.into()];
+        Ok(self.engine().execute(&SENT, &values).await? == 1)
+    }
+
+    /// It did not work this time; it waits until `until`.
+    ///
+    /// # Errors
+    /// When it could not be saved; the claim runs out by itself then.
+    pub async fn postpone_message(
+        &self,
+        notice: &NoticeId,
+        channel: &str,
+        until: Timestamp,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let values = [notice.as_str().into(), channel.into(), until.into(), why.into()];
+        self.engine().execute(&POSTPONE, &values).await.map(drop)
+    }
+
+    /// Nobody will try it any more: a dead letter, shown to people. `false` when it was over before.
+    ///
+    /// # Errors
+    /// When it could not be saved.
+    pub async fn bury(&self, notice: &NoticeId, channel: &str, why: &str) -> Result<bool, StoreError> {
+        let values = [notice.as_str().into(), channel.into(), why.into()];
+        Ok(self.engine().execute(&BURY, &values).await? == 1)
+    }
+
+    /// The newest dead letters.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a row cannot be read.
+    pub async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>, StoreError> {
+        type Row = (String, String, String, i64, i64, String);
+        let rows: Vec<Row> = self.engine().rows(&BURIED, &[limit.into()]).await?;
+        rows.into_iter()
+            .map(|(notice, channel, document, attempts, created_at, why)| {
+                Ok(DeadLetter {
+                    message: message(&notice, channel, &document, attempts)?,
+                    created_at: moment(created_at),
+                    why,
+                })
+            })
+            .collect()
+    }
+
+    /// What was said about a rollout on a channel, sent or not, the newest last.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a row cannot be read.
+    pub async fn notices(
+        &self,
+        rollout: &tidegate_rollout::RolloutId,
+        channel: &str,
+        limit: u32,
+    ) -> Result<Vec<Notice>, StoreError> {
+        let values = [rollout.as_str().into(), channel.into(), limit.into()];
+        let mut rows: Vec<(String, String)> = self.engine().rows(&SAID, &values).await?;
+        rows.reverse();
+        rows.iter()
+            .map(|(notice, document)| value::open("messages", notice, "document", document))
+            .collect()
+    }
+
+    pub(super) async fn release_messages(&self, by: &str) -> Result<u64, StoreError> {
+        self.engine().execute(&RELEASE, &[by.into()]).await
+    }
+}
+
+fn message(notice: &str, channel: String, document: &str, attempts: i64) -> Result<Message, StoreError> {
+    Ok(Message {
+        notice: value::open("messages", notice, "document", document)?,
+        channel,
+        attempts: u32::try_from(count(attempts)).unwrap_or(u32::MAX),
+    })
+}
+
+/// Stores the notices of a step, once for every channel that hears them.
+pub(super) async fn enqueue(session: &mut Session, step: &Step, now: Timestamp) -> Result<(), StoreError> {
+    let mut values: Vec<Value<'_>> = Vec::new();
+    for notice in &step.notices {
+        let document = value::seal("a notice", notice)?;
+        for channel in step.next.plan.channels_for(notice.kind.loudness()) {
+            values.extend([
+                notice.id.as_str().into(),
+                channel.into(),
+                notice.about.rollout.as_str().into(),
+                document.clone().into(),
+                notice.at.into(),
+                now.into(),
+            ]);
+        }
+    }
+    session.execute_many(&ENQUEUE, &values).await
+}

@@ -1,0 +1,177 @@
+//! Owns the opening: where the data lives, its connections, its tables brought up to date.
+//! Refuses storage that is not safe, before anything is promised on it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, Executor, SqlSafeStr};
+
+use super::engine::Engine;
+use super::error::OpenError;
+use super::safety;
+
+/// Where the data lives, and how many connections it is reached by.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    /// Where.
+    pub place: Place,
+    /// The most connections at a time; on SQLite those that read, beside the one that writes.
+    pub pool: u32,
+}
+
+/// Where the data lives.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// A file in a directory of this machine.
+    Sqlite {
+        /// The directory; it is made if it does not exist.
+        dir: PathBuf,
+    },
+    /// A PostgreSQL database.
+    Postgres {
+        /// `postgres://user:password@host:port/database`.
+        url: SecretString,
+    },
+}
+
+impl Storage {
+    /// The file's name in the directory.
+    pub const FILE: &str = "tidegate.db";
+    /// As many connections as a server needs that nobody tuned.
+    pub const POOL: u32 = 8;
+
+    /// SQLite in `dir`.
+    pub fn directory(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            place: Place::Sqlite { dir: dir.into() },
+            pool: Self::POOL,
+        }
+    }
+
+    /// PostgreSQL at `url`.
+    pub fn postgres(url: SecretString) -> Self {
+        Self {
+            place: Place::Postgres { url },
+            pool: Self::POOL,
+        }
+    }
+}
+
+/// Waiting longer for a lock or an answer than this is a failure: the sender is better answered 503.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) async fn open(storage: &Storage) -> Result<Engine, OpenError> {
+    match &storage.place {
+        Place::Sqlite { dir } => open_sqlite(dir, storage.pool).await,
+        Place::Postgres { url } => open_postgres(url, storage.pool).await,
+    }
+}
+
+async fn open_sqlite(dir: &Path, pool: u32) -> Result<Engine, OpenError> {
+    let unusable = |source| OpenError::Directory {
+        path: dir.to_owned(),
+        source,
+    };
+    make_private(dir).map_err(unusable)?;
+    safety::check_directory(dir)?;
+    let options = SqliteConnectOptions::new()
+        .filename(dir.join(Storage::FILE))
+        .busy_timeout(PATIENCE)
+        .statement_cache_capacity(256);
+    let writing = options
+        .clone()
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full);
+    let connect = |tried| move |source| OpenError::Connect { tried, source };
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(2 * PATIENCE)
+        .connect_with(writing)
+        .await
+        .map_err(connect("open the SQLite file"))?;
+    safety::check_sqlite(&writer).await?;
+    sqlite_migrations().run(&writer).await.map_err(OpenError::Migrate)?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(pool.max(1))
+        .acquire_timeout(2 * PATIENCE)
+        .connect_with(options.read_only(true))
+        .await
+        .map_err(connect("open the SQLite file for reading"))?;
+    Ok(Engine::Sqlite { writer, readers })
+}
+
+/// The directory holds tokens' hashes and the words of people: nobody else reads it.
+fn make_private(dir: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
+}
+
+async fn open_postgres(url: &SecretString, pool: u32) -> Result<Engine, OpenError> {
+    let connect = |tried| move |source| OpenError::Connect { tried, source };
+    let options: PgConnectOptions = url
+        .expose_secret()
+        .parse()
+        .map_err(connect("understand the URL of the database"))?;
+    let options = options.application_name("tidegate").statement_cache_capacity(256);
+    migrate_postgres(&options).await?;
+    let pool = PgPoolOptions::new()
+        // The writer, the lease and a rollback must never wait for one another.
+        .max_connections(pool.max(4))
+        .acquire_timeout(2 * PATIENCE)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                // A replica that stands still in the middle of a transaction must not stand in everybody's way.
+                let limits = "SET statement_timeout = '15s'; SET lock_timeout = '5s'; \
+                              SET idle_in_transaction_session_timeout = '10s'";
+                connection.execute(limits).await.map(drop)
+            })
+        })
+        .connect_with(options)
+        .await
+        .map_err(connect("connect to PostgreSQL"))?;
+    safety::check_postgres(&pool).await?;
+    Ok(Engine::Postgres(pool))
+}
+
+/// On a connection of its own, without the limits of the others: a migration may take its time.
+async fn migrate_postgres(options: &PgConnectOptions) -> Result<(), OpenError> {
+    let connect = |source| OpenError::Connect {
+        tried: "connect to PostgreSQL",
+        source,
+    };
+    let mut connection = sqlx::PgConnection::connect_with(options).await.map_err(connect)?;
+    postgres_migrations()
+        .run(&mut connection)
+        .await
+        .map_err(OpenError::Migrate)?;
+    connection.close().await.map_err(connect)
+}
+
+/// The migrations of one engine, embedded: version, what it does, text.
+macro_rules! migrations {
+    ($engine:literal, $(($version:literal, $does:literal, $file:literal)),+ $(,)?) => {
+        Migrator::with_migrations(vec![$(Migration::new(
+            $version,
+            $does.into(),
+            MigrationType::Simple,
+            include_str!(concat!("../../../migrations/", $engine, "/", $file)).into_sql_str(),
+            false,
+        )),+])
+    };
+}
+
+fn sqlite_migrations() -> Migrator {
+    migrations!("sqlite", (1, "start", "0001_start.sql"))
+}
+
+fn postgres_migrations() -> Migrator {
+    migrations!("postgres", (1, "start", "0001_start.sql"))
+}

@@ -1,0 +1,182 @@
+//! Owns what is to be done: actions wait in two lanes until a worker claims them, and are open until they have an outcome.
+//! Refuses to hand out an action that a later decision has overtaken.
+
+use jiff::Timestamp;
+use tidegate_rollout::{Action, ActionId, ActionKind, Lane, Period, Rollout};
+
+use super::Store;
+use super::dialect::{CLAIM_FORWARD, CLAIM_SAFETY};
+use super::engine::Session;
+use super::error::StoreError;
+use super::sql::{Many, statements};
+use super::value::{self, Value, count, moment};
+use crate::failpoint;
+use crate::leadership::Leadership;
+
+pub(super) const ENQUEUE: Many = Many {
+    tries: "store actions",
+    head: "INSERT INTO actions (id, rollout, lane, epoch, fenced, document, due_at)",
+    columns: 7,
+    tail: "",
+};
+
+statements! {
+    OVERTAKE: "close overtaken actions" =
+        "UPDATE actions SET outcome = 'overtaken'
+         WHERE rollout = $1 AND outcome IS NULL AND fenced = 1 AND epoch < $2";
+    POSTPONE: "postpone an action" =
+        "UPDATE actions SET due_at = $2, why = $3, claimed_until = 0 WHERE id = $1 AND outcome IS NULL";
+    CLOSE: "close an action" =
+        "UPDATE actions SET outcome = $2 WHERE id = $1 AND outcome IS NULL";
+    RELEASE: "release the actions of a replica" =
+        "UPDATE actions SET claimed_until = 0 WHERE claimed_by = $1 AND outcome IS NULL";
+    OPEN: "list the open actions of a rollout" =
+        "SELECT number, id, document, attempts, COALESCE(first_tried_at, due_at) FROM actions
+         WHERE rollout = $1 AND outcome IS NULL ORDER BY number";
+}
+
+/// An action that this worker may do now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// What to do.
+    pub action: Action,
+    /// How often it was claimed, this time included.
+    pub attempts: u32,
+    /// When it was claimed for the first time.
+    pub first_tried_at: Timestamp,
+}
+
+type Row = (i64, String, String, i64, i64);
+
+impl Store {
+    /// Claims actions that lower or ask, the oldest first. Any replica may; a claim that is not closed in time is
+    /// anybody's again, so that at worst something is done twice.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a row cannot be read.
+    pub async fn claim_safety(
+        &self,
+        by: &str,
+        now: Timestamp,
+        claim_for: Period,
+        limit: u32,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let until = later(now, claim_for);
+        let values = [by.into(), until.into(), now.into(), limit.into()];
+        let mut session = self.engine().begin().await?;
+        let rows = session.rows(&CLAIM_SAFETY, &values).await?;
+        session.commit("commit a claim").await?;
+        failpoint::hit!("store.claim.after-commit");
+        claimed(rows)
+    }
+
+    /// Claims actions that may raise, the oldest first; none when another replica has led since.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a row cannot be read.
+    pub async fn claim_forward(
+        &self,
+        led: &Leadership,
+        by: &str,
+        now: Timestamp,
+        claim_for: Period,
+        limit: u32,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let until = later(now, claim_for);
+        let values = [by.into(), until.into(), now.into(), limit.into(), led.term().into()];
+        let mut session = self.engine().begin().await?;
+        let rows = session.rows(&CLAIM_FORWARD, &values).await?;
+        session.commit("commit a claim").await?;
+        failpoint::hit!("store.claim.after-commit");
+        claimed(rows)
+    }
+
+    /// It did not work this time; it waits until `until`.
+    ///
+    /// # Errors
+    /// When it could not be saved; the claim runs out by itself then.
+    pub async fn postpone_action(&self, id: &ActionId, until: Timestamp, why: &str) -> Result<(), StoreError> {
+        let values = [id.as_str().into(), until.into(), why.into()];
+        self.engine().execute(&POSTPONE, &values).await.map(drop)
+    }
+
+    /// It is over; `false` when it was over before.
+    ///
+    /// # Errors
+    /// When it could not be saved; the action is claimed and done again then.
+    pub async fn close_action(&self, id: &ActionId, outcome: &str) -> Result<bool, StoreError> {
+        failpoint::hit!("store.outcome.before-commit");
+        let closed = self
+            .engine()
+            .execute(&CLOSE, &[id.as_str().into(), outcome.into()])
+            .await?;
+        failpoint::hit!("store.outcome.after-commit");
+        Ok(closed == 1)
+    }
+
+    /// Gives back what this replica had claimed before it was restarted, so that nobody waits for the claims to run out.
+    ///
+    /// # Errors
+    /// When it could not be saved; the claims run out by themselves then.
+    pub async fn release_claims(&self, by: &str) -> Result<u64, StoreError> {
+        let messages = self.release_messages(by).await?;
+        Ok(messages + self.engine().execute(&RELEASE, &[by.into()]).await?)
+    }
+
+    /// What a rollout still waits for, claimed or not.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a row cannot be read.
+    pub async fn open_actions(&self, rollout: &tidegate_rollout::RolloutId) -> Result<Vec<Claimed>, StoreError> {
+        claimed(self.engine().rows(&OPEN, &[rollout.as_str().into()]).await?)
+    }
+}
+
+pub(super) fn later(now: Timestamp, period: Period) -> Timestamp {
+    now.saturating_add(period.duration()).unwrap_or(now)
+}
+
+fn claimed(mut rows: Vec<Row>) -> Result<Vec<Claimed>, StoreError> {
+    // RETURNING promises no order.
+    rows.sort_unstable_by_key(|row| row.0);
+    rows.into_iter()
+        .map(|(_, id, document, attempts, first_tried_at)| {
+            Ok(Claimed {
+                action: value::open("actions", &id, "document", &document)?,
+                attempts: u32::try_from(count(attempts)).unwrap_or(u32::MAX),
+                first_tried_at: moment(first_tried_at),
+            })
+        })
+        .collect()
+}
+
+/// Closes the writes of earlier epochs: a decision that changes the wanted weight cancels them.
+pub(super) async fn overtake(session: &mut Session, rollout: &Rollout) -> Result<(), StoreError> {
+    let values = [rollout.id.as_str().into(), rollout.epoch.into()];
+    session.execute(&OVERTAKE, &values).await.map(drop)
+}
+
+/// Stores the actions of a step, due at once.
+pub(super) async fn enqueue(session: &mut Session, actions: &[Action], now: Timestamp) -> Result<(), StoreError> {
+    let mut values = Vec::with_capacity(actions.len() * ENQUEUE.columns);
+    for action in actions {
+        let fenced = match action.kind {
+            ActionKind::SetWeight { .. } | ActionKind::ToZero { .. } => true,
+            ActionKind::AskAboutAlert { .. } => false,
+        };
+        let lane = match action.lane() {
+            Lane::Safety => "safety",
+            Lane::Forward => "forward",
+        };
+        values.extend([
+            action.id.as_str().into(),
+            action.rollout.as_str().into(),
+            lane.into(),
+            action.epoch.into(),
+            Value::from(fenced),
+            value::seal("an action", action)?.into(),
+            now.into(),
+        ]);
+    }
+    session.execute_many(&ENQUEUE, &values).await
+}

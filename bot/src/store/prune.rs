@@ -1,0 +1,145 @@
+//! Owns forgetting: what is over and older than the retention goes, so that nothing grows for ever.
+//! Refuses to forget what is active: unsettled arrivals, firing alerts, waiting messages, rollouts that are not over.
+
+use jiff::{SignedDuration, Timestamp};
+use tidegate_rollout::{Entry, Rollout};
+
+use super::Store;
+use super::engine::Session;
+use super::error::StoreError;
+use super::log::{SERVER, append};
+use super::sql::{Statement, statements};
+use super::value::{self, Value, count};
+
+statements! {
+    DELIVERIES: "forget settled deliveries" =
+        "DELETE FROM deliveries WHERE number IN
+           (SELECT number FROM deliveries WHERE settled = 1 AND at < $1 ORDER BY at LIMIT $2)";
+    ALERTS: "forget resolved alerts" =
+        "DELETE FROM alerts WHERE number IN
+           (SELECT number FROM alerts WHERE status = 'resolved' AND heard_at < $1 ORDER BY heard_at LIMIT $2)";
+    GHOSTS: "forget alerts that nobody speaks of" =
+        "DELETE FROM alerts WHERE number IN (SELECT number FROM alerts WHERE heard_at < $1 ORDER BY heard_at LIMIT $2)";
+    MESSAGES: "forget messages" =
+        "DELETE FROM messages WHERE number IN
+           (SELECT number FROM messages WHERE state <> 'waiting' AND created_at < $1 ORDER BY created_at LIMIT $2)";
+    TOKENS: "forget expired tokens" =
+        "DELETE FROM tokens WHERE number IN (SELECT number FROM tokens WHERE expires_at < $1 ORDER BY number LIMIT $2)";
+    REPLICAS: "forget replicas" =
+        "DELETE FROM replicas WHERE id IN (SELECT id FROM replicas WHERE beat_at < $1 ORDER BY id LIMIT $2)";
+    SPENT: "forget spent rollbacks" =
+        "DELETE FROM automatic_rollbacks WHERE number IN
+           (SELECT number FROM automatic_rollbacks WHERE at < $1 ORDER BY number LIMIT $2)";
+    OVER: "find a rollout to forget" =
+        "SELECT r.id, r.document FROM rollouts AS r WHERE r.is_final = 1 AND r.changed_at < $1
+           AND NOT EXISTS (SELECT 1 FROM actions AS a WHERE a.rollout = r.id AND a.outcome IS NULL)
+           AND NOT EXISTS (SELECT 1 FROM messages AS m WHERE m.rollout = r.id AND m.state = 'waiting')
+         ORDER BY r.changed_at LIMIT 1";
+    HEAD: "read the head of a chain" =
+        "SELECT lines, hash FROM chains WHERE name = $1";
+    FORGET_LOG: "forget the log of a rollout" =
+        "DELETE FROM log WHERE chain = $1";
+    FORGET_CHAIN: "forget the chain of a rollout" =
+        "DELETE FROM chains WHERE name = $1";
+    FORGET_ACTIONS: "forget the actions of a rollout" =
+        "DELETE FROM actions WHERE rollout = $1";
+    FORGET_MESSAGES: "forget the messages of a rollout" =
+        "DELETE FROM messages WHERE rollout = $1";
+    FORGET_ROLLOUT: "forget a rollout" =
+        "DELETE FROM rollouts WHERE id = $1";
+}
+
+/// So many rows go in one transaction: few enough that nobody waits long for the writer.
+const ROWS: u32 = 1_000;
+/// An alert that fires by the last word on it, and of which nobody spoke for so long beyond the retention, was never
+/// told to have ended.
+const GHOST: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// What was forgotten.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Settled deliveries.
+    pub deliveries: u64,
+    /// Alerts.
+    pub alerts: u64,
+    /// Messages, sent or buried.
+    pub messages: u64,
+    /// Whole rollouts.
+    pub rollouts: u64,
+}
+
+impl Store {
+    /// Forgets what is over and older than `before`. Each rollout leaves a checkpoint in the server's log: how it
+    /// ended, how many lines its own log had, and its last hash. Stopped half-way, it goes on the next time.
+    ///
+    /// # Errors
+    /// When it could not be saved; what was forgotten until then stays forgotten.
+    pub async fn prune(&self, before: Timestamp, now: Timestamp) -> Result<Pruned, StoreError> {
+        let long_before = before.saturating_sub(GHOST).unwrap_or(before);
+        let mut pruned = Pruned {
+            deliveries: self.forget(&DELIVERIES, before).await?,
+            alerts: self.forget(&ALERTS, before).await? + self.forget(&GHOSTS, long_before).await?,
+            messages: self.forget(&MESSAGES, before).await?,
+            rollouts: 0,
+        };
+        for statement in [&TOKENS, &REPLICAS, &SPENT] {
+            self.forget(statement, before).await?;
+        }
+        while self.forget_rollout(before, now).await? {
+            pruned.rollouts += 1;
+        }
+        Ok(pruned)
+    }
+
+    async fn forget(&self, statement: &Statement, before: Timestamp) -> Result<u64, StoreError> {
+        let mut total = 0;
+        loop {
+            let gone = self.engine().execute(statement, &[before.into(), ROWS.into()]).await?;
+            total += gone;
+            if gone < ROWS.into() {
+                return Ok(total);
+            }
+        }
+    }
+
+    /// Forgets the rollout that has been over for longest; `false` when there is none.
+    async fn forget_rollout(&self, before: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
+        let mut session = self.engine().begin().await?;
+        let found: Option<(String, String)> = session.row(&OVER, &[before.into()]).await?;
+        let Some((id, document)) = found else {
+            session.undo().await?;
+            return Ok(false);
+        };
+        let rollout: Rollout = value::open("rollouts", &id, "document", &document)?;
+        let checkpoint = checkpoint(&mut session, &rollout, now).await?;
+        append(&mut session, SERVER, &[checkpoint]).await?;
+        for statement in [
+            &FORGET_LOG,
+            &FORGET_CHAIN,
+            &FORGET_ACTIONS,
+            &FORGET_MESSAGES,
+            &FORGET_ROLLOUT,
+        ] {
+            session.execute(statement, &[Value::from(&id)]).await?;
+        }
+        session.commit("commit the forgetting of a rollout").await?;
+        Ok(true)
+    }
+}
+
+async fn checkpoint(session: &mut Session, rollout: &Rollout, now: Timestamp) -> Result<Entry, StoreError> {
+    let head: Option<(i64, Vec<u8>)> = session.row(&HEAD, &[rollout.id.as_str().into()]).await?;
+    let (lines, hash) = head.map_or((0, String::from("none")), |(lines, hash)| {
+        (count(lines), hex::encode(hash))
+    });
+    Ok(Entry {
+        at: now,
+        kind: "forgotten".to_owned(),
+        by: "tidegate".to_owned(),
+        text: format!(
+            "{} is forgotten as the retention says. It ended {}; its log had {lines} lines, the last hash was {hash}.",
+            rollout.id,
+            rollout.state_word(),
+        ),
+    })
+}

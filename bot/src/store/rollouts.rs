@@ -1,0 +1,78 @@
+//! Owns the rollouts as they stand: reading them, one, some or those that changed.
+//! Refuses to change them; that is [`super::save`] and [`super::begin`].
+
+use tidegate_rollout::{Rollout, RolloutId};
+
+use super::Store;
+use super::error::StoreError;
+use super::sql::statements;
+use super::value::{self, count};
+
+statements! {
+    ONE: "read a rollout" =
+        "SELECT id, document FROM rollouts WHERE id = $1";
+    ACTIVE: "list the active rollouts" =
+        "SELECT id, document FROM rollouts WHERE is_final = 0 ORDER BY started_at, id";
+    NEWEST: "list the rollouts" =
+        "SELECT id, document FROM rollouts ORDER BY started_at DESC, id DESC LIMIT $1";
+    CHANGED: "list what changed" =
+        "SELECT id, document FROM rollouts WHERE revision > $1 ORDER BY revision";
+    REVISION: "read a counter" =
+        "SELECT value FROM counters WHERE name = $1";
+}
+
+/// The counter that every save moves on, in the order of the commits.
+pub(super) const REVISIONS: &str = "rollouts";
+
+impl Store {
+    /// One rollout; `None` when there is none by that id.
+    ///
+    /// # Errors
+    /// When the database does not answer, or the row cannot be read.
+    pub async fn rollout(&self, id: &RolloutId) -> Result<Option<Rollout>, StoreError> {
+        let row: Option<(String, String)> = self.engine().row(&ONE, &[id.as_str().into()]).await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// Every rollout that is not over, the oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a row cannot be read.
+    pub async fn active(&self) -> Result<Vec<Rollout>, StoreError> {
+        let rows: Vec<(String, String)> = self.engine().rows(&ACTIVE, &[]).await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// The newest rollouts, over or not.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a row cannot be read.
+    pub async fn list(&self, limit: u32) -> Result<Vec<Rollout>, StoreError> {
+        let rows: Vec<(String, String)> = self.engine().rows(&NEWEST, &[limit.into()]).await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// The rollouts saved after `revision`, and the revision to ask with next time: for the caches of other replicas.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a row cannot be read.
+    pub async fn changed_since(&self, revision: u64) -> Result<(Vec<Rollout>, u64), StoreError> {
+        // Read first: what is saved between the two questions is answered now, and once more next time.
+        let latest = self.counter(REVISIONS).await?;
+        if latest <= revision {
+            return Ok((Vec::new(), latest));
+        }
+        let rows: Vec<(String, String)> = self.engine().rows(&CHANGED, &[revision.into()]).await?;
+        let rollouts = rows.iter().map(read).collect::<Result<_, _>>()?;
+        Ok((rollouts, latest))
+    }
+
+    pub(super) async fn counter(&self, name: &str) -> Result<u64, StoreError> {
+        let row: Option<(i64,)> = self.engine().row(&REVISION, &[name.into()]).await?;
+        Ok(row.map_or(0, |(value,)| count(value)))
+    }
+}
+
+fn read((id, document): &(String, String)) -> Result<Rollout, StoreError> {
+    value::open("rollouts", id, "document", document)
+}

@@ -1,0 +1,171 @@
+//! Owns the saving of a step: the rollout, its log and its outbox in one transaction, or nothing of it.
+//! Refuses a step that was decided on anything but the latest state, and one whose cause was settled before.
+
+use jiff::Timestamp;
+use tidegate_rollout::{ActionKind, DeliveryId, Step};
+
+use super::Store;
+use super::engine::Session;
+use super::error::StoreError;
+use super::inbox::settle_cause;
+use super::rollouts::REVISIONS;
+use super::sql::statements;
+use super::value::{self, Value, count};
+use super::{environments, log, messages, outbox};
+use crate::failpoint;
+
+statements! {
+    UPDATE: "save a rollout" =
+        "UPDATE rollouts SET generation = generation + 1, epoch = $3, is_final = $4, changed_at = $5, document = $6
+         WHERE id = $1 AND generation = $2";
+    INSERT: "save a new rollout" =
+        "INSERT INTO rollouts (id, plan, environment, target, generation, epoch, is_final, started_at, changed_at,
+                               revision, document)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, 0, $9)";
+    RAISE_TARGET: "note the epoch of a target" =
+        "INSERT INTO targets (name, epoch) VALUES ($1, $2)
+         ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch WHERE targets.epoch < excluded.epoch";
+    REVISE: "number a change" =
+        "UPDATE rollouts SET revision = $2 WHERE id = $1";
+    COUNT: "move a counter on" =
+        "INSERT INTO counters (name, value) VALUES ($1, 1)
+         ON CONFLICT (name) DO UPDATE SET value = counters.value + 1 RETURNING value";
+}
+
+/// How a save went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saved {
+    /// It is durable.
+    Done,
+    /// Somebody saved another step, or changed what this one relied on. Read again and decide again.
+    Conflict,
+    /// What caused the step was settled before: this step has been saved once already, here or by another replica.
+    SettledBefore,
+}
+
+impl Store {
+    /// Saves a step that was decided on `step.next.generation - 1` and on `environment_generation`.
+    ///
+    /// With a `cause`, the arrival that led to the step is settled in the same commit, so that neither a crash nor
+    /// another replica makes one command happen twice. Alerts need none: deciding about them twice changes nothing.
+    ///
+    /// # Errors
+    /// When it could not be saved; nothing of it was then, unless the commit itself went unanswered.
+    pub async fn save(
+        &self,
+        step: &Step,
+        environment_generation: u64,
+        cause: Option<&DeliveryId>,
+        now: Timestamp,
+    ) -> Result<Saved, StoreError> {
+        let mut session = self.engine().begin().await?;
+        let saved = write(&mut session, step, environment_generation, cause, now).await?;
+        if saved != Saved::Done {
+            session.undo().await?;
+            return Ok(saved);
+        }
+        failpoint::hit!("store.save.before-commit");
+        session.commit("commit a step").await?;
+        failpoint::hit!("store.save.after-commit");
+        Ok(Saved::Done)
+    }
+}
+
+async fn write(
+    session: &mut Session,
+    step: &Step,
+    environment_generation: u64,
+    cause: Option<&DeliveryId>,
+    now: Timestamp,
+) -> Result<Saved, StoreError> {
+    if !settle_cause(session, cause).await? {
+        return Ok(Saved::SettledBefore);
+    }
+    if !step.changed {
+        return Ok(Saved::Done);
+    }
+    let next = &step.next;
+    let document = value::seal("a rollout", next)?;
+    let values = [
+        next.id.as_str().into(),
+        next.generation.saturating_sub(1).into(),
+        next.epoch.into(),
+        next.is_final().into(),
+        now.into(),
+        Value::from(&document),
+    ];
+    if session.execute(&UPDATE, &values).await? == 0 || !hold(session, step, environment_generation, now).await? {
+        return Ok(Saved::Conflict);
+    }
+    consequences(session, step, now).await?;
+    revise(session, step).await?;
+    Ok(Saved::Done)
+}
+
+/// Saves the first step of a rollout. The caller holds the environment and has moved the revision on already.
+pub(super) async fn write_first(session: &mut Session, step: &Step, now: Timestamp) -> Result<(), StoreError> {
+    let next = &step.next;
+    let document = value::seal("a rollout", next)?;
+    let values = [
+        next.id.as_str().into(),
+        next.plan.name().into(),
+        next.plan.spec.environment.as_str().into(),
+        next.plan.spec.target.name().into(),
+        next.generation.into(),
+        next.epoch.into(),
+        next.is_final().into(),
+        now.into(),
+        Value::from(&document),
+    ];
+    session.execute(&INSERT, &values).await?;
+    consequences(session, step, now).await
+}
+
+/// Guards the environment where the step relies on it: when it raises, spends from the budget, or freezes. A step that
+/// only lowers, holds or speaks never waits for its neighbours.
+async fn hold(session: &mut Session, step: &Step, generation: u64, now: Timestamp) -> Result<bool, StoreError> {
+    let raises = |kind: &ActionKind| matches!(kind, ActionKind::SetWeight { .. });
+    let moves = step.spends_budget || step.freeze.is_some();
+    if !moves && !step.actions.iter().any(|action| raises(&action.kind)) {
+        return Ok(true);
+    }
+    let environment = &step.next.plan.spec.environment;
+    if !environments::guard(session, environment, generation, moves).await? {
+        return Ok(false);
+    }
+    if step.spends_budget {
+        environments::spend(session, environment, step.next.id.as_str(), now).await?;
+    }
+    if let Some(freeze) = &step.freeze {
+        environments::freeze_by_step(session, environment, freeze).await?;
+    }
+    Ok(true)
+}
+
+/// What a step leaves to be done, to be said, and to be read later.
+async fn consequences(session: &mut Session, step: &Step, now: Timestamp) -> Result<(), StoreError> {
+    let target = [step.next.plan.spec.target.name().into(), step.next.epoch.into()];
+    session.execute(&RAISE_TARGET, &target).await?;
+    outbox::overtake(session, &step.next).await?;
+    outbox::enqueue(session, &step.actions, now).await?;
+    messages::enqueue(session, step, now).await?;
+    log::append(session, step.next.id.as_str(), &step.log).await
+}
+
+/// Gives the change its number. Last, because the counter is one row that every save waits for until this one commits.
+async fn revise(session: &mut Session, step: &Step) -> Result<(), StoreError> {
+    let revision = next_count(session, REVISIONS).await?;
+    number(session, step, revision).await
+}
+
+pub(super) async fn number(session: &mut Session, step: &Step, revision: u64) -> Result<(), StoreError> {
+    let values = [step.next.id.as_str().into(), revision.into()];
+    session.execute(&REVISE, &values).await.map(drop)
+}
+
+/// Moves a counter on and answers its value. Its row is held until the commit, so that values grow in the order of
+/// commits: whoever has seen one has seen all below.
+pub(super) async fn next_count(session: &mut Session, name: &str) -> Result<u64, StoreError> {
+    let row: Option<(i64,)> = session.row(&COUNT, &[name.into()]).await?;
+    Ok(row.map_or(0, |(value,)| count(value)))
+}

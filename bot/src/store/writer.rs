@@ -1,0 +1,275 @@
+//! Owns group commit: one task gathers what waits, writes it in one transaction, and answers everybody at once.
+//! Refuses to let one bad row fail its neighbours: a batch that fails over data is halved until the row stands alone.
+
+use std::collections::{BTreeMap, HashSet};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tidegate_rollout::DeliveryId;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::alerts::{AlertRow, UPSERT};
+use super::engine::{Engine, Session};
+use super::error::StoreError;
+use super::inbox::{Remembered, Settled};
+use super::sql::{Many, statements};
+use super::value::Value;
+use crate::failpoint;
+
+pub(super) const INSERT: Many = Many {
+    tries: "store deliveries",
+    head: "INSERT INTO deliveries (id, scope, nonce, at, content, raw)",
+    columns: 6,
+    tail: "ON CONFLICT DO NOTHING RETURNING id",
+};
+
+pub(super) const SETTLE: Many = Many {
+    tries: "settle deliveries",
+    head: "UPDATE deliveries SET settled = 1 WHERE id IN (",
+    columns: 1,
+    tail: ")",
+};
+
+statements! {
+    SETTLE_WITH_ANSWER: "settle a delivery with its answer" =
+        "UPDATE deliveries SET settled = 1, answer = $2 WHERE id = $1";
+    EARLIER: "find the earlier delivery" =
+        "SELECT answer FROM deliveries WHERE id = $1 OR (scope = $2 AND nonce = $3) ORDER BY number LIMIT 1";
+}
+
+/// An arrival, ready to be written.
+pub(super) struct Incoming {
+    pub(super) id: DeliveryId,
+    pub(super) scope: String,
+    pub(super) nonce: Option<String>,
+    pub(super) at: Timestamp,
+    pub(super) content: String,
+    pub(super) raw: Bytes,
+    pub(super) alerts: Vec<AlertRow>,
+}
+
+/// Something for the writer to do, and who waits for it.
+pub(super) enum Job {
+    Remember {
+        incoming: Box<Incoming>,
+        answer: oneshot::Sender<Result<Remembered, StoreError>>,
+    },
+    Settle {
+        settled: Vec<Settled>,
+        answer: oneshot::Sender<Result<(), StoreError>>,
+    },
+}
+
+impl Job {
+    /// What it weighs in a batch, roughly in bytes.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Remember { incoming, .. } => incoming.raw.len() + 2 * incoming.content.len(),
+            Self::Settle { settled, .. } => settled.len() * 64,
+        }
+    }
+
+    /// Tells whoever waits, if they still do.
+    fn answer(self, outcome: Result<Done, StoreError>) {
+        // Whoever waited may have hung up; what was written stays written.
+        match self {
+            Self::Remember { answer, .. } => drop(answer.send(outcome.map(|done| done.remembered))),
+            Self::Settle { answer, .. } => drop(answer.send(outcome.map(|_| ()))),
+        }
+    }
+}
+
+/// How a job of a committed batch went.
+struct Done {
+    remembered: Remembered,
+}
+
+/// So many jobs wait at most before senders wait too.
+pub(super) const QUEUE: usize = 1_024;
+/// So many jobs, or so many bytes, make a batch: enough to share the cost of a commit, and few enough that a step
+/// which waits for the same connection does not wait long.
+const BATCH: usize = 256;
+const BATCH_BYTES: usize = 4 << 20;
+/// A batch that lost against a concurrent transaction is tried so often before its senders are told.
+const TRIES: usize = 3;
+
+/// The task that writes.
+pub(super) struct Writer {
+    engine: Engine,
+    jobs: mpsc::Receiver<Job>,
+    closing: CancellationToken,
+    /// A job that would have made the last batch too large.
+    left_over: Option<Job>,
+}
+
+impl Writer {
+    pub(super) fn new(engine: Engine, jobs: mpsc::Receiver<Job>, closing: CancellationToken) -> Self {
+        Self {
+            engine,
+            jobs,
+            closing,
+            left_over: None,
+        }
+    }
+
+    /// Writes until the store is closed, or every clone of it gone, and the queue is empty.
+    pub(super) async fn run(mut self) {
+        while let Some(batch) = self.gather().await {
+            let mut waiting = vec![batch];
+            while let Some(mut batch) = waiting.pop() {
+                match self.write(&batch).await {
+                    Ok(outcomes) => {
+                        for (job, done) in batch.into_iter().zip(outcomes) {
+                            job.answer(Ok(done));
+                        }
+                    }
+                    Err(error) if batch.len() > 1 && error.blames_a_row() => {
+                        let later = batch.split_off(batch.len() / 2);
+                        waiting.push(later);
+                        waiting.push(batch);
+                    }
+                    Err(error) => {
+                        tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            jobs = batch.len(),
+                            "not stored"
+                        );
+                        for job in batch {
+                            job.answer(Err(error.clone()));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for a job, and takes what else waits already.
+    async fn gather(&mut self) -> Option<Vec<Job>> {
+        let first = match self.left_over.take() {
+            Some(job) => job,
+            None => self.next().await?,
+        };
+        let mut weight = first.weight();
+        let mut batch = vec![first];
+        while batch.len() < BATCH
+            && let Ok(job) = self.jobs.try_recv()
+        {
+            weight += job.weight();
+            if weight > BATCH_BYTES {
+                self.left_over = Some(job);
+                break;
+            }
+            batch.push(job);
+        }
+        Some(batch)
+    }
+
+    /// Once the store is closing nothing is taken in any more, and what waits is still written.
+    async fn next(&mut self) -> Option<Job> {
+        tokio::select! {
+            job = self.jobs.recv() => job,
+            () = self.closing.cancelled() => {
+                self.jobs.close();
+                self.jobs.recv().await
+            }
+        }
+    }
+
+    async fn write(&self, batch: &[Job]) -> Result<Vec<Done>, StoreError> {
+        let mut tries = 1;
+        loop {
+            match self.commit(batch).await {
+                Err(error) if error.is_deadlock() && tries < TRIES => tries += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// One batch, one transaction: deliveries, the alerts of those that are new, and what is settled.
+    async fn commit(&self, batch: &[Job]) -> Result<Vec<Done>, StoreError> {
+        let mut session = self.engine.begin().await?;
+        let new = insert(&mut session, batch).await?;
+        upsert(&mut session, batch, &new).await?;
+        settle(&mut session, batch).await?;
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for job in batch {
+            let remembered = match job {
+                Job::Remember { incoming, .. } if !new.contains(incoming.id.as_str()) => {
+                    earlier(&mut session, incoming).await?
+                }
+                Job::Remember { .. } | Job::Settle { .. } => Remembered::New,
+            };
+            outcomes.push(Done { remembered });
+        }
+        failpoint::hit!("store.inbox.before-commit");
+        session.commit("commit what was heard").await?;
+        failpoint::hit!("store.inbox.after-commit");
+        Ok(outcomes)
+    }
+}
+
+fn incoming(batch: &[Job]) -> impl Iterator<Item = &Incoming> {
+    batch.iter().filter_map(|job| match job {
+        Job::Remember { incoming, .. } => Some(incoming.as_ref()),
+        Job::Settle { .. } => None,
+    })
+}
+
+/// Answers the ids of those that were not there before.
+async fn insert(session: &mut Session, batch: &[Job]) -> Result<HashSet<String>, StoreError> {
+    let values: Vec<Value<'_>> = incoming(batch)
+        .flat_map(|incoming| {
+            [
+                incoming.id.as_str().into(),
+                Value::from(&incoming.scope),
+                incoming.nonce.as_deref().into(),
+                incoming.at.into(),
+                Value::from(&incoming.content),
+                Value::Bytes(&incoming.raw),
+            ]
+        })
+        .collect();
+    let new: Vec<(String,)> = session.rows_many(&INSERT, &values).await?;
+    Ok(new.into_iter().map(|(id,)| id).collect())
+}
+
+/// The last word on each occasion wins. Sorted by occasion, so that two replicas lock the rows in the same order.
+async fn upsert(session: &mut Session, batch: &[Job], new: &HashSet<String>) -> Result<(), StoreError> {
+    let merged: BTreeMap<_, _> = incoming(batch)
+        .filter(|incoming| new.contains(incoming.id.as_str()))
+        .flat_map(|incoming| &incoming.alerts)
+        .map(|row| (row.occasion(), row))
+        .collect();
+    let values: Vec<Value<'_>> = merged.values().flat_map(|row| row.values()).collect();
+    session.execute_many(&UPSERT, &values).await
+}
+
+async fn settle(session: &mut Session, batch: &[Job]) -> Result<(), StoreError> {
+    let settled = batch.iter().flat_map(|job| match job {
+        Job::Settle { settled, .. } => settled.as_slice(),
+        Job::Remember { .. } => &[],
+    });
+    let (with_answer, without): (Vec<_>, Vec<_>) = settled.partition(|settled| settled.answer.is_some());
+    let mut ids: Vec<&str> = without.iter().map(|settled| settled.id.as_str()).collect();
+    ids.sort_unstable();
+    let values: Vec<Value<'_>> = ids.into_iter().map(Value::from).collect();
+    session.execute_many(&SETTLE, &values).await?;
+    for Settled { id, answer } in with_answer {
+        let values = [id.as_str().into(), answer.as_deref().into()];
+        session.execute(&SETTLE_WITH_ANSWER, &values).await?;
+    }
+    Ok(())
+}
+
+async fn earlier(session: &mut Session, incoming: &Incoming) -> Result<Remembered, StoreError> {
+    let values = [
+        incoming.id.as_str().into(),
+        Value::from(&incoming.scope),
+        incoming.nonce.as_deref().into(),
+    ];
+    let row: Option<(Option<String>,)> = session.row(&EARLIER, &values).await?;
+    Ok(Remembered::Repeated {
+        answer: row.and_then(|(answer,)| answer),
+    })
+}
