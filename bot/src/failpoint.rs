@@ -36,6 +36,12 @@ mod armed {
         "store.claim.after-commit",
         "store.flag.before-commit",
         "store.flag.after-commit",
+        "intake.after-remember",
+        "decider.before-settle",
+        "hands.before-attempt",
+        "hands.after-attempt",
+        "hands.after-report",
+        "voice.after-say",
         "store.outcome.before-commit",
         "store.outcome.after-commit",
     ];

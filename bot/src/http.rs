@@ -5,6 +5,7 @@ mod armour;
 pub mod caller;
 pub mod guard;
 pub mod keys;
+pub mod ofrep;
 pub mod probes;
 pub mod problem;
 pub mod routes;

@@ -1,6 +1,7 @@
 //! Everything that remembers and goes out: store, drivers, notices, chat, pages, CLI, wiring.
 
 pub mod app;
+pub mod channel;
 pub mod chat;
 pub mod cli;
 pub mod clock;
@@ -12,6 +13,7 @@ pub mod leadership;
 pub mod net;
 pub mod plans;
 pub mod render;
+pub mod runner;
 pub mod secret;
 pub mod store;
 pub mod telemetry;

@@ -118,6 +118,11 @@ impl Plans {
         self.usable.keys().cloned().collect()
     }
 
+    /// The alert receivers that any usable plan relies on.
+    pub fn receivers(&self) -> impl Iterator<Item = &String> {
+        self.usable.values().flat_map(|plan| &plan.spec.alerts.receivers)
+    }
+
     /// The files that could not be used.
     pub fn broken(&self) -> &[Broken] {
         &self.broken

@@ -19,7 +19,7 @@ use crate::leadership::Leadership;
 /// Where flags are durable.
 pub trait FlagBook: Send + Sync {
     /// Writes a flag unless the stored epoch is higher; answers that epoch then.
-    fn write(&self, flag: &FlagState, now: Timestamp) -> impl Future<Output = anyhow::Result<Result<(), u64>>> + Send;
+    fn write(&self, flag: &FlagState) -> impl Future<Output = anyhow::Result<Result<(), u64>>> + Send;
 
     /// Every flag and the revision they are at.
     fn read(&self) -> impl Future<Output = anyhow::Result<(Vec<FlagState>, u64)>> + Send;
@@ -162,7 +162,7 @@ impl<B: FlagBook> FlagDriver<B> {
         };
         let written = self
             .book
-            .write(&state, now)
+            .write(&state)
             .await
             .map_err(|source| DriverError::Unreachable {
                 tried: "write the flag",
@@ -257,4 +257,134 @@ impl<B: FlagBook> Driver for FlagDriver<B> {
         };
         self.set(&wanted, now).await
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A book in memory that keeps the fence of the real one.
+    #[derive(Clone, Default)]
+    struct Memory(Arc<Mutex<(BTreeMap<String, FlagState>, u64)>>);
+
+    impl FlagBook for Memory {
+        async fn write(&self, flag: &FlagState) -> anyhow::Result<Result<(), u64>> {
+            let mut book = self.0.lock().unwrap();
+            if let Some(known) = book.0.get(&flag.key).filter(|known| known.epoch > flag.epoch) {
+                return Ok(Err(known.epoch));
+            }
+            book.0.insert(flag.key.clone(), flag.clone());
+            book.1 += 1;
+            Ok(Ok(()))
+        }
+
+        async fn read(&self) -> anyhow::Result<(Vec<FlagState>, u64)> {
+            let book = self.0.lock().unwrap();
+            Ok((book.0.values().cloned().collect(), book.1))
+        }
+
+        async fn served_everywhere(&self, _: u64) -> anyhow::Result<bool> {
+            Ok(true)
+        }
+    }
+
+    fn driver() -> (FlagDriver<Memory>, Arc<FlagBoard>) {
+        let board = Arc::new(FlagBoard::default());
+        let groups = BTreeMap::from([("internal".to_owned(), vec!["ana".to_owned()])]);
+        let target = FlagTarget {
+            key: "checkout-v2".to_owned(),
+            groups,
+        };
+        (FlagDriver::new(target, Memory::default(), Arc::clone(&board)), board)
+    }
+
+    fn wanted(epoch: u64, percent: u8, groups: &[&str]) -> Wanted {
+        Wanted {
+            rollout: "checkout-1".to_owned(),
+            epoch,
+            weight: Weight::percent(percent),
+            groups: groups.iter().map(|&group| group.to_owned()).collect(),
+        }
+    }
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    #[tokio::test]
+    async fn zero_takes_everybody_out_groups_too_at_the_next_evaluation() {
+        let (driver, board) = driver();
+        driver.set(&wanted(1, 50, &["internal"]), NOW).await.unwrap();
+        assert!(board.evaluate("checkout-v2", "ana").unwrap().on, "the group is in");
+        let read_back = driver.to_zero("checkout-1", 2, NOW).await.unwrap();
+        assert_eq!(read_back.weight, Weight::ZERO);
+        for user in ["ana", "ben", "cleo", "dan"] {
+            assert!(!board.evaluate("checkout-v2", user).unwrap().on, "{user} is out");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flag_nobody_evaluates_is_served_but_not_seen() {
+        let (driver, _) = driver();
+        let read_back = driver.to_zero("checkout-1", 1, NOW).await.unwrap();
+        assert!(!read_back.seen_in_traffic);
+        assert_eq!(read_back.how, "The flag serves 0%, no evaluation seen since");
+    }
+
+    #[tokio::test]
+    async fn a_lower_epoch_is_fenced_and_changes_nothing() {
+        let (driver, board) = driver();
+        driver.to_zero("checkout-1", 7, NOW).await.unwrap();
+        let stale = driver.set(&wanted(6, 50, &[]), NOW).await.unwrap_err();
+        assert!(matches!(stale, DriverError::Fenced { found: 7 }), "{stale}");
+        assert!(board.peek("checkout-v2").unwrap().state.weight.is_zero());
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_ran_out_raises_nothing() {
+        let (driver, board) = driver();
+        let led = Leadership::granted(1, std::time::Instant::now());
+        let rollout: tidegate_rollout::Rollout = serde_json::from_str(ROLLOUT).unwrap();
+        let action = tidegate_rollout::Action {
+            id: tidegate_rollout::ActionId::new("checkout-1.1.0"),
+            rollout: rollout.id.clone(),
+            epoch: rollout.epoch,
+            kind: tidegate_rollout::ActionKind::ToZero {
+                target: rollout.plan.spec.target.clone(),
+            },
+        };
+        let token = AdvanceToken::of(&rollout, &action).unwrap();
+        let refused = driver.raise(&wanted(rollout.epoch, 50, &[]), &led, token, NOW).await;
+        assert!(refused.is_err());
+        assert!(board.peek("checkout-v2").is_none(), "nothing was written");
+    }
+
+    #[tokio::test]
+    async fn an_older_revision_never_replaces_a_newer_one() {
+        let board = FlagBoard::default();
+        let state = |weight| FlagState {
+            key: "k".to_owned(),
+            weight,
+            members: BTreeSet::new(),
+            epoch: 1,
+            rollout: "k-1".to_owned(),
+        };
+        board.post(vec![state(Weight::ZERO)], 5);
+        board.post(vec![state(Weight::FULL)], 4);
+        assert!(board.peek("k").unwrap().state.weight.is_zero());
+        assert_eq!(board.revision(), 5);
+    }
+
+    const ROLLOUT: &str = r#"{
+        "id": "checkout-1", "inputs": {}, "started_by": "ana", "started_at": "2026-11-20T00:00:00Z",
+        "generation": 1, "epoch": 1, "wanted": "50%", "exposed_at": "2026-11-20T00:00:00Z",
+        "stage": {"baking": {"phase": 0, "since": "2026-11-20T00:00:00Z"}}, "bake": {"counted": "0ms", "since": null},
+        "pause": null, "holds": [], "next_number": 0, "decisions": [], "alerts": {}, "no_data": null,
+        "plan": {
+            "apiVersion": "tidegate.dev/v1alpha1", "kind": "RolloutPlan", "metadata": {"name": "checkout"},
+            "spec": {
+                "title": "Checkout", "service": "checkout", "environment": "production",
+                "target": {"flag": {"key": "checkout-v2"}},
+                "phases": [{"name": "half", "weight": "50%", "bake": "1m"}]
+            }
+        }
+    }"#;
 }

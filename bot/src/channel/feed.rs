@@ -1,0 +1,88 @@
+//! Owns the live feed of the web chat: the last lines, and a stream of new ones.
+//! Refuses to be the record: that is the log in the store, from which the feed is filled after a restart.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+use tokio::sync::broadcast;
+
+use super::Message;
+
+/// How many lines a reader who comes late can still see.
+const KEPT: usize = 300;
+
+/// One line of the feed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// Its number; grows by one, so that a reader can ask for what it missed.
+    pub number: u64,
+    /// When.
+    pub at: jiff::Timestamp,
+    /// `tidegate` or a person.
+    pub by: String,
+    /// The notice's kind, `said` for a person's words, `answer` for an answer.
+    pub kind: String,
+    /// How loud it is: `pages`, `milestones` or `everything`.
+    pub loudness: String,
+    /// Which rollout, if one.
+    pub rollout: Option<String>,
+    /// Plain text.
+    pub text: String,
+}
+
+/// The feed.
+pub struct Feed {
+    lines: Mutex<(VecDeque<Line>, u64)>,
+    live: broadcast::Sender<Line>,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self {
+            lines: Mutex::default(),
+            live: broadcast::Sender::new(KEPT),
+        }
+    }
+}
+
+impl Feed {
+    /// Adds a notice.
+    pub fn say(&self, message: &Message) {
+        let notice = &message.notice;
+        let loudness = match notice.kind.loudness() {
+            tidegate_rollout::plan::Hears::Pages => "pages",
+            tidegate_rollout::plan::Hears::Milestones => "milestones",
+            tidegate_rollout::plan::Hears::Everything => "everything",
+        };
+        self.add(Line {
+            number: 0,
+            at: notice.at,
+            by: notice.kind.by().to_owned(),
+            kind: notice.kind.word().to_owned(),
+            loudness: loudness.to_owned(),
+            rollout: Some(notice.about.rollout.to_string()),
+            text: message.text.clone(),
+        });
+    }
+
+    /// Adds a line; its number is given here.
+    pub fn add(&self, mut line: Line) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.1 += 1;
+        line.number = lines.1;
+        lines.0.push_back(line.clone());
+        if lines.0.len() > KEPT {
+            lines.0.pop_front();
+        }
+        // Nobody listening is not a failure.
+        let _ = self.live.send(line);
+    }
+
+    /// The lines after `number`, oldest first, and the stream of what follows.
+    pub fn after(&self, number: u64) -> (Vec<Line>, broadcast::Receiver<Line>) {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let missed = lines.0.iter().filter(|line| line.number > number).cloned().collect();
+        (missed, self.live.subscribe())
+    }
+}

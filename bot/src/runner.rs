@@ -1,0 +1,260 @@
+//! Owns the engine: it hears what was remembered, lets the core decide, saves, and keeps workers busy.
+//! Refuses to decide anything itself: every change of a rollout comes out of `tidegate_rollout::step`.
+
+mod decide;
+mod decider;
+mod desk;
+mod flags;
+mod hands;
+mod intake;
+mod path;
+mod poller;
+mod upkeep;
+mod voice;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tidegate_rollout::{Outcome, Period, Rollout, RolloutId};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::channel::Channel;
+use crate::channel::feed::Feed;
+use crate::chat::{Answer, DeskError};
+use crate::config::Alertmanager;
+use crate::driver::flag::FlagBoard;
+use crate::net::Net;
+use crate::plans::Plans;
+use crate::render::Renderer;
+use crate::store::{Arrival, Store};
+
+pub use path::AlertPath;
+
+/// What the engine must know of the configuration. Replaced as a whole by a reload.
+pub struct Settings {
+    /// The name of this replica.
+    pub replica: String,
+    /// How often time is looked at.
+    pub tick_every: Duration,
+    /// How many automatic rollbacks an environment may spend, and in which window.
+    pub budget: Budget,
+    /// Environments with a budget of their own.
+    pub budgets: BTreeMap<String, Budget>,
+    /// How long a seen Watchdog stays fresh.
+    pub watchdog_fresh: Period,
+    /// How often the alert sources are asked.
+    pub poll_every: Duration,
+    /// How long an answer of theirs is awaited.
+    pub poll_timeout: Duration,
+    /// The alert sources that can be asked.
+    pub polled: Vec<Alertmanager>,
+    /// How long a claimed row of the outbox belongs to its worker.
+    pub claim_for: Period,
+    /// How long the lease of the leader lasts.
+    pub lease_for: Period,
+    /// Settled and finished things older than this are deleted.
+    pub keep_for: Period,
+    /// Channels by name.
+    pub channels: BTreeMap<String, Arc<Channel>>,
+}
+
+/// So many automatic rollbacks in such a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// How many.
+    pub rollbacks: u32,
+    /// The window.
+    pub window: Period,
+}
+
+impl Settings {
+    fn budget_of(&self, environment: &str) -> Budget {
+        self.budgets.get(environment).copied().unwrap_or(self.budget)
+    }
+}
+
+/// What is asked of the decider beside the arrivals.
+enum Job {
+    /// An order that is durable; somebody waits for the answer.
+    Order {
+        arrival: Arrival,
+        reply: oneshot::Sender<Result<Answer, DeskError>>,
+    },
+    /// A worker tells how an action went; it waits until that is saved.
+    Report {
+        rollout: RolloutId,
+        action: tidegate_rollout::ActionId,
+        outcome: Outcome,
+        saved: oneshot::Sender<bool>,
+    },
+}
+
+/// What all tasks of the engine share.
+pub struct Engine {
+    store: Store,
+    net: Net,
+    settings: ArcSwap<Settings>,
+    plans: Arc<ArcSwap<Plans>>,
+    board: Arc<FlagBoard>,
+    feed: Arc<Feed>,
+    renderer: Arc<ArcSwap<Renderer>>,
+    path: AlertPath,
+    active: RwLock<BTreeMap<RolloutId, Arc<Rollout>>>,
+    jobs: mpsc::Sender<Job>,
+    arrivals: mpsc::Sender<Arrival>,
+    wake: Wake,
+    changes: watch::Sender<u64>,
+}
+
+/// Bells that shorten the wait of the workers. A missed ring costs one look at the store, never a lost row.
+#[derive(Default)]
+struct Wake {
+    safety: Notify,
+    forward: Notify,
+    voice: Notify,
+    poll: Notify,
+}
+
+/// The parts an engine is made of.
+pub struct Parts {
+    /// What remembers.
+    pub store: Store,
+    /// The one HTTP client.
+    pub net: Net,
+    /// What the configuration says.
+    pub settings: Settings,
+    /// The plans that can be started.
+    pub plans: Arc<ArcSwap<Plans>>,
+    /// The flags as served here.
+    pub board: Arc<FlagBoard>,
+    /// The feed of the web chat.
+    pub feed: Arc<Feed>,
+    /// What words the notices.
+    pub renderer: Arc<ArcSwap<Renderer>>,
+}
+
+/// What only the decider takes out of its queues.
+pub struct Queues {
+    jobs: mpsc::Receiver<Job>,
+    arrivals: mpsc::Receiver<Arrival>,
+}
+
+/// Orders and outcomes wait in a short queue of their own, ahead of the alerts of a storm.
+const JOBS: usize = 1_024;
+/// Alerts beyond this wait in the store; the decider reads them from there.
+const ARRIVALS: usize = 4_096;
+
+impl Engine {
+    /// An engine that has not started.
+    pub fn new(parts: Parts) -> (Arc<Self>, Queues) {
+        let (jobs, job_queue) = mpsc::channel(JOBS);
+        let (arrivals, arrival_queue) = mpsc::channel(ARRIVALS);
+        let engine = Self {
+            store: parts.store,
+            net: parts.net,
+            settings: ArcSwap::from_pointee(parts.settings),
+            plans: parts.plans,
+            board: parts.board,
+            feed: parts.feed,
+            renderer: parts.renderer,
+            path: AlertPath::default(),
+            active: RwLock::default(),
+            jobs,
+            arrivals,
+            wake: Wake::default(),
+            changes: watch::Sender::new(0),
+        };
+        let queues = Queues {
+            jobs: job_queue,
+            arrivals: arrival_queue,
+        };
+        (Arc::new(engine), queues)
+    }
+
+    /// Brings everything to where it was before the stop, then starts every task. They end when `stop` is cancelled.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn start(
+        self: &Arc<Self>,
+        queues: Queues,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        upkeep::resume(self, crate::clock::now()).await?;
+        tasks.spawn(decider::run(Arc::clone(self), queues, stop.clone()));
+        tasks.spawn(hands::safety(Arc::clone(self), stop.clone()));
+        tasks.spawn(hands::forward(Arc::clone(self), stop.clone()));
+        tasks.spawn(voice::run(Arc::clone(self), stop.clone()));
+        tasks.spawn(poller::run(Arc::clone(self), stop.clone()));
+        tasks.spawn(upkeep::run(Arc::clone(self), stop.clone()));
+        Ok(())
+    }
+
+    /// Takes over a new configuration, as a whole.
+    pub fn reconfigure(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
+        self.wake.poll.notify_one();
+    }
+
+    /// How the alert path does, for health pages.
+    pub fn path(&self) -> &AlertPath {
+        &self.path
+    }
+
+    /// The store behind it.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The flags as served here.
+    pub fn board(&self) -> &Arc<FlagBoard> {
+        &self.board
+    }
+
+    /// The feed of the web chat.
+    pub fn feed(&self) -> &Arc<Feed> {
+        &self.feed
+    }
+
+    /// Counts the changes of rollouts seen here; pages wait on it.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    /// The rollouts that are not over, as last saved or read.
+    fn cached(&self) -> Vec<Arc<Rollout>> {
+        let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
+        active.values().map(Arc::clone).collect()
+    }
+
+    fn cached_one(&self, id: &RolloutId) -> Option<Arc<Rollout>> {
+        let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
+        active.get(id).map(Arc::clone)
+    }
+
+    /// Remembers how a rollout stands; one that is over leaves the cache. An older generation never replaces a newer.
+    fn cache(&self, rollout: Rollout) {
+        let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
+        let newer = active
+            .get(&rollout.id)
+            .is_none_or(|known| known.generation <= rollout.generation);
+        if !newer {
+            return;
+        }
+        if rollout.is_final() {
+            active.remove(&rollout.id);
+        } else {
+            active.insert(rollout.id.clone(), Arc::new(rollout));
+        }
+        self.changes.send_modify(|count| *count += 1);
+    }
+}

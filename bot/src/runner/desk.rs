@@ -1,0 +1,99 @@
+//! Owns the near side of the dispatcher: orders are remembered here, then decided, and the answer comes back.
+//! Refuses to answer an order that is not durable.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidegate_rollout::surroundings::Surroundings;
+use tidegate_rollout::{Code, DeliveryId, Entry, Event, Refusal, Rollout, RolloutId};
+use tokio::sync::oneshot;
+
+use super::{Engine, Job};
+use crate::chat::{Answer, Desk, DeskError, Order};
+use crate::clock;
+use crate::store::{Arrival, Content, Remembered};
+
+fn failed<E: Into<anyhow::Error>>(tried: &'static str) -> impl FnOnce(E) -> DeskError {
+    move |source| DeskError {
+        tried,
+        source: source.into(),
+    }
+}
+
+impl Desk for Engine {
+    fn active(&self) -> Vec<Arc<Rollout>> {
+        self.cached()
+    }
+
+    async fn rollout(&self, id: &RolloutId) -> Result<Option<Arc<Rollout>>, DeskError> {
+        if let Some(rollout) = self.cached_one(id) {
+            return Ok(Some(rollout));
+        }
+        let found = self.store.rollout(id).await.map_err(failed("read the rollout"))?;
+        Ok(found.map(Arc::new))
+    }
+
+    async fn newest(&self, limit: u32) -> Result<Vec<Arc<Rollout>>, DeskError> {
+        let rollouts = self.store.list(limit).await.map_err(failed("list the rollouts"))?;
+        Ok(rollouts.into_iter().map(Arc::new).collect())
+    }
+
+    async fn history(&self, id: &RolloutId, limit: u32) -> Result<Vec<(u64, Entry)>, DeskError> {
+        self.store.history(id, limit).await.map_err(failed("read the log"))
+    }
+
+    async fn around(&self, rollout: &Rollout) -> Result<Surroundings, DeskError> {
+        let now = clock::now();
+        let environment = self
+            .environment(rollout, now)
+            .await
+            .map_err(failed("read the environment"))?;
+        self.surroundings(rollout, &environment, &Event::Ticked)
+            .await
+            .map_err(failed("read the surroundings"))
+    }
+
+    fn plans(&self) -> Vec<String> {
+        self.plans.load().names()
+    }
+
+    async fn decide(&self, order: Order) -> Result<Answer, DeskError> {
+        let Order { request, about } = order;
+        let arrival = Arrival {
+            id: DeliveryId::new(uuid::Uuid::now_v7().to_string()),
+            at: clock::now(),
+            nonce: request.key.clone(),
+            content: Content::Said {
+                actor: request.actor.clone(),
+                verb: request.verb,
+                rollout: about.map(|id| id.to_string()),
+                seen: request.seen,
+                not_after: request.not_after,
+            },
+            raw: Bytes::new(),
+        };
+        match self.store.remember(arrival.clone()).await.map_err(failed("store it"))? {
+            Remembered::Repeated { answer: Some(answer) } => {
+                serde_json::from_str(&answer).map_err(failed("read the first answer"))
+            }
+            Remembered::Repeated { answer: None } => Ok(Refusal::new(
+                Code::R402,
+                "The same request is being decided already.",
+                "Ask again in a moment for its answer.",
+            )
+            .into()),
+            Remembered::New => {
+                let (reply, answer) = oneshot::channel();
+                let stopping = || DeskError {
+                    tried: "decide it now; it is stored and will be decided at the next start",
+                    source: anyhow::anyhow!("the service is stopping"),
+                };
+                self.jobs
+                    .send(Job::Order { arrival, reply })
+                    .await
+                    .map_err(|_| stopping())?;
+                answer.await.map_err(|_| stopping())?
+            }
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Owns the workers that do what was decided: two lanes, so that nothing forward can delay the way back.
+//! Refuses to forget: an outcome is saved before the row is closed, so a crash in between repeats, never loses.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use tidegate_rollout::plan::Target;
+use tidegate_rollout::{Action, ActionKind, AdvanceToken, Lane, Outcome, Period};
+use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::flags::Book;
+use super::{Engine, Job, poller};
+use crate::clock;
+use crate::driver::flag::FlagDriver;
+use crate::driver::{Driver, DriverError, Wanted};
+use crate::failpoint;
+use crate::leadership::Leadership;
+use crate::store::Claimed;
+
+/// How often a lane looks without being rung.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// No single attempt lasts longer.
+const ATTEMPT: Duration = Duration::from_secs(10);
+/// A forward action that failed so often is given up, and a person must say `advance` again.
+const FORWARD_ATTEMPTS: u32 = 5;
+/// So many rows are claimed at once.
+const CLAIM: u32 = 16;
+
+/// The lane to zero: every replica, no lease.
+pub(super) async fn safety(engine: Arc<Engine>, stop: CancellationToken) {
+    while wait(&engine.wake.safety, &stop).await {
+        drain(&engine, None).await;
+    }
+}
+
+/// The lane forward: only the leader.
+pub(super) async fn forward(engine: Arc<Engine>, stop: CancellationToken) {
+    let mut lease: Option<Leadership> = None;
+    while wait(&engine.wake.forward, &stop).await {
+        let settings = engine.settings();
+        let fresh = lease
+            .as_ref()
+            .is_some_and(|led| led.holds(Instant::now() + half(settings.lease_for)));
+        if !fresh {
+            lease = match engine.store.lead(&settings.replica, settings.lease_for).await {
+                Ok(lease) => lease,
+                Err(failure) => {
+                    warn!("Could not ask for the lease: {failure}");
+                    None
+                }
+            };
+        }
+        if let Some(led) = lease.as_ref().filter(|led| led.holds(Instant::now())) {
+            drain(&engine, Some(led)).await;
+        }
+    }
+}
+
+fn half(period: Period) -> Duration {
+    Duration::try_from(period.duration()).unwrap_or_default() / 2
+}
+
+/// Waits for a ring or the next look; `false` when it is time to stop.
+async fn wait(bell: &Notify, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => false,
+        () = bell.notified() => true,
+        () = tokio::time::sleep(LOOK_EVERY) => true,
+    }
+}
+
+async fn drain(engine: &Engine, led: Option<&Leadership>) {
+    let settings = engine.settings();
+    loop {
+        let now = clock::now();
+        let (store, by) = (&engine.store, &settings.replica);
+        let claimed = match led {
+            None => store.claim_safety(by, now, settings.claim_for, CLAIM).await,
+            Some(led) => store.claim_forward(led, by, now, settings.claim_for, CLAIM).await,
+        };
+        let claimed = match claimed {
+            Ok(claimed) => claimed,
+            Err(failure) => return warn!("Could not look for things to do: {failure}"),
+        };
+        if claimed.is_empty() {
+            return;
+        }
+        let work = claimed.into_iter().map(|claimed| attempt(engine, claimed, led));
+        futures_util::future::join_all(work).await;
+    }
+}
+
+/// One attempt at one action, and what is noted of it.
+async fn attempt(engine: &Engine, claimed: Claimed, led: Option<&Leadership>) {
+    let Claimed {
+        action,
+        attempts,
+        first_tried_at,
+    } = claimed;
+    let started = clock::now();
+    let since = first_tried_at;
+    failpoint::hit!("hands.before-attempt");
+    let tried = tokio::time::timeout(ATTEMPT, perform(engine, &action, led, started)).await;
+    failpoint::hit!("hands.after-attempt");
+    let attempts = attempts + 1;
+    let outcome = match tried {
+        Ok(Ok(Some(outcome))) => outcome,
+        // Overtaken by a later decision: nothing to report.
+        Ok(Ok(None)) => return close(engine, &action, "overtaken").await,
+        Ok(Err(failure)) => failing(&action, attempts, since, format!("{failure:#}")),
+        Err(_) => failing(
+            &action,
+            attempts,
+            since,
+            format!("no answer within {} s", ATTEMPT.as_secs()),
+        ),
+    };
+    let over = !matches!(
+        outcome,
+        Outcome::Failing { .. } | Outcome::Foreign { .. } | Outcome::Fenced { .. }
+    ) || (matches!(outcome, Outcome::Foreign { .. } | Outcome::Fenced { .. })
+        && action.lane() == Lane::Forward);
+    let why = word(&outcome);
+    if !report(engine, &action, outcome).await {
+        // It stays claimed until the claim runs out, and is then read back and reported again.
+        return;
+    }
+    failpoint::hit!("hands.after-report");
+    if over {
+        info!(action.id = %action.id, attempts, "Action {} ended: {why}", action.id);
+        close(engine, &action, &why).await;
+    } else {
+        warn!(action.id = %action.id, attempts, "Action {} did not work, it is tried again: {why}", action.id);
+        let until = clock::now()
+            .saturating_add(back_off(attempts).duration())
+            .unwrap_or(Timestamp::MAX);
+        if let Err(failure) = engine.store.postpone_action(&action.id, until, &why).await {
+            warn!("Could not note when to try {} again: {failure}", action.id);
+        }
+    }
+}
+
+fn failing(action: &Action, attempts: u32, since: Timestamp, why: String) -> Outcome {
+    if action.lane() == Lane::Forward && attempts >= FORWARD_ATTEMPTS {
+        return Outcome::GaveUp { attempts, why };
+    }
+    Outcome::Failing { attempts, since, why }
+}
+
+/// A quarter of a second, doubled each time, at most 15 seconds.
+fn back_off(attempts: u32) -> Period {
+    let millis = 250_i64.saturating_mul(1 << attempts.min(10).saturating_sub(1));
+    Period::millis(millis.min(15_000))
+}
+
+fn word(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Applied(read_back) => format!("applied: {}", read_back.how),
+        Outcome::Failing { why, .. } => why.clone(),
+        Outcome::GaveUp { why, .. } => format!("given up: {why}"),
+        Outcome::Foreign { found } => format!("somebody else wrote {found}"),
+        Outcome::Fenced { found } => format!("the target carries the higher epoch {found}"),
+        Outcome::Asked { answer, .. } => format!("asked: {answer:?}"),
+    }
+}
+
+async fn perform(
+    engine: &Engine,
+    action: &Action,
+    led: Option<&Leadership>,
+    now: Timestamp,
+) -> anyhow::Result<Option<Outcome>> {
+    let done = match &action.kind {
+        ActionKind::AskAboutAlert { key } => {
+            let answer = poller::ask(engine, key).await;
+            return Ok(Some(Outcome::Asked {
+                key: key.clone(),
+                answer,
+            }));
+        }
+        ActionKind::ToZero { target } => {
+            driver(engine, target)
+                .to_zero(action.rollout.as_str(), action.epoch, now)
+                .await
+        }
+        ActionKind::SetWeight { target, weight, groups } => {
+            let rollout = engine
+                .store
+                .rollout(&action.rollout)
+                .await
+                .context("read the rollout")?;
+            let token = rollout.as_ref().and_then(|rollout| AdvanceToken::of(rollout, action));
+            let (Some(token), Some(led)) = (token, led) else {
+                return Ok(None);
+            };
+            let wanted = Wanted {
+                rollout: action.rollout.to_string(),
+                epoch: action.epoch,
+                weight: *weight,
+                groups: groups.clone(),
+            };
+            driver(engine, target).raise(&wanted, led, token, now).await
+        }
+    };
+    match done {
+        Ok(read_back) => Ok(Some(Outcome::Applied(read_back))),
+        Err(DriverError::Fenced { found }) => Ok(Some(Outcome::Fenced { found })),
+        Err(DriverError::Foreign { found }) => Ok(Some(Outcome::Foreign { found })),
+        Err(unreachable @ DriverError::Unreachable { .. }) => Err(unreachable.into()),
+    }
+}
+
+fn driver(engine: &Engine, target: &Target) -> FlagDriver<Book> {
+    match target {
+        Target::Flag(flag) => {
+            let book = Book {
+                store: engine.store.clone(),
+                replica: engine.settings().replica.clone(),
+            };
+            FlagDriver::new(flag.clone(), book, Arc::clone(&engine.board))
+        }
+    }
+}
+
+/// Hands an outcome to the decider and waits until it is saved.
+async fn report(engine: &Engine, action: &Action, outcome: Outcome) -> bool {
+    let (saved, done) = oneshot::channel();
+    let job = Job::Report {
+        rollout: action.rollout.clone(),
+        action: action.id.clone(),
+        outcome,
+        saved,
+    };
+    engine.jobs.send(job).await.is_ok() && done.await.unwrap_or(false)
+}
+
+async fn close(engine: &Engine, action: &Action, why: &str) {
+    if let Err(failure) = engine.store.close_action(&action.id, why).await {
+        error!(
+            "Could not close action {}; it will be read back once more: {failure}",
+            action.id
+        );
+    }
+}

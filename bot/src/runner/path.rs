@@ -1,0 +1,114 @@
+//! Owns what is known of the life of the alert path: the Watchdog and the polls, per receiver.
+//! Refuses to judge: what silence means is the core's rule.
+
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
+
+use jiff::Timestamp;
+use tidegate_rollout::surroundings::Poll;
+
+/// So many rounds without an answer make a source unreadable.
+const ROUNDS: u32 = 3;
+
+/// What is known of every receiver.
+#[derive(Debug, Default)]
+pub struct AlertPath {
+    receivers: RwLock<BTreeMap<String, Receiver>>,
+}
+
+/// What is known of one receiver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Receiver {
+    /// When its Watchdog was last seen firing.
+    pub watchdog_seen: Option<Timestamp>,
+    /// When a webhook last came in.
+    pub heard_at: Option<Timestamp>,
+    /// When it last answered a poll in full.
+    pub polled_at: Option<Timestamp>,
+    /// Rounds without an answer since.
+    pub failed_rounds: u32,
+    /// Since when rounds fail.
+    pub failing_since: Option<Timestamp>,
+    /// Whether it can be polled.
+    pub polled: bool,
+}
+
+impl Receiver {
+    fn poll(&self) -> Poll {
+        match (self.polled, self.polled_at, self.failing_since) {
+            (false, _, _) => Poll::NotConfigured,
+            (true, _, Some(since)) if self.failed_rounds >= ROUNDS => Poll::Unreadable { since },
+            (true, None, _) => Poll::NotYet,
+            (true, Some(_), _) => Poll::Good,
+        }
+    }
+}
+
+impl AlertPath {
+    /// The receiver's Watchdog fires at `at`.
+    pub fn saw_watchdog(&self, receiver: &str, at: Timestamp) {
+        self.change(receiver, |known| {
+            known.watchdog_seen = known.watchdog_seen.max(Some(at))
+        });
+    }
+
+    /// A webhook came in.
+    pub fn heard(&self, receiver: &str, at: Timestamp) {
+        self.change(receiver, |known| known.heard_at = known.heard_at.max(Some(at)));
+    }
+
+    /// Every peer of the receiver answered.
+    pub fn answered(&self, receiver: &str, at: Timestamp) {
+        self.change(receiver, |known| {
+            known.polled_at = Some(at);
+            known.failed_rounds = 0;
+            known.failing_since = None;
+        });
+    }
+
+    /// A peer of the receiver did not answer.
+    pub fn silent(&self, receiver: &str, at: Timestamp) {
+        self.change(receiver, |known| {
+            known.failed_rounds = known.failed_rounds.saturating_add(1);
+            known.failing_since = known.failing_since.or(Some(at));
+        });
+    }
+
+    /// Which receivers can be polled, after a start or a reload.
+    pub fn polls(&self, names: &[&str]) {
+        let mut receivers = self.receivers.write().unwrap_or_else(PoisonError::into_inner);
+        for known in receivers.values_mut() {
+            known.polled = false;
+        }
+        for name in names {
+            receivers.entry((*name).to_owned()).or_default().polled = true;
+        }
+    }
+
+    /// The oldest Watchdog and the worst poll over `names`.
+    pub fn over(&self, names: &[String]) -> (Option<Timestamp>, Poll) {
+        let receivers = self.receivers.read().unwrap_or_else(PoisonError::into_inner);
+        let known = |name: &String| receivers.get(name).copied().unwrap_or_default();
+        let watchdog = names.iter().map(|name| known(name).watchdog_seen).min().flatten();
+        let worst = names
+            .iter()
+            .map(|name| known(name).poll())
+            .max_by_key(|poll| match poll {
+                Poll::NotConfigured => 0,
+                Poll::Good => 1,
+                Poll::NotYet => 2,
+                Poll::Unreadable { .. } => 3,
+            });
+        (watchdog, worst.unwrap_or(Poll::NotConfigured))
+    }
+
+    /// Everything known, by receiver.
+    pub fn all(&self) -> BTreeMap<String, Receiver> {
+        self.receivers.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, receiver: &str, change: impl FnOnce(&mut Receiver)) {
+        let mut receivers = self.receivers.write().unwrap_or_else(PoisonError::into_inner);
+        change(receivers.entry(receiver.to_owned()).or_default());
+    }
+}
