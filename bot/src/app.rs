@@ -2,6 +2,8 @@
 //! Refuses to know rules: every part is built by its own room, here they only meet.
 
 mod first_start;
+mod keys;
+mod parts;
 mod reload;
 mod signals;
 
@@ -10,20 +12,27 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use axum::Router;
 use metrics::gauge;
-use tidegate_rollout::Period;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::channel::feed::Feed;
+use crate::chat::Dispatcher;
 use crate::clock;
 use crate::config::{Config, Current, ListenAddress, Sources};
-use crate::http::{self, Bounds, Guard, Keyring, MemoryKeys, Probes, Routes, probes, server};
+use crate::http::{self, Auth, Bounds, Guard, Keyring, Probes, Routes, ofrep, probes, server};
 use crate::net::Net;
+use crate::plans::Plans;
+use crate::render::Renderer;
+use crate::runner::{Engine, Parts, Queues};
+use crate::store::Store;
 use crate::telemetry::metrics::BUILD_INFO;
 use crate::telemetry::{self, LogHandle};
 use crate::vitals::Vitals;
+use keys::StoredKeys;
 use reload::Reloader;
 
 /// How often the histograms forget what is old.
@@ -40,6 +49,16 @@ pub struct App {
     pub net: Net,
     /// Who comes in.
     pub keyring: Keyring,
+    /// What hears, decides and drives.
+    pub engine: Arc<Engine>,
+    /// What answers people.
+    pub dispatcher: Dispatcher<Engine>,
+    /// The plans that can be started.
+    pub plans: Arc<ArcSwap<Plans>>,
+    /// What words the notices.
+    pub renderer: Arc<ArcSwap<Renderer>>,
+    /// The name of this process among the replicas.
+    pub replica: String,
     /// Cancelled when the server should end.
     pub stop: CancellationToken,
     /// Background tasks, which are waited for.
@@ -68,6 +87,7 @@ impl Running {
         self.app.stop.cancel();
         self.app.tasks.close();
         self.app.tasks.wait().await;
+        self.app.engine.store().close().await;
     }
 }
 
@@ -84,17 +104,11 @@ pub async fn run(sources: Sources, config: Config) -> anyhow::Result<()> {
 
 /// Starts a server.
 pub async fn start(sources: Sources, config: Config, log: Option<LogHandle>) -> anyhow::Result<Running> {
-    let app = App {
-        net: Net::new(config.allowed_hosts()).context("could not set up the HTTP client")?,
-        keyring: Keyring::new(Arc::new(MemoryKeys::default())),
-        current: Current::new(config),
-        vitals: Vitals::default(),
-        stop: CancellationToken::new(),
-        tasks: TaskTracker::new(),
-    };
+    let metrics = telemetry::start_metrics()?;
+    let (app, queues) = build(config).await?;
     let config = app.current.get();
     first_start::admin_token(&config.storage.path, &app.keyring, clock::now()).await?;
-    let metrics = telemetry::start_metrics()?;
+    app.engine.start(queues, &app.tasks, &app.stop).await?;
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     let reloader = Reloader::new(sources, app.clone(), log);
     let probes = Probes {
@@ -108,7 +122,7 @@ pub async fn start(sources: Sources, config: Config, log: Option<LogHandle>) -> 
         current: app.current.clone(),
         keyring: app.keyring.clone(),
     });
-    let machines = probes::routes(Routes::new(guard.clone()), &probes);
+    let machines = doors(probes::routes(Routes::new(guard.clone()), &probes), &app);
     let people = Routes::new(guard);
     let (address, control_address) = listen(&app, &config, machines, people).await?;
     let stop = app.stop.clone();
@@ -124,6 +138,59 @@ pub async fn start(sources: Sources, config: Config, log: Option<LogHandle>) -> 
         app,
         reloader,
     })
+}
+
+/// Makes the parts; nothing runs yet but the store.
+async fn build(config: Config) -> anyhow::Result<(App, Queues)> {
+    let store = Store::open(&parts::storage(&config.storage)).await?;
+    let net = Net::new(config.allowed_hosts()).context("could not set up the HTTP client")?;
+    let feed = Arc::new(Feed::default());
+    let replica = uuid::Uuid::now_v7().to_string();
+    let plans = Arc::new(ArcSwap::from_pointee(parts::plans(&config)));
+    let renderer = Arc::new(ArcSwap::from_pointee(parts::renderer(&config)?));
+    let (engine, queues) = Engine::new(Parts {
+        store: store.clone(),
+        net: net.clone(),
+        settings: parts::settings(&config, &replica, &net, &feed),
+        plans: plans.clone(),
+        board: Arc::default(),
+        feed,
+        renderer: renderer.clone(),
+    });
+    let app = App {
+        keyring: Keyring::new(Arc::new(StoredKeys(store))),
+        dispatcher: Dispatcher::new(engine.clone()),
+        current: Current::new(config),
+        vitals: Vitals::default(),
+        stop: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+        net,
+        engine,
+        plans,
+        renderer,
+        replica,
+    };
+    Ok((app, queues))
+}
+
+/// The doors for programs: webhooks and flags.
+fn doors(routes: Routes, app: &App) -> Routes {
+    let config = app.current.get();
+    let limits = tidegate_webhooks::Limits {
+        body: config.limits.body,
+        bodies: config.limits.bodies_in_flight,
+        requests: config.limits.requests_in_flight,
+        read_within: parts::std_duration(config.limits.body_timeout),
+        ..tidegate_webhooks::Limits::default()
+    };
+    let current = app.current.clone();
+    let receivers = move || current.get().receivers.doors.clone();
+    let hooks = tidegate_webhooks::router(receivers, app.engine.clone(), limits);
+    let board = app.engine.board().clone();
+    routes
+        .receivers(hooks, tidegate_webhooks::paths())
+        .post("/ofrep/v1/evaluate/flags/{key}", Auth::Flags, ofrep::one, board.clone())
+        .post("/ofrep/v1/evaluate/flags", Auth::Flags, ofrep::all, board)
 }
 
 /// Opens the address, or both of them.
@@ -159,16 +226,12 @@ async fn open(app: &App, config: &Config, address: &ListenAddress, router: Route
         .with_context(|| format!("could not listen at {address}"))?;
     let bound = listener.local_addr().context("could not find out the own address")?;
     let bounds = Bounds {
-        header: std_duration(config.limits.header_timeout),
-        shutdown: std_duration(config.limits.shutdown_timeout),
+        header: parts::std_duration(config.limits.header_timeout),
+        shutdown: parts::std_duration(config.limits.shutdown_timeout),
     };
     app.tasks
         .spawn(server::serve(listener, router, bounds, app.stop.clone()));
     Ok(bound)
-}
-
-fn std_duration(period: Period) -> Duration {
-    Duration::try_from(period.duration()).unwrap_or_default()
 }
 
 fn say_hello(config: &Config, address: SocketAddr, control_address: Option<SocketAddr>) {

@@ -7,10 +7,11 @@ use metrics::gauge;
 use tokio::sync::Mutex;
 use tracing::{error, info, warn};
 
-use super::App;
+use super::{App, parts};
 use crate::clock;
 use crate::config::{Config, Faults, Sources};
 use crate::http::Reload;
+use crate::render::Renderer;
 use crate::telemetry::LogHandle;
 use crate::telemetry::metrics::{CONFIG_RELOAD_AT, CONFIG_RELOAD_GOOD};
 
@@ -54,23 +55,29 @@ impl Reloader {
             .unwrap_or_else(|_| Err(Faults::whole("reading the configuration broke off")));
         match loaded {
             Ok(config) => {
-                let warnings = self.put_in_force(config);
+                let renderer = match parts::renderer(&config) {
+                    Ok(renderer) => renderer,
+                    Err(fault) => return self.refuse(Faults::whole(format!("{fault:#}"))),
+                };
+                let warnings = self.put_in_force(config, renderer);
                 mark(true);
                 info!("Reloaded the configuration");
                 Ok(warnings)
             }
-            Err(faults) => {
-                mark(false);
-                error!(faults = faults.all.len(), "The configuration in force stays");
-                for fault in &faults.all {
-                    error!("{fault}");
-                }
-                Err(faults)
-            }
+            Err(faults) => self.refuse(faults),
         }
     }
 
-    fn put_in_force(&self, mut config: Config) -> Vec<String> {
+    fn refuse(&self, faults: Faults) -> Result<Vec<String>, Faults> {
+        mark(false);
+        error!(faults = faults.all.len(), "The configuration in force stays");
+        for fault in &faults.all {
+            error!("{fault}");
+        }
+        Err(faults)
+    }
+
+    fn put_in_force(&self, mut config: Config, renderer: Renderer) -> Vec<String> {
         let Inner { app, log, .. } = self.0.as_ref();
         let before = app.current.get();
         let moved = [
@@ -99,6 +106,10 @@ impl Reloader {
         }
         let warnings = config.warnings.clone();
         app.net.allow(config.allowed_hosts());
+        app.plans.store(Arc::new(parts::plans(&config)));
+        app.renderer.store(Arc::new(renderer));
+        let settings = parts::settings(&config, &app.replica, &app.net, app.engine.feed());
+        app.engine.reconfigure(settings);
         app.current.replace(config);
         warnings
     }

@@ -1,0 +1,94 @@
+//! Owns the translation from the configuration to what the rooms need: storage, settings, channels, templates.
+//! Refuses to know rules: it only carries values over.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tidegate_rollout::Period;
+
+use crate::channel::webhook::Webhook;
+use crate::channel::{Channel, feed::Feed};
+use crate::config::{self, Config};
+use crate::net::Net;
+use crate::plans::Plans;
+use crate::render::Renderer;
+use crate::runner::{Budget, Settings};
+use crate::store::Storage;
+
+/// How often time is looked at.
+const TICK: Duration = Duration::from_millis(250);
+/// How long a claimed row belongs to its worker; longer than any attempt.
+const CLAIM: Period = Period::seconds(15);
+/// How long the lease of the leader lasts.
+const LEASE: Period = Period::seconds(15);
+
+/// Where the store is.
+pub(super) fn storage(config: &config::Storage) -> Storage {
+    let mut storage = match &config.postgres_url {
+        Some(url) => Storage::postgres(url.clone()),
+        None => Storage::directory(&config.path),
+    };
+    storage.pool = config.pool;
+    storage
+}
+
+/// What the engine must know. `replica` names this process, never one before it.
+pub(super) fn settings(config: &Config, replica: &str, net: &Net, feed: &Arc<Feed>) -> Settings {
+    Settings {
+        replica: replica.to_owned(),
+        tick_every: TICK,
+        budget: Budget {
+            rollbacks: config.budget.automatic_rollbacks,
+            window: config.budget.window,
+        },
+        budgets: BTreeMap::new(),
+        watchdog_fresh: config.alerts.watchdog_fresh,
+        poll_every: std_duration(config.alerts.poll_every),
+        poll_timeout: std_duration(config.alerts.poll_timeout),
+        polled: config.receivers.alertmanagers.clone(),
+        claim_for: CLAIM,
+        lease_for: LEASE,
+        keep_for: config.storage.keep,
+        channels: channels(config, net, feed),
+    }
+}
+
+fn channels(config: &Config, net: &Net, feed: &Arc<Feed>) -> BTreeMap<String, Arc<Channel>> {
+    let named = config.channels.iter().map(|(name, channel)| match channel {
+        config::Channel::Webhook { url, secret } => {
+            let webhook = Webhook {
+                name: name.clone(),
+                url: url.clone(),
+                secret: secret.clone(),
+                net: net.clone(),
+            };
+            (name.clone(), Arc::new(Channel::Webhook(webhook)))
+        }
+    });
+    let built_in = [
+        ("log".to_owned(), Arc::new(Channel::Log)),
+        ("chat".to_owned(), Arc::new(Channel::Chat(Arc::clone(feed)))),
+    ];
+    named.chain(built_in).collect()
+}
+
+/// The plans as their files say now.
+pub(super) fn plans(config: &Config) -> Plans {
+    Plans::read(&config.plans.directory, &config.plans.patterns)
+}
+
+/// What words the notices, tried on every sample.
+pub(super) fn renderer(config: &Config) -> anyhow::Result<Renderer> {
+    Renderer::new(config.outside.templates.as_deref())
+        .map_err(|faults| {
+            let all: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            anyhow::anyhow!("{}", all.join("\n"))
+        })
+        .context("the templates cannot be used")
+}
+
+pub(super) fn std_duration(period: Period) -> Duration {
+    Duration::try_from(period.duration()).unwrap_or_default()
+}
