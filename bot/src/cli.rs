@@ -12,6 +12,7 @@ mod rollout;
 mod serve;
 mod table;
 mod template;
+mod version;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -73,6 +74,8 @@ enum Command {
     Template(template::TemplateArgs),
     /// Starts, steers and watches rollouts on a running server.
     Rollout(rollout::RolloutArgs),
+    /// Says which program this is.
+    Version,
 }
 
 impl Command {
@@ -83,6 +86,7 @@ impl Command {
             Self::Plan(command) => command.run(out),
             Self::Template(args) => args.run(out),
             Self::Rollout(args) => args.run(out),
+            Self::Version => version::run(out),
         }
     }
 }

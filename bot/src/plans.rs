@@ -82,9 +82,9 @@ impl Plans {
                 }
                 self.usable.insert(name, Arc::new(plan));
             }
-            plan => self.broken.push(Broken {
+            _ => self.broken.push(Broken {
                 path,
-                name: plan.map(|plan| plan.name().to_owned()),
+                name: read.name,
                 why: faults,
             }),
         }
@@ -130,5 +130,9 @@ impl Plans {
 }
 
 fn describe(finding: &Finding) -> String {
-    format!("{} {}", finding.code, finding.message)
+    let line = finding
+        .place
+        .map(|place| format!("line {}: ", place.line))
+        .unwrap_or_default();
+    format!("{line}{} {}", finding.code, finding.message)
 }

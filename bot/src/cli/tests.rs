@@ -92,6 +92,23 @@ fn every_exit_code_is_said_in_the_help_and_is_used_once() {
 }
 
 #[test]
+fn version_is_for_people_and_scripts() {
+    let (exit, stdout, _) = call(&["version"]);
+    assert_eq!(exit, 0);
+    assert!(
+        stdout.starts_with(&format!("tidegate {}\n", env!("CARGO_PKG_VERSION"))),
+        "{stdout}"
+    );
+    let (_, stdout, _) = call(&["version", "-o", "json"]);
+    let format = json(&stdout)["result"]["planFormat"].clone();
+    let plan = std::fs::read_to_string(EXAMPLE).expect("the example");
+    assert!(
+        plan.contains(&format!("apiVersion: {}\n", format.as_str().expect("a text"))),
+        "{format}"
+    );
+}
+
+#[test]
 fn wrong_usage_is_an_envelope_when_json_is_wanted_and_words_otherwise() {
     let (exit, stdout, stderr) = call(&["plan", "lnit", "x", "-o", "json"]);
     assert_eq!((exit, stderr.as_str()), (2, ""));

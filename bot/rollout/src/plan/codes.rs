@@ -129,7 +129,7 @@ codes! {
         "The service and the environment of the plan are part of every trigger already.",
         "Take the matcher out.";
     P168 Error "trigger on the Watchdog",
-        "The Watchdog fires always, on purpose; as a trigger it would act at once in every rollout.",
+        "The Watchdog fires always, on purpose, and is never a reason to act: the trigger would look like protection and be none.",
         "Take the trigger out; `alerts.watchdog` says what the Watchdog is needed for.";
     P170 Warning "no trigger",
         "Nothing can stop this rollout but a person who is looking.",

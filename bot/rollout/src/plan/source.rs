@@ -19,6 +19,8 @@ use tree::Node;
 pub struct Read {
     /// The plan; `None` when there is an error among the findings.
     pub plan: Option<Plan>,
+    /// What the text calls itself, also when it cannot be used.
+    pub name: Option<String>,
     /// Where everything is.
     pub places: Places,
     /// What there is to say about it, in the order of the text.
@@ -29,6 +31,7 @@ pub struct Read {
 pub fn read(text: &str) -> Read {
     let draft = draft(text);
     Read {
+        name: draft.name,
         plan: draft.plan.filter(|_| !diagnostic::has_errors(&draft.findings)),
         places: draft.places,
         findings: draft.findings,
@@ -39,6 +42,7 @@ pub fn read(text: &str) -> Read {
 pub fn check(text: &str) -> Read {
     let Draft {
         plan,
+        name,
         places,
         mut findings,
     } = draft(text);
@@ -50,6 +54,7 @@ pub fn check(text: &str) -> Read {
     }
     diagnostic::sort(&mut findings);
     Read {
+        name,
         plan: plan.filter(|_| !diagnostic::has_errors(&findings)),
         places,
         findings,
@@ -59,6 +64,7 @@ pub fn check(text: &str) -> Read {
 /// A plan as far as it can be understood, without the keys that nobody knows.
 struct Draft {
     plan: Option<Plan>,
+    name: Option<String>,
     places: Places,
     findings: Vec<Finding>,
 }
@@ -72,6 +78,7 @@ fn draft(text: &str) -> Draft {
             finding.help = unreadable.help.map(str::to_owned);
             return Draft {
                 plan: None,
+                name: None,
                 places: Places::default(),
                 findings: vec![finding],
             };
@@ -83,6 +90,7 @@ fn draft(text: &str) -> Draft {
         mut findings,
     } = shape::check(text, &node, schema());
     let sound = findings.iter().all(|finding| finding.code == Code::P101);
+    let name = value["metadata"]["name"].as_str().map(str::to_owned);
     let plan = match serde_json::from_value::<Plan>(value) {
         Ok(plan) if sound => Some(plan),
         Ok(_) => None,
@@ -95,5 +103,10 @@ fn draft(text: &str) -> Draft {
         }
     };
     diagnostic::sort(&mut findings);
-    Draft { plan, places, findings }
+    Draft {
+        plan,
+        name,
+        places,
+        findings,
+    }
 }

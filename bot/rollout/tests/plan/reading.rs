@@ -183,6 +183,21 @@ fn a_bomb_is_put_out() {
 }
 
 #[test]
+fn a_broken_plan_still_has_its_name() {
+    let name = |text: &str| check(text).name;
+    assert_eq!(
+        name(&EXAMPLE.replace("weight: 40%", "weight: 40")).as_deref(),
+        Some("checkout")
+    );
+    assert_eq!(
+        name(&EXAMPLE.replace("severity: sev2", "severity: sev9")).as_deref(),
+        Some("checkout")
+    );
+    assert_eq!(name("metadata: { name: 7 }"), None);
+    assert_eq!(name("["), None);
+}
+
+#[test]
 fn a_byte_order_mark_and_windows_line_ends_move_nothing() {
     let text = format!(
         "\u{feff}{}",

@@ -55,7 +55,7 @@ fn conditions(trigger: &Trigger, path: &Path, found: &mut Vec<Finding>) {
             found.push(Finding::new(Code::P164, path.index(index), message).help("name the values, or take it out"));
         }
         if matcher.op() == Op::Equal && matcher.name() == "alertname" && matcher.value() == "Watchdog" {
-            let message = format!("trigger `{name}` acts on the Watchdog, which fires always");
+            let message = format!("trigger `{name}` can never fire: the Watchdog is no reason to act");
             found.push(Finding::new(Code::P168, path.index(index), message).help("take the trigger out"));
         }
     }
