@@ -2,7 +2,6 @@
 //! Refuses to know rules: every part is built by its own room, here they only meet.
 
 mod first_start;
-mod keys;
 mod parts;
 mod reload;
 mod signals;
@@ -23,7 +22,9 @@ use crate::channel::feed::Feed;
 use crate::chat::Dispatcher;
 use crate::clock;
 use crate::config::{Config, Current, ListenAddress, Sources};
-use crate::http::{self, Auth, Bounds, Guard, Keyring, Probes, Routes, ofrep, probes, server};
+use crate::http::{
+    self, Api, Auth, Bounds, Guard, Invitations, Keyring, Probes, Routes, api, login, ofrep, probes, server,
+};
 use crate::net::Net;
 use crate::plans::Plans;
 use crate::render::Renderer;
@@ -32,7 +33,6 @@ use crate::store::Store;
 use crate::telemetry::metrics::BUILD_INFO;
 use crate::telemetry::{self, LogHandle};
 use crate::vitals::Vitals;
-use keys::StoredKeys;
 use reload::Reloader;
 
 /// How often the histograms forget what is old.
@@ -49,6 +49,8 @@ pub struct App {
     pub net: Net,
     /// Who comes in.
     pub keyring: Keyring,
+    /// Who may come in once, without a token.
+    pub invitations: Invitations,
     /// What hears, decides and drives.
     pub engine: Arc<Engine>,
     /// What answers people.
@@ -123,7 +125,7 @@ pub async fn start(sources: Sources, config: Config, log: Option<LogHandle>) -> 
         keyring: app.keyring.clone(),
     });
     let machines = doors(probes::routes(Routes::new(guard.clone()), &probes), &app);
-    let people = Routes::new(guard);
+    let people = desks(Routes::new(guard.clone()), &app, &guard);
     let (address, control_address) = listen(&app, &config, machines, people).await?;
     let stop = app.stop.clone();
     app.tasks.spawn(async move {
@@ -158,7 +160,8 @@ async fn build(config: Config) -> anyhow::Result<(App, Queues)> {
         renderer: renderer.clone(),
     });
     let app = App {
-        keyring: Keyring::new(Arc::new(StoredKeys(store))),
+        keyring: Keyring::new(store),
+        invitations: Invitations::default(),
         dispatcher: Dispatcher::new(engine.clone()),
         current: Current::new(config),
         vitals: Vitals::default(),
@@ -191,6 +194,17 @@ fn doors(routes: Routes, app: &App) -> Routes {
         .receivers(hooks, tidegate_webhooks::paths())
         .post("/ofrep/v1/evaluate/flags/{key}", Auth::Flags, ofrep::one, board.clone())
         .post("/ofrep/v1/evaluate/flags", Auth::Flags, ofrep::all, board)
+}
+
+/// What people use: the sign-in and the API.
+fn desks(routes: Routes, app: &App, guard: &Arc<Guard>) -> Routes {
+    let routes = login::routes(routes, guard.clone(), app.invitations.clone());
+    let api = Api {
+        dispatcher: app.dispatcher.clone(),
+        store: app.engine.store().clone(),
+        guard: guard.clone(),
+    };
+    api::routes(routes, &api)
 }
 
 /// Opens the address, or both of them.

@@ -1,10 +1,12 @@
 //! Owns the HTTP surface: one table of routes, the guard in front of each, the connections below.
 //! Refuses to decide anything about a rollout: handlers read, ask the dispatcher, and answer.
 
+pub mod api;
 mod armour;
 pub mod caller;
 pub mod guard;
 pub mod keys;
+pub mod login;
 pub mod ofrep;
 pub mod probes;
 pub mod problem;
@@ -12,12 +14,15 @@ pub mod routes;
 mod same_site;
 pub mod server;
 mod session;
+pub mod tokens;
 
 use axum::Router;
 
+pub use api::Api;
 pub use caller::{Caller, Way};
 pub use guard::Guard;
-pub use keys::{Keyring, Keys, MemoryKeys};
+pub use keys::Keyring;
+pub use login::Invitations;
 pub use probes::{Probes, Reload};
 pub use problem::Problem;
 pub use routes::{Auth, Route, Routes};

@@ -8,6 +8,7 @@ use clap::Args;
 use super::{Exit, Failure, Out};
 use crate::app;
 use crate::config::Sources;
+use crate::store::OpenError;
 
 /// The configuration that is read when no other is named, if it is there.
 const USUAL: &str = "tidegate.yml";
@@ -64,7 +65,7 @@ impl Serve {
             .enable_all()
             .build()
             .map_err(anyhow::Error::from)?;
-        runtime.block_on(app::run(sources, config))?;
+        runtime.block_on(app::run(sources, config)).map_err(failed)?;
         Ok(Exit::Done)
     }
 
@@ -82,5 +83,13 @@ impl Serve {
         ];
         let flags = given.into_iter().filter_map(|(key, value)| Some((key, value?)));
         Sources::of_process(self.config_file.or_else(usual), flags.collect())
+    }
+}
+
+/// Unsafe storage is the configuration's fault, and says so in its exit code.
+fn failed(error: anyhow::Error) -> Failure {
+    match error.downcast_ref::<OpenError>() {
+        Some(OpenError::Unsafe { .. }) => Failure::new(Exit::Invalid, format!("{error:#}")),
+        _ => error.into(),
     }
 }

@@ -16,7 +16,7 @@ pub struct Caller {
     /// How.
     pub way: Way,
     /// The number of the key they showed.
-    pub key: i64,
+    pub key: u64,
 }
 
 /// How somebody came in.

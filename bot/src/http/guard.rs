@@ -18,7 +18,7 @@ use tracing::warn;
 use url::Url;
 
 use super::caller::{Caller, Way};
-use super::keys::{KeyKind, Keyring};
+use super::keys::{self, Keyring};
 use super::problem::Problem;
 use super::routes::Auth;
 use super::same_site::{self, Origin};
@@ -26,6 +26,7 @@ use super::session;
 use crate::clock;
 use crate::config::{Config, Current};
 use crate::secret::Digest;
+use crate::store::TokenKind;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -131,8 +132,8 @@ impl Guard {
             .or_else(|| Some((session::in_headers(headers)?, Way::Cookie)))
             .ok_or_else(|| Problem::unauthorized("Nobody is signed in."))?;
         let kind = match way {
-            Way::Header => KeyKind::Token,
-            Way::Cookie => KeyKind::Session,
+            Way::Header => TokenKind::Token,
+            Way::Cookie => TokenKind::Session,
         };
         let key = match self.keyring.find(&secret, clock::now()).await {
             Ok(key) => key.filter(|key| key.kind == kind),
@@ -145,7 +146,7 @@ impl Guard {
         };
         let key = key.ok_or_else(|| Problem::unauthorized("Not believed: no such token, or it has ended."))?;
         let actor = Actor {
-            roles: key.roles_now(&config.people),
+            roles: keys::roles_now(&key, &config.people),
             person: key.person,
             surface: surface(headers, way),
         };

@@ -1,0 +1,119 @@
+//! Owns `POST /api/v1/commands`: one thing said by one person, once.
+//! Refuses to be read twice: with an idempotency key, the same request gets the first answer again.
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tidegate_rollout::{Actor, Code};
+
+use super::super::caller::{Caller, Way};
+use super::super::problem::Problem;
+use super::{Api, Said};
+use crate::chat::{Answer, Desk, Request};
+use crate::clock;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Says something: `{"text": "status"}`, or `{"verb": "rollback", "rollout": "auth-17", "reason": "errors"}`.
+///
+/// A refusal is a problem with the members of an answer beside those of RFC 9457.
+#[utoipa::path(
+    post, path = "/api/v1/commands", tag = "rollouts", request_body = Said,
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key again gets the first answer again.")),
+    responses(
+        (status = 200, body = Answer),
+        (status = 403, body = Answer, content_type = "application/problem+json"),
+        (status = 409, body = Answer, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn say<D: Desk + 'static>(
+    State(api): State<Api<D>>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Result<Json<Said>, JsonRejection>,
+) -> Result<Response, Problem> {
+    let Json(said) = body.map_err(|rejection| malformed(&rejection))?;
+    let now = clock::now();
+    let key = idempotency_key(&headers, &caller)?;
+    let actor = speaker(caller, &said);
+    let answer = match (&said.text, &said.verb) {
+        (Some(text), None) => {
+            let text = text.clone();
+            api.dispatcher.said(actor, &text, key, now).await?
+        }
+        (None, Some(_)) => {
+            let (rollout, seen) = (said.rollout.clone(), said.seen);
+            match said.verb(now) {
+                Err(refusal) => refusal.into(),
+                Ok(verb) => {
+                    let request = Request {
+                        actor,
+                        verb,
+                        rollout,
+                        seen,
+                        key,
+                        not_after: None,
+                    };
+                    api.dispatcher.dispatch(request, now).await?
+                }
+            }
+        }
+        _ => {
+            let detail = "Give either `text` or `verb`.";
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "malformed", detail));
+        }
+    };
+    Ok(respond(&answer))
+}
+
+/// Only a header proves nothing about the surface, so a caller may name it; the pages say where a session speaks.
+fn speaker(caller: Caller, said: &Said) -> Actor {
+    let named = said.surface.filter(|_| caller.way == Way::Header);
+    Actor {
+        surface: named.unwrap_or(caller.actor.surface),
+        ..caller.actor
+    }
+}
+
+/// One person's keys never meet another's.
+fn idempotency_key(headers: &HeaderMap, caller: &Caller) -> Result<Option<String>, Problem> {
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
+    let fits = |key: &&str| !key.is_empty() && key.len() <= 200 && key.chars().all(|c| c.is_ascii_graphic());
+    match key.to_str().ok().filter(fits) {
+        Some(key) => Ok(Some(format!("api:{}:{key}", caller.actor.person))),
+        None => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "malformed",
+            "An idempotency key is up to 200 visible ASCII characters.",
+        )),
+    }
+}
+
+fn malformed(rejection: &JsonRejection) -> Problem {
+    Problem::new(rejection.status(), "malformed", rejection.body_text()).hint("See /api/openapi.json.")
+}
+
+/// A refusal is an answer too: the same members, and those of a problem beside them.
+fn respond(answer: &Answer) -> Response {
+    if answer.ok {
+        return Json(answer).into_response();
+    }
+    let status = match answer.code {
+        Some(Code::R301 | Code::R303) => StatusCode::FORBIDDEN,
+        _ => StatusCode::CONFLICT,
+    };
+    let mut body = serde_json::to_value(answer).unwrap_or_default();
+    if let Some(members) = body.as_object_mut() {
+        members.insert("title".to_owned(), "Refused".into());
+        members.insert("status".to_owned(), status.as_u16().into());
+        members.insert("detail".to_owned(), answer.text.clone().into());
+    }
+    let problem = [(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
+    (status, problem, Json(body)).into_response()
+}

@@ -1,0 +1,174 @@
+//! Owns the form in which programs give commands: the verb and its arguments as fields, so that nothing has to be quoted.
+//! Refuses arguments that the verb does not take.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tidegate_rollout::command::{Answer, USAGES, Verb};
+use tidegate_rollout::{Code, Command, Period, Refusal, Surface};
+use utoipa::ToSchema;
+
+/// Something said: either `text`, as in chat, or `verb` with its arguments.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Said {
+    /// A line as in chat: `rollback auth-17 "errors"`.
+    pub text: Option<String>,
+    /// A verb: `rollback`.
+    pub verb: Option<String>,
+    /// The rollout, by its id or the name of its plan; left out: the only active one.
+    pub rollout: Option<String>,
+    /// The generation of the rollout that the caller looked at; refused if it has moved on.
+    pub seen: Option<u64>,
+    /// Where it was said, for the log: `cli`, `api`, `chat` or `page`.
+    #[schema(value_type = Option<String>)]
+    pub surface: Option<Surface>,
+    /// start: the plan.
+    pub plan: Option<String>,
+    /// start: what the plan asks for.
+    pub inputs: BTreeMap<String, String>,
+    /// pause, hold, rollback, abort, freeze: why.
+    pub reason: Option<String>,
+    /// hold: for how long, such as `4h`.
+    #[serde(rename = "for")]
+    #[schema(value_type = Option<String>)]
+    pub period: Option<Period>,
+    /// release, decide: which hold or question.
+    pub number: Option<u32>,
+    /// decide: `continue` or `rollback`.
+    #[schema(value_type = Option<String>)]
+    pub answer: Option<Answer>,
+    /// note: what.
+    pub note: Option<String>,
+    /// freeze, thaw: which environment.
+    pub environment: Option<String>,
+}
+
+impl Said {
+    /// The verb with its arguments.
+    pub(super) fn verb(mut self, now: Timestamp) -> Result<Verb, Refusal> {
+        let word = self.verb.take().unwrap_or_default().to_lowercase();
+        let verb = match word.as_str() {
+            "start" => Verb::Start {
+                plan: needed(self.plan.take(), "plan")?,
+                inputs: std::mem::take(&mut self.inputs),
+            },
+            "status" => Verb::Status,
+            "list" => Verb::List,
+            "history" => Verb::History,
+            "whoami" => Verb::Whoami,
+            "help" => Verb::Help,
+            "freeze" => Verb::Freeze {
+                environment: needed(self.environment.take(), "environment")?,
+                reason: needed(self.reason.take(), "reason")?,
+            },
+            "thaw" => Verb::Thaw {
+                environment: needed(self.environment.take(), "environment")?,
+            },
+            word => Verb::Do(self.command(word, now)?),
+        };
+        match self.left_over() {
+            None => Ok(verb),
+            Some(field) => Err(misread(format!("`{}` takes no `{field}`.", verb.word()))),
+        }
+    }
+
+    fn command(&mut self, word: &str, now: Timestamp) -> Result<Command, Refusal> {
+        Ok(match word {
+            "advance" => Command::Advance,
+            "resume" => Command::Resume,
+            "pause" => Command::Pause {
+                reason: self.reason.take().unwrap_or_default(),
+            },
+            "hold" => Command::Hold {
+                reason: needed(self.reason.take(), "reason")?,
+                until: self.period.take().map(|period| super::super::keys::end(period, now)),
+            },
+            "release" => Command::Release {
+                number: needed(self.number.take(), "number")?,
+            },
+            "rollback" => Command::Rollback {
+                reason: self.reason.take().unwrap_or_default(),
+            },
+            "abort" => Command::Abort {
+                reason: self.reason.take().unwrap_or_default(),
+            },
+            "decide" => Command::Decide {
+                number: self.number.take(),
+                answer: needed(self.answer.take(), "answer")?,
+            },
+            "note" => Command::Note {
+                text: needed(self.note.take(), "note")?,
+            },
+            _ => {
+                let verbs: Vec<_> = USAGES.iter().map(|usage| usage.verb).collect();
+                let hint = format!("Possible: {}.", verbs.join(", "));
+                return Err(Refusal::new(Code::R101, "I don't know that verb.", hint));
+            }
+        })
+    }
+
+    /// An argument that the verb did not take.
+    fn left_over(&self) -> Option<&'static str> {
+        let given = [
+            ("plan", self.plan.is_some()),
+            ("inputs", !self.inputs.is_empty()),
+            ("reason", self.reason.is_some()),
+            ("for", self.period.is_some()),
+            ("number", self.number.is_some()),
+            ("answer", self.answer.is_some()),
+            ("note", self.note.is_some()),
+            ("environment", self.environment.is_some()),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(field, _)| field)
+    }
+}
+
+fn needed<T>(value: Option<T>, field: &str) -> Result<T, Refusal> {
+    value.ok_or_else(|| misread(format!("`{field}` is missing.")))
+}
+
+fn misread(what: String) -> Refusal {
+    Refusal::new(Code::R104, what, "See /api/openapi.json. Nothing was done.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: serde_json::Value) -> Result<Verb, Code> {
+        let said: Said = serde_json::from_value(json).unwrap();
+        said.verb(Timestamp::UNIX_EPOCH).map_err(|refusal| refusal.code)
+    }
+
+    #[test]
+    fn every_verb_of_the_grammar_can_be_given_as_fields() {
+        for usage in USAGES {
+            let all = serde_json::json!({
+                "verb": usage.verb, "plan": "p", "reason": "r", "number": 1, "answer": "continue", "note": "n",
+                "environment": "e",
+            });
+            let said: Said = serde_json::from_value(all).unwrap();
+            // With every argument at once a verb refuses one of them, but never itself.
+            let code = said.verb(Timestamp::UNIX_EPOCH).map_err(|refusal| refusal.code);
+            assert_eq!(code, Err(Code::R104), "{}", usage.verb);
+        }
+    }
+
+    #[test]
+    fn a_verb_takes_its_own_arguments_and_no_others() {
+        let rollback = Command::Rollback {
+            reason: "errors \"quoted\"".to_owned(),
+        };
+        let said = serde_json::json!({ "verb": "rollback", "reason": "errors \"quoted\"" });
+        assert_eq!(read(said), Ok(Verb::Do(rollback)));
+        assert_eq!(
+            read(serde_json::json!({ "verb": "advance", "reason": "x" })),
+            Err(Code::R104)
+        );
+        assert_eq!(read(serde_json::json!({ "verb": "hold" })), Err(Code::R104));
+        assert_eq!(read(serde_json::json!({ "verb": "advnce" })), Err(Code::R101));
+        assert_eq!(read(serde_json::json!({})), Err(Code::R101));
+    }
+}

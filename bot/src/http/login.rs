@@ -1,0 +1,146 @@
+//! Owns how a person signs in with a browser: a token becomes a session, a session ends, and an invitation works once.
+//! Refuses to lead anybody to another site, and to say why a token was not believed.
+
+mod invitation;
+mod page;
+
+use std::sync::Arc;
+
+use axum::extract::{Form, Path, Query, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::StatusCode;
+use http::header::SET_COOKIE;
+use jiff::Timestamp;
+use serde::Deserialize;
+use tidegate_rollout::Role;
+use tracing::{info, warn};
+
+use super::caller::Caller;
+use super::guard::Guard;
+use super::keys::{self, KeyError};
+use super::problem::Problem;
+use super::routes::{Auth, Routes};
+use super::session;
+use crate::clock;
+use crate::store::{Token, TokenKind};
+
+pub use invitation::Invitations;
+
+/// What signing in needs.
+#[derive(Clone)]
+struct Door {
+    guard: Arc<Guard>,
+    invitations: Invitations,
+}
+
+/// The sign-in page and what is behind it.
+pub fn routes(routes: Routes, guard: Arc<Guard>, invitations: Invitations) -> Routes {
+    let door = Door { guard, invitations };
+    routes
+        .get("/login", Auth::Open, show, door.clone())
+        .post("/login", Auth::Open, sign_in, door.clone())
+        .post("/logout", Auth::PERSON, sign_out, door.clone())
+        .get("/login/invitation/{code}", Auth::Invitation, accept, door)
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    next: Option<String>,
+}
+
+async fn show(State(door): State<Door>, Query(asked): Query<Asked>) -> Response {
+    let config = door.guard.current.get();
+    page::login(&config.web, asked.next.as_deref(), None).into_response()
+}
+
+#[derive(Deserialize)]
+struct SignIn {
+    token: String,
+    next: Option<String>,
+}
+
+async fn sign_in(State(door): State<Door>, Form(form): Form<SignIn>) -> Response {
+    let now = clock::now();
+    let config = door.guard.current.get();
+    let key = match door.guard.keyring.find(form.token.trim(), now).await {
+        Ok(key) => key.filter(|key| key.kind == TokenKind::Token),
+        Err(error) => return unavailable(&error),
+    };
+    let is_a_persons = |key: &Token| !of_programs_only(&keys::roles_now(key, &config.people));
+    let Some(key) = key.filter(is_a_persons) else {
+        let page = page::login(
+            &config.web,
+            form.next.as_deref(),
+            Some("That is no token of a person here."),
+        );
+        return (StatusCode::UNAUTHORIZED, page).into_response();
+    };
+    let next = page::local(form.next.as_deref()).unwrap_or(page::HOME).to_owned();
+    begin(&door, key, &next, now).await
+}
+
+/// Somebody with nothing but a program's rights has no business on the pages, and neither has somebody without any.
+fn of_programs_only(roles: &std::collections::BTreeSet<Role>) -> bool {
+    roles.iter().all(|role| role.is_for_programs())
+}
+
+/// Makes a session that may do what `key` may, and ends no later.
+async fn begin(door: &Door, key: Token, next: &str, now: Timestamp) -> Response {
+    let config = door.guard.current.get();
+    let wanted = keys::end(config.web.session, now);
+    let end = key.expires_at.map_or(wanted, |end| end.min(wanted));
+    let person = key.person.clone();
+    let made = door
+        .guard
+        .keyring
+        .make(TokenKind::Session, key.person, key.roles, Some(end), now)
+        .await;
+    let secret = match made {
+        Ok((_, secret)) => secret,
+        Err(error) => return unavailable(&error),
+    };
+    info!(person = %person, "Signed in");
+    let prefix = &config.web.route_prefix;
+    let answer = Redirect::to(&format!("{prefix}{next}")).into_response();
+    with_cookie(answer, session::begin(&secret, config.web.session, &config.web))
+}
+
+async fn sign_out(State(door): State<Door>, caller: Caller) -> Response {
+    let config = door.guard.current.get();
+    if let Err(error) = door.guard.keyring.revoke(caller.key).await {
+        return unavailable(&error);
+    }
+    let answer = Redirect::to(&format!("{}/login", config.web.route_prefix)).into_response();
+    with_cookie(answer, session::end(&config.web))
+}
+
+async fn accept(State(door): State<Door>, Path(code): Path<String>) -> Response {
+    match door.invitations.accept(&code) {
+        Some(key) => begin(&door, key, page::HOME, clock::now()).await,
+        None => Problem::new(
+            StatusCode::FORBIDDEN,
+            "used",
+            "This link has been used, or was never made.",
+        )
+        .into_response(),
+    }
+}
+
+fn with_cookie(mut answer: Response, cookie: Option<http::HeaderValue>) -> Response {
+    if let Some(cookie) = cookie {
+        answer.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    answer
+}
+
+fn unavailable(error: &(dyn std::error::Error + 'static)) -> Response {
+    warn!(error, "Could not sign somebody in or out");
+    Problem::unavailable("That could not be remembered. Nothing was done.").into_response()
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        warn!(error = &error as &dyn std::error::Error, "Could not make a key");
+        Self::unavailable("The key could not be remembered. Nothing was done.")
+    }
+}
