@@ -11,6 +11,7 @@ pub mod failpoint;
 pub mod http;
 pub mod leadership;
 pub mod net;
+pub mod pages;
 pub mod plans;
 pub mod render;
 pub mod runner;

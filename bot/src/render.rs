@@ -11,11 +11,11 @@ mod shape;
 
 use std::path::Path;
 
-use handlebars::Handlebars;
+use handlebars::{Context, Handlebars, RenderError};
 use tidegate_rollout::Notice;
 use tidegate_rollout::notice::NoticeKind;
 
-pub use builtin::asset;
+pub use builtin::{asset, engine, register};
 pub use fault::TemplateFault;
 pub use helpers::HELPERS;
 pub use plain::{one_line, visible};
@@ -148,16 +148,31 @@ fn name_of(kind: &NoticeKind, form: Form) -> String {
 
 fn render_with(registry: &Handlebars<'static>, notice: &Notice, form: Form) -> Result<String, TemplateFault> {
     let name = name_of(&notice.kind, form);
-    let fail = |what: String| TemplateFault::somewhere(&builtin::file(&name), what);
-    let mut facts = serde_json::to_value(notice).map_err(|error| fail(error.to_string()))?;
+    let file = builtin::file(&name);
+    let mut facts =
+        serde_json::to_value(notice).map_err(|error| TemplateFault::somewhere(&file, error.to_string()))?;
     plain::tame(&mut facts);
-    let known = fault::known(&facts);
-    let context = handlebars::Context::wraps(facts).map_err(|error| fail(error.to_string()))?;
-    let mut writer = bounded::Bounded::new(LONGEST);
+    let text = fill(registry, &name, LONGEST, &facts)?;
+    Ok(text.trim_end().to_owned())
+}
+
+/// Fills the template registered as `name` with `values`; the result has at most so many bytes.
+///
+/// # Errors
+/// When the template names what does not exist, or the result gets too long.
+pub fn fill(
+    registry: &Handlebars<'static>,
+    name: &str,
+    most: usize,
+    values: &impl serde::Serialize,
+) -> Result<String, TemplateFault> {
+    let fail = |error: &RenderError, known: &str| TemplateFault::rendering(name, error, known);
+    let context = Context::wraps(values).map_err(|error| fail(&error, ""))?;
+    let mut writer = bounded::Bounded::new(most);
     registry
-        .render_with_context_to_write(&name, &context, &mut writer)
-        .map_err(|error| TemplateFault::rendering(&name, &error, &known))?;
-    Ok(writer.into_text().trim_end().to_owned())
+        .render_with_context_to_write(name, &context, &mut writer)
+        .map_err(|error| fail(&error, &fault::known(context.data())))?;
+    Ok(writer.into_text())
 }
 
 #[cfg(test)]

@@ -57,27 +57,32 @@ pub(super) fn files() -> Vec<String> {
     worded.chain(partials()).collect()
 }
 
-/// An engine without templates: strict, for plain text, without helpers that do anything but format.
-pub(super) fn engine() -> Handlebars<'static> {
+/// An engine without templates: strict, with helpers that only format. `escape` is applied to every value shown.
+pub fn engine(escape: impl Fn(&str) -> String + Send + Sync + 'static) -> Handlebars<'static> {
     let mut registry = Handlebars::new();
     registry.set_strict_mode(true);
-    registry.register_escape_fn(handlebars::no_escape);
+    registry.register_escape_fn(escape);
     helpers::register(&mut registry);
     registry
 }
 
+/// Registers the built-in template in `file` as `name`.
+///
+/// # Errors
+/// When there is no such file, or it is no template.
+pub fn register(registry: &mut Handlebars<'static>, name: &str, file: &str) -> Result<(), TemplateFault> {
+    let source = text(file).ok_or_else(|| TemplateFault::somewhere(file, "there is no such template"))?;
+    registry
+        .register_template_string(name, source)
+        .map_err(|error| TemplateFault::parsing(file, &error))
+}
+
 /// The engine with all built-in templates.
 pub(super) fn registry() -> Result<Handlebars<'static>, Vec<TemplateFault>> {
-    let mut registry = engine();
+    let mut registry = engine(handlebars::no_escape);
     let mut faults = Vec::new();
     for file in files() {
-        let Some(source) = text(&file) else {
-            faults.push(TemplateFault::somewhere(&file, "there is no such template"));
-            continue;
-        };
-        if let Err(error) = registry.register_template_string(name(&file), source) {
-            faults.push(TemplateFault::parsing(&file, &error));
-        }
+        faults.extend(register(&mut registry, name(&file), &file).err());
     }
     if faults.is_empty() { Ok(registry) } else { Err(faults) }
 }

@@ -1,0 +1,196 @@
+//! Owns what the page of all rollouts shows: the table, the alert path, the freezes.
+//! Refuses to hide trouble below the fold: what needs a person comes first.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tidegate_rollout::health::unknown_path;
+use tidegate_rollout::plan::Watchdog;
+use tidegate_rollout::surroundings::{Freeze, Poll};
+use tidegate_rollout::{Period, Rollout, Stage, Surroundings};
+
+use super::{Chrome, EVENTS, Here, Mark, Moment, Reader, Seen, brief, next, words};
+
+/// The most rows of each table.
+const MOST: usize = 60;
+
+/// The page of all rollouts.
+#[derive(Clone, Debug, Serialize)]
+pub struct Board {
+    chrome: Chrome,
+    path: Mark,
+    path_why: String,
+    freezes: Vec<Frozen>,
+    active: Vec<Row>,
+    finished: Vec<Row>,
+    tally: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Frozen {
+    environment: String,
+    by: String,
+    reason: String,
+    at: Moment,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Row {
+    id: String,
+    title: String,
+    subject: String,
+    state: Mark,
+    health: Option<Mark>,
+    share: String,
+    left: String,
+    waits: String,
+    owner: String,
+    /// When it ended; for those that did.
+    ended: Option<Moment>,
+}
+
+impl Board {
+    /// The page at `now`. `server` is what is known of the alert path as a whole; `frozen` names environments.
+    pub fn of(
+        seen: &[Seen<'_>],
+        server: &Surroundings,
+        frozen: &[(String, Freeze)],
+        reader: Option<&Reader>,
+        now: Timestamp,
+    ) -> Self {
+        let (mut finished, mut active): (Vec<&Seen<'_>>, Vec<&Seen<'_>>) =
+            seen.iter().partition(|seen| seen.rollout.is_final());
+        active.sort_by_key(|seen| (rank(seen, now), std::cmp::Reverse(seen.rollout.started_at)));
+        finished.sort_by_key(|seen| std::cmp::Reverse(ended(seen.rollout)));
+        let (path, path_why) = alert_path(server, now);
+        let alarms = active.iter().filter(|seen| rank(seen, now) == 0).count();
+        let icon = match active.first().map(|seen| words::state(seen.rollout).tone) {
+            _ if alarms > 0 => "bad",
+            _ if path.tone == "nodata" => "nodata",
+            Some(tone) => tone,
+            None => "ok",
+        };
+        let title = match (alarms, active.len()) {
+            (0, 0) => "no rollout · tidegate".to_owned(),
+            (0, 1) => "1 rollout · tidegate".to_owned(),
+            (0, many) => format!("{many} rollouts · tidegate"),
+            (alarms, _) => format!("! {alarms} ROLLBACK · tidegate"),
+        };
+        let headline = |seen: &&&Seen<'_>| {
+            format!("{} {}", seen.rollout.id, words::state(seen.rollout).word)
+        };
+        let said: Vec<String> = active.iter().take(5).map(|seen| headline(&seen)).collect();
+        Self {
+            chrome: Chrome {
+                icon,
+                refresh: if active.is_empty() { 15 } else { 5 },
+                events: EVENTS,
+                say: said.join("; "),
+                alarm: alarms > 0,
+                here: Here::Rollouts,
+                ..Chrome::new(title, "/", reader, now)
+            },
+            path,
+            path_why,
+            freezes: frozen.iter().take(MOST).map(|(name, freeze)| Frozen::of(name, freeze, now)).collect(),
+            active: active.iter().take(MOST).map(|seen| Row::of(seen, now)).collect(),
+            finished: finished.iter().take(MOST / 3).map(|seen| Row::of(seen, now)).collect(),
+            tally: tally(&finished),
+        }
+    }
+}
+
+impl Frozen {
+    fn of(environment: &str, freeze: &Freeze, now: Timestamp) -> Self {
+        Self {
+            environment: environment.to_owned(),
+            by: freeze.by.clone(),
+            reason: brief(&freeze.reason, 300),
+            at: Moment::of(freeze.at, now),
+        }
+    }
+}
+
+impl Row {
+    fn of(seen: &Seen<'_>, now: Timestamp) -> Self {
+        let rollout = seen.rollout;
+        let spec = &rollout.plan.spec;
+        let version = rollout.version().map(|version| format!(" {version}")).unwrap_or_default();
+        Self {
+            id: rollout.id.to_string(),
+            title: spec.title.clone(),
+            subject: format!("{}{version}, {}", spec.service, spec.environment),
+            state: words::state(rollout),
+            health: (!rollout.is_final()).then(|| words::health(&rollout.health(seen.around, now))),
+            share: match &rollout.stage {
+                Stage::RollingBack { from, .. } | Stage::RolledBack { from, .. } => format!("{from} → 0%"),
+                _ => rollout.wanted.to_string(),
+            },
+            left: match next::left(rollout, now) {
+                Some(left) => left.to_string(),
+                None => String::new(),
+            },
+            waits: next::shortly(seen, now),
+            owner: rollout.started_by.to_string(),
+            ended: ended(rollout).map(|at| Moment::of(at, now)),
+        }
+    }
+}
+
+fn ended(rollout: &Rollout) -> Option<Timestamp> {
+    match &rollout.stage {
+        Stage::RolledBack { read_back, .. } => Some(read_back.at),
+        Stage::Completed { at } | Stage::Aborted { at, .. } => Some(*at),
+        Stage::Advancing { .. }
+        | Stage::Baking { .. }
+        | Stage::AtGate { .. }
+        | Stage::Watching { .. }
+        | Stage::RollingBack { .. } => None,
+    }
+}
+
+/// What needs eyes comes first: rollbacks, then what waits for people or is not healthy, then the rest.
+fn rank(seen: &Seen<'_>, now: Timestamp) -> u8 {
+    let rollout = seen.rollout;
+    if rollout.is_latched() {
+        return 0;
+    }
+    if !rollout.decisions.is_empty() {
+        return 1;
+    }
+    let state = words::state(rollout).tone;
+    let health = words::health(&rollout.health(seen.around, now)).tone;
+    match (state, health) {
+        ("bad", _) | (_, "bad" | "nodata") => 2,
+        ("warn", _) | (_, "warn") => 3,
+        _ => 4,
+    }
+}
+
+fn alert_path(server: &Surroundings, now: Timestamp) -> (Mark, String) {
+    if let Some(why) = unknown_path(Watchdog::Required, server, now) {
+        let text = format!("{}. Plans that need it do not advance.", words::capital(&why));
+        return (Mark::new("NO DATA", "nodata", "nodata"), text);
+    }
+    let watchdog = match server.watchdog_seen {
+        Some(seen) => format!("Watchdog seen {} ago", Period::between(seen, now)),
+        None => "Watchdog never seen".to_owned(),
+    };
+    let poll = match server.poll {
+        Poll::Good => "the alert source answers",
+        Poll::NotConfigured => "no alert source is polled",
+        Poll::NotYet | Poll::Unreadable { .. } => "the alert source does not answer",
+    };
+    (Mark::new("OK", "ok", "ok"), format!("{watchdog}; {poll}."))
+}
+
+fn tally(finished: &[&Seen<'_>]) -> String {
+    let back = finished
+        .iter()
+        .filter(|seen| matches!(seen.rollout.stage, Stage::RolledBack { .. }))
+        .count();
+    let completed = finished
+        .iter()
+        .filter(|seen| matches!(seen.rollout.stage, Stage::Completed { .. }))
+        .count();
+    format!("{completed} completed, {back} rolled back")
+}

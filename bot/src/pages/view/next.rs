@@ -1,0 +1,201 @@
+//! Owns what happens next, in words: the next event with its time, and everything that stands in the way.
+//! Refuses to compute it anew: blockers and clocks are the core's.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tidegate_rollout::plan::{Gate, Phase};
+use tidegate_rollout::step::{Blocker, blockers};
+use tidegate_rollout::{Period, Rollout, Stage};
+
+use super::{Moment, Seen, brief, words};
+
+/// One thing that stands in the way.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Wait {
+    code: String,
+    text: String,
+    hint: String,
+}
+
+/// Everything that keeps the rollout from leaving its phase, in words.
+pub(super) fn waits(seen: &Seen<'_>, now: Timestamp) -> Vec<Wait> {
+    if seen.rollout.is_final() || seen.rollout.is_latched() {
+        return Vec::new();
+    }
+    let found = blockers(seen.rollout, seen.around, now);
+    let shown = found.iter().map(|blocker| {
+        let refusal = blocker.refusal(seen.rollout);
+        Wait {
+            code: refusal.code.to_string(),
+            text: brief(&refusal.message, 400),
+            hint: brief(&refusal.hint, 400),
+        }
+    });
+    shown.take(20).collect()
+}
+
+/// What it waits for in a few words, for the table.
+pub(super) fn shortly(seen: &Seen<'_>, now: Timestamp) -> String {
+    let rollout = seen.rollout;
+    match &rollout.stage {
+        Stage::RollingBack { stuck: Some(why), .. } => return format!("stuck: {}", brief(why, 80)),
+        Stage::RollingBack { stuck: None, .. } => return "0% to be read back".to_owned(),
+        Stage::RolledBack { .. } | Stage::Completed { .. } | Stage::Aborted { .. } => return String::new(),
+        Stage::Advancing { failed: Some(_), .. } => return "a person: the target could not be moved".to_owned(),
+        Stage::Advancing { failed: None, .. }
+        | Stage::Baking { .. }
+        | Stage::AtGate { .. }
+        | Stage::Watching { .. } => {}
+    }
+    let found = blockers(rollout, seen.around, now);
+    let worst = found.iter().min_by_key(|blocker| urgency(blocker));
+    match worst {
+        Some(blocker) => word(blocker),
+        None if matches!(rollout.stage, Stage::AtGate { .. }) => "a person at the gate".to_owned(),
+        None if matches!(rollout.stage, Stage::Watching { .. }) => "the end of the watch".to_owned(),
+        None => "nothing".to_owned(),
+    }
+}
+
+/// What a person can settle comes before what only needs time.
+fn urgency(blocker: &Blocker) -> u8 {
+    match blocker {
+        Blocker::Undecided { .. } => 0,
+        Blocker::NoData { .. } => 1,
+        Blocker::Firing { .. } => 2,
+        Blocker::Held { .. } => 3,
+        Blocker::Paused { .. } => 4,
+        Blocker::Frozen(_) => 5,
+        Blocker::Moving => 6,
+        Blocker::Bake { .. } => 7,
+    }
+}
+
+fn word(blocker: &Blocker) -> String {
+    match blocker {
+        Blocker::Moving => "the read-back".to_owned(),
+        Blocker::Bake { .. } => "time".to_owned(),
+        Blocker::Paused { by, .. } => format!("resume, paused by {by}"),
+        Blocker::Held { number, by, .. } => format!("hold {number}, {by}"),
+        Blocker::Undecided { number, .. } => format!("decision {number}"),
+        Blocker::Firing { alert, .. } => format!("alert {}", brief(alert, 60)),
+        Blocker::NoData { .. } => "health to be known".to_owned(),
+        Blocker::Frozen(freeze) => format!("thaw, frozen by {}", freeze.by),
+    }
+}
+
+/// The time left until the next thing happens by itself; `None` where no clock runs.
+pub(super) fn left(rollout: &Rollout, now: Timestamp) -> Option<Period> {
+    match &rollout.stage {
+        Stage::Baking { .. } => {
+            let needed = rollout.phase()?.bake;
+            Some(needed.minus(rollout.bake.at(now)))
+        }
+        // The watch counts with the bake clock: only time with known health.
+        Stage::Watching { .. } => Some(rollout.plan.spec.watch.minus(rollout.bake.at(now))),
+        Stage::Advancing { .. }
+        | Stage::AtGate { .. }
+        | Stage::RollingBack { .. }
+        | Stage::RolledBack { .. }
+        | Stage::Completed { .. }
+        | Stage::Aborted { .. } => None,
+    }
+}
+
+/// The next phase; `None` in or after the last one.
+pub(super) fn following(rollout: &Rollout) -> Option<&Phase> {
+    match &rollout.stage {
+        Stage::Advancing {
+            phase, failed: Some(_), ..
+        } => rollout.plan.spec.phases.get(*phase),
+        Stage::Advancing { phase, .. } | Stage::Baking { phase, .. } | Stage::AtGate { phase, .. } => {
+            rollout.plan.spec.phases.get(phase + 1)
+        }
+        Stage::Watching { .. }
+        | Stage::RollingBack { .. }
+        | Stage::RolledBack { .. }
+        | Stage::Completed { .. }
+        | Stage::Aborted { .. } => None,
+    }
+}
+
+/// What happens next, in a sentence or two.
+pub(super) fn sentence(rollout: &Rollout, now: Timestamp) -> String {
+    let target = rollout.plan.spec.target.name();
+    match &rollout.stage {
+        Stage::Advancing { failed: Some(why), .. } => {
+            format!("The target could not be moved: {}", brief(why, 300))
+        }
+        Stage::Advancing { .. } => format!(
+            "{target} is asked for {}; the phase begins when that is read back.",
+            rollout.wanted
+        ),
+        Stage::Baking { .. } => baking(rollout, now),
+        Stage::AtGate { .. } => format!("The gate waits for a person: CONTINUE {}.", onward(rollout)),
+        Stage::Watching { .. } => watching(rollout, now),
+        Stage::RollingBack { because, stuck, .. } => {
+            let stuck = stuck.as_ref().map(|why| format!(" Stuck: {}", brief(why, 300)));
+            format!(
+                "0% is being written to {target} and will be read back. {}.{}",
+                words::capital(&brief(&because.to_string(), 300)),
+                stuck.unwrap_or_default()
+            )
+        }
+        Stage::RolledBack { because, read_back, .. } => format!(
+            "{} Read back: {}. This rollout is over; a new start is a new rollout.",
+            ended(&words::capital(&brief(&because.to_string(), 300))),
+            read_back.how
+        ),
+        Stage::Completed { .. } => "The watch is over and nothing happened.".to_owned(),
+        Stage::Aborted { by, reason, .. } if reason.is_empty() => {
+            format!("{by} ended it before any traffic moved.")
+        }
+        Stage::Aborted { by, reason, .. } => {
+            format!("{by} ended it before any traffic moved: {}", brief(reason, 300))
+        }
+    }
+}
+
+fn baking(rollout: &Rollout, now: Timestamp) -> String {
+    let (needed, baked) = (rollout.phase().map_or(Period::ZERO, |phase| phase.bake), rollout.bake.at(now));
+    let left = needed.minus(baked);
+    let manual = rollout.phase().is_some_and(|phase| phase.gate == Gate::Manual);
+    let then = match (manual, following(rollout)) {
+        (true, _) => "its gate waits for a person".to_owned(),
+        (false, Some(next)) => format!("goes to {} by itself if it is healthy", next.weight),
+        (false, None) => "the watch begins if it is healthy".to_owned(),
+    };
+    if left == Period::ZERO {
+        return format!("Baked {needed}. Next: {then}.");
+    }
+    let clock = match rollout.bake.since {
+        Some(_) => format!("in {left}, at {}", Moment::of(now + left.duration(), now).text),
+        None => format!("after {left} more; the clock stands still now"),
+    };
+    format!("Baked {baked} of {needed}. Next: {then}, {clock}.")
+}
+
+fn watching(rollout: &Rollout, now: Timestamp) -> String {
+    match left(rollout, now) {
+        Some(left) if left > Period::ZERO => {
+            format!("All phases are done. A rollback stays armed for {left}, then it is completed.")
+        }
+        Some(_) | None => "All phases are done; it completes at any moment.".to_owned(),
+    }
+}
+
+/// Where CONTINUE leads, as its label says it.
+pub(super) fn onward(rollout: &Rollout) -> String {
+    match following(rollout) {
+        Some(next) => format!("to {}", next.weight),
+        None => "to the watch".to_owned(),
+    }
+}
+
+fn ended(text: &str) -> String {
+    if text.ends_with(['.', '!', '?', '…']) {
+        text.to_owned()
+    } else {
+        format!("{text}.")
+    }
+}

@@ -1,0 +1,56 @@
+//! Owns the timeline: the log of a rollout, newest first, by days.
+//! Refuses to be the audit trail: it shows the latest lines and says where the rest is.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tidegate_rollout::Entry;
+
+use super::{Moment, brief};
+
+/// The most lines of one page.
+const MOST: usize = 100;
+
+/// The timeline.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Timeline {
+    days: Vec<Day>,
+    left_out: usize,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Day {
+    day: String,
+    lines: Vec<Line>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Line {
+    number: u64,
+    at: Moment,
+    kind: String,
+    by: String,
+    text: String,
+}
+
+/// The latest lines of `history`, whatever its order.
+pub(super) fn of(history: &[(u64, Entry)], now: Timestamp) -> Timeline {
+    let mut lines: Vec<_> = history.iter().collect();
+    lines.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+    let left_out = lines.len().saturating_sub(MOST);
+    let mut days: Vec<Day> = Vec::new();
+    for (number, entry) in lines.into_iter().take(MOST) {
+        let line = Line {
+            number: *number,
+            at: Moment::of(entry.at, entry.at),
+            kind: entry.kind.clone(),
+            by: brief(&entry.by, 60),
+            text: brief(&entry.text, 320),
+        };
+        let day = Moment::of(entry.at, now).day;
+        match days.last_mut() {
+            Some(last) if last.day == day => last.lines.push(line),
+            Some(_) | None => days.push(Day { day, lines: vec![line] }),
+        }
+    }
+    Timeline { days, left_out }
+}
