@@ -3,10 +3,6 @@
 
 mod assets;
 mod press;
-#[cfg(test)]
-mod samples;
-#[cfg(test)]
-mod tests;
 pub mod view;
 
 use axum::response::Html;
@@ -108,3 +104,8 @@ impl Pages {
         render::fill(&self.registry, name, LONGEST, &sheet).map(Html)
     }
 }
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;

@@ -149,8 +149,7 @@ fn name_of(kind: &NoticeKind, form: Form) -> String {
 fn render_with(registry: &Handlebars<'static>, notice: &Notice, form: Form) -> Result<String, TemplateFault> {
     let name = name_of(&notice.kind, form);
     let file = builtin::file(&name);
-    let mut facts =
-        serde_json::to_value(notice).map_err(|error| TemplateFault::somewhere(&file, error.to_string()))?;
+    let mut facts = serde_json::to_value(notice).map_err(|error| TemplateFault::somewhere(&file, error.to_string()))?;
     plain::tame(&mut facts);
     let text = fill(registry, &name, LONGEST, &facts)?;
     Ok(text.trim_end().to_owned())

@@ -211,6 +211,24 @@ impl Banner {
         }
     }
 
+    /// What the dispatcher answered.
+    pub fn answered(answer: &crate::chat::Answer) -> Self {
+        let plain = if answer.ok {
+            Self::done(brief(&answer.text, 1_500))
+        } else {
+            Self {
+                tone: "warn",
+                glyph: "warn",
+                ..Self::done(brief(&answer.text, 1_500))
+            }
+        };
+        Self {
+            code: answer.code.map(|code| code.to_string()),
+            hint: answer.hint.clone(),
+            ..plain
+        }
+    }
+
     /// It could not be done, and it was nobody's decision.
     pub fn failed(text: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
@@ -238,7 +256,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -1,37 +1,33 @@
 //! Proves the words: every sample in print, hostile text shown as text, and mistakes found before an incident.
 
 use std::fs;
-use std::path::PathBuf;
 
+use tempfile::TempDir;
 use tidegate_rollout::notice::HOSTILE;
 
 use super::*;
 
-/// A directory of its own that goes away with the test.
-struct Overrides(PathBuf);
+/// An override directory that goes away with the test.
+struct Overrides(TempDir);
 
 impl Overrides {
     fn with(files: &[(&str, &str)]) -> Self {
-        let random = getrandom::u64().unwrap();
-        let root = std::env::temp_dir().join(format!("tidegate-templates-{random:016x}"));
-        fs::create_dir_all(&root).unwrap();
+        let root = tempfile::tempdir().unwrap();
         for (file, source) in files {
-            let path = root.join(file);
+            let path = root.path().join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, source).unwrap();
         }
         Self(root)
     }
 
-    fn faults(&self) -> Vec<String> {
-        let faults = Renderer::new(Some(&self.0)).err().expect("the templates are refused");
-        faults.iter().map(ToString::to_string).collect()
+    fn renderer(&self) -> Result<Renderer, Vec<TemplateFault>> {
+        Renderer::new(Some(self.0.path()))
     }
-}
 
-impl Drop for Overrides {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+    fn faults(&self) -> Vec<String> {
+        let faults = self.renderer().err().expect("the templates are refused");
+        faults.iter().map(ToString::to_string).collect()
     }
 }
 
@@ -154,7 +150,7 @@ fn a_template_that_would_exhaust_the_service_is_refused() {
 #[test]
 fn an_override_replaces_one_file_and_may_use_the_shared_pieces() {
     let overrides = Overrides::with(&[("paused/text.hbs", "Halt by {{facts.by}}, {{> phase}}.")]);
-    let renderer = Renderer::new(Some(&overrides.0)).unwrap();
+    let renderer = overrides.renderer().unwrap();
     let text = |kind: &str| renderer.render(&sample(kind), Form::Text).unwrap();
     assert_eq!(text("paused"), "Halt by jon, phase 2 of 4, quarter, at 25%.");
     assert!(text("rolled-back").starts_with("ROLLED BACK checkout-17"));
@@ -165,7 +161,7 @@ fn an_override_that_fails_in_the_incident_gives_way_to_the_built_in_one() {
     // It passes on every sample and fails on a hold with a number that no sample has.
     let source = "{{#if (eq facts.number 99)}}\n{{facts.nobody}}{{else}}fine{{/if}}";
     let overrides = Overrides::with(&[("held/text.hbs", source)]);
-    let renderer = Renderer::new(Some(&overrides.0)).unwrap();
+    let renderer = overrides.renderer().unwrap();
     let mut notice = sample("held");
     assert_eq!(renderer.render(&notice, Form::Text).unwrap(), "fine");
     if let NoticeKind::Held { number, .. } = &mut notice.kind {

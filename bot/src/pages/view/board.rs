@@ -75,9 +75,7 @@ impl Board {
             (0, many) => format!("{many} rollouts · tidegate"),
             (alarms, _) => format!("! {alarms} ROLLBACK · tidegate"),
         };
-        let headline = |seen: &&&Seen<'_>| {
-            format!("{} {}", seen.rollout.id, words::state(seen.rollout).word)
-        };
+        let headline = |seen: &&&Seen<'_>| format!("{} {}", seen.rollout.id, words::state(seen.rollout).word);
         let said: Vec<String> = active.iter().take(5).map(|seen| headline(&seen)).collect();
         Self {
             chrome: Chrome {
@@ -91,7 +89,11 @@ impl Board {
             },
             path,
             path_why,
-            freezes: frozen.iter().take(MOST).map(|(name, freeze)| Frozen::of(name, freeze, now)).collect(),
+            freezes: frozen
+                .iter()
+                .take(MOST)
+                .map(|(name, freeze)| Frozen::of(name, freeze, now))
+                .collect(),
             active: active.iter().take(MOST).map(|seen| Row::of(seen, now)).collect(),
             finished: finished.iter().take(MOST / 3).map(|seen| Row::of(seen, now)).collect(),
             tally: tally(&finished),
@@ -114,7 +116,10 @@ impl Row {
     fn of(seen: &Seen<'_>, now: Timestamp) -> Self {
         let rollout = seen.rollout;
         let spec = &rollout.plan.spec;
-        let version = rollout.version().map(|version| format!(" {version}")).unwrap_or_default();
+        let version = rollout
+            .version()
+            .map(|version| format!(" {version}"))
+            .unwrap_or_default();
         Self {
             id: rollout.id.to_string(),
             title: spec.title.clone(),

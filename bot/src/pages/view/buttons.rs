@@ -29,6 +29,8 @@ pub(super) struct Buttons {
     seen: u64,
     /// Whether there is anything to press at all.
     any: bool,
+    /// Whether a hold would mean anything.
+    hold: bool,
     advance: Button,
     pause: Button,
     rollback: Button,
@@ -40,6 +42,7 @@ pub(super) fn row(seen: &Seen<'_>, reader: Option<&Reader>, now: Timestamp) -> B
     Buttons {
         seen: rollout.generation,
         any: !rollout.is_final(),
+        hold: !rollout.is_final() && !rollout.is_latched(),
         advance: advance(seen, reader, now),
         pause: pause(rollout, reader),
         rollback: Button {
@@ -62,7 +65,8 @@ fn advance(seen: &Seen<'_>, reader: Option<&Reader>, now: Timestamp) -> Button {
     let done = || watching.then(|| "All phases are done; it completes by itself.".to_owned());
     let blocked = || {
         let found = blockers(rollout, seen.around, now);
-        let first = found.first().map(|blocker| brief(&blocker.refusal(rollout).message, 160))?;
+        let worst = found.iter().min_by_key(|blocker| next::urgency(blocker))?;
+        let first = brief(&worst.refusal(rollout).message, 160);
         Some(match found.len() - 1 {
             0 => first,
             more => format!("{first} And {more} more."),
@@ -116,5 +120,7 @@ pub(super) fn not_you(rollout: &Rollout, reader: Option<&Reader>, command: Comma
         return Some("Sign in to press it.".to_owned());
     };
     let no = |refusal: Refusal| brief(&format!("{} {}", refusal.message, refusal.hint), 300);
-    policy::may(&reader.actor, &Verb::Do(command), Some(&rollout.plan)).err().map(no)
+    policy::may(&reader.actor, &Verb::Do(command), Some(&rollout.plan))
+        .err()
+        .map(no)
 }

@@ -46,7 +46,8 @@ impl Confirm {
             will: vec![
                 "0% is decided and written down. From then on nothing can raise this rollout again.".to_owned(),
                 format!("{target} is set to 0%: {traffic} of the traffic returns to the old version."),
-                "0% is read back. Only then it is called rolled back; until then it is tried again and again.".to_owned(),
+                "0% is read back. Only then it is called rolled back; until then it is tried again and again."
+                    .to_owned(),
             ],
             will_not: vec![
                 "The database and everything the new version wrote: nothing is undone there.".to_owned(),
@@ -62,11 +63,13 @@ impl Confirm {
         let rollout = seen.rollout;
         let onward = next::onward(rollout);
         let target = rollout.plan.spec.target.name();
-        let bake = next::following(rollout).map(|phase| {
-            format!("It bakes for {} there; guards stay armed.", phase.bake)
-        });
+        let bake =
+            next::following(rollout).map(|phase| format!("It bakes for {} there; guards stay armed.", phase.bake));
         let move_it = next::following(rollout).map(|phase| {
-            format!("{target} goes from {} to {} of the traffic.", rollout.wanted, phase.weight)
+            format!(
+                "{target} goes from {} to {} of the traffic.",
+                rollout.wanted, phase.weight
+            )
         });
         Self {
             question: format!("Continue {} {onward}?", rollout.id),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tidegate_rollout::command::Command;
 use tidegate_rollout::plan::{DecideDefault, Hears, Mode, Watchdog};
 use tidegate_rollout::rollout::Holder;
-use tidegate_rollout::{Period, Rollout, Role};
+use tidegate_rollout::{Period, Role, Rollout};
 
 use super::buttons::not_you;
 use super::{Mark, Moment, Reader, brief, words};
@@ -47,7 +47,7 @@ pub(super) fn questions(rollout: &Rollout, reader: Option<&Reader>, now: Timesta
         };
         Question {
             number: decision.number,
-            question: brief(&decision.question, 400),
+            question: words::capital(&brief(&decision.question, 400)),
             deadline: Moment::of(decision.deadline, now),
             left: Period::between(now, decision.deadline).to_string(),
             default: match decision.default {
@@ -81,7 +81,7 @@ pub(super) fn vetoes(rollout: &Rollout, reader: Option<&Reader>, now: Timestamp)
             number: hold.number,
             by: hold.by.to_string(),
             guard: matches!(hold.by, Holder::Guard(_)),
-            reason: brief(&hold.reason, 400),
+            reason: words::capital(&brief(&hold.reason, 400)),
             at: Moment::of(hold.at, now),
             lasting: Period::between(hold.at, now).to_string(),
             until: hold.until.map(|until| Moment::of(until, now)),
@@ -170,7 +170,10 @@ pub(super) fn facts(rollout: &Rollout) -> Vec<Fact> {
             Hears::Milestones => "milestones",
             Hears::Everything => "everything",
         };
-        facts.push(Fact::new(name, format!("hears {hears} on {}", audience.channels.join(", "))));
+        facts.push(Fact::new(
+            name,
+            format!("hears {hears} on {}", audience.channels.join(", ")),
+        ));
     }
     facts
 }

@@ -22,7 +22,8 @@ pub(super) fn waits(seen: &Seen<'_>, now: Timestamp) -> Vec<Wait> {
     if seen.rollout.is_final() || seen.rollout.is_latched() {
         return Vec::new();
     }
-    let found = blockers(seen.rollout, seen.around, now);
+    let mut found = blockers(seen.rollout, seen.around, now);
+    found.sort_by_key(urgency);
     let shown = found.iter().map(|blocker| {
         let refusal = blocker.refusal(seen.rollout);
         Wait {
@@ -58,7 +59,7 @@ pub(super) fn shortly(seen: &Seen<'_>, now: Timestamp) -> String {
 }
 
 /// What a person can settle comes before what only needs time.
-fn urgency(blocker: &Blocker) -> u8 {
+pub(super) fn urgency(blocker: &Blocker) -> u8 {
     match blocker {
         Blocker::Undecided { .. } => 0,
         Blocker::NoData { .. } => 1,
@@ -157,7 +158,10 @@ pub(super) fn sentence(rollout: &Rollout, now: Timestamp) -> String {
 }
 
 fn baking(rollout: &Rollout, now: Timestamp) -> String {
-    let (needed, baked) = (rollout.phase().map_or(Period::ZERO, |phase| phase.bake), rollout.bake.at(now));
+    let (needed, baked) = (
+        rollout.phase().map_or(Period::ZERO, |phase| phase.bake),
+        rollout.bake.at(now),
+    );
     let left = needed.minus(baked);
     let manual = rollout.phase().is_some_and(|phase| phase.gate == Gate::Manual);
     let then = match (manual, following(rollout)) {

@@ -30,7 +30,7 @@ pub struct RolloutPage {
     weight: String,
     weight_word: &'static str,
     observed: Option<String>,
-    /// Where in the plan it is: `phase 2 of 4, quarter`.
+    /// Where in the plan it is: `Phase 2 of 4, quarter`.
     place: String,
     next: String,
     phases: Vec<Step>,
@@ -52,7 +52,10 @@ impl RolloutPage {
         let spec = &rollout.plan.spec;
         let health = rollout.health(seen.around, now);
         let (alerts, alerts_left_out) = lists::alerts(rollout, now);
-        let version = rollout.version().map(|version| format!(" {version}")).unwrap_or_default();
+        let version = rollout
+            .version()
+            .map(|version| format!(" {version}"))
+            .unwrap_or_default();
         Self {
             chrome: chrome(rollout, &health, reader, now),
             banner: None,
@@ -63,7 +66,11 @@ impl RolloutPage {
             started: Moment::of(rollout.started_at, now),
             state: words::state(rollout),
             health: (!rollout.is_final()).then(|| words::health(&health)),
-            health_why: words::health_why(&health),
+            health_why: if rollout.is_final() {
+                String::new()
+            } else {
+                words::health_why(&health)
+            },
             armed: lists::armed(rollout),
             weight: rollout.wanted.to_string(),
             weight_word: weight_word(rollout),
@@ -104,7 +111,11 @@ fn chrome(rollout: &Rollout, health: &Health, reader: Option<&Reader>, now: Time
         (_, true) => format!("{} {id}", state.word),
         (false, false) => format!("{weight} {} {} {id}", state.word, health.word),
     };
-    let tone = if over || state.tone == "bad" { state.tone } else { worse(&state, &health) };
+    let tone = if over || state.tone == "bad" {
+        state.tone
+    } else {
+        worse(&state, &health)
+    };
     Chrome {
         icon: tone,
         refresh: refresh(rollout),
@@ -116,7 +127,11 @@ fn chrome(rollout: &Rollout, health: &Health, reader: Option<&Reader>, now: Time
 }
 
 fn worse(state: &Mark, health: &Mark) -> &'static str {
-    let rank = |tone: &str| ["quiet", "ok", "info", "warn", "nodata", "bad"].iter().position(|known| *known == tone);
+    let rank = |tone: &str| {
+        ["quiet", "ok", "info", "warn", "nodata", "bad"]
+            .iter()
+            .position(|known| *known == tone)
+    };
     if rank(health.tone) > rank(state.tone) {
         health.tone
     } else {
@@ -149,12 +164,12 @@ fn weight_word(rollout: &Rollout) -> &'static str {
 fn place(rollout: &Rollout) -> String {
     let phases = rollout.plan.spec.phases.len();
     match &rollout.stage {
-        Stage::RollingBack { from, .. } | Stage::RolledBack { from, .. } => format!("from {from} to 0%"),
-        Stage::Watching { .. } | Stage::Completed { .. } => format!("all {phases} phases done"),
-        Stage::Aborted { .. } => "no phase".to_owned(),
+        Stage::RollingBack { from, .. } | Stage::RolledBack { from, .. } => format!("From {from} to 0%"),
+        Stage::Watching { .. } | Stage::Completed { .. } => format!("All {phases} phases done"),
+        Stage::Aborted { .. } => "No phase".to_owned(),
         Stage::Advancing { .. } | Stage::Baking { .. } | Stage::AtGate { .. } => {
             let name = rollout.phase().map(|phase| phase.name.as_str()).unwrap_or_default();
-            format!("phase {} of {phases}, {name}", rollout.phase_index() + 1)
+            format!("Phase {} of {phases}, {name}", rollout.phase_index() + 1)
         }
     }
 }

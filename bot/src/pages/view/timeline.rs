@@ -28,7 +28,8 @@ struct Line {
     number: u64,
     at: Moment,
     kind: String,
-    by: String,
+    /// Who, where the text does not say so itself.
+    by: Option<String>,
     text: String,
 }
 
@@ -43,7 +44,7 @@ pub(super) fn of(history: &[(u64, Entry)], now: Timestamp) -> Timeline {
             number: *number,
             at: Moment::of(entry.at, entry.at),
             kind: entry.kind.clone(),
-            by: brief(&entry.by, 60),
+            by: (entry.by != "tidegate" && !entry.text.starts_with(&entry.by)).then(|| brief(&entry.by, 60)),
             text: brief(&entry.text, 320),
         };
         let day = Moment::of(entry.at, now).day;

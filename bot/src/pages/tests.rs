@@ -1,0 +1,478 @@
+//! Proves the pages: complete, small, accessible, safe against what they show, and true to the state.
+//!
+//! With `TIDEGATE_PAGES=<directory>` set, every page is also written there, to be looked at.
+
+use std::path::PathBuf;
+
+use tidegate_rollout::command::Command;
+use tidegate_rollout::notice::HOSTILE;
+use tidegate_rollout::plan::Hears;
+use tidegate_rollout::surroundings::Freeze;
+use tidegate_rollout::{Code, Notice, Refusal, Role};
+
+use super::samples::{self, Story, hold, pause, reader, stories};
+use super::view::board::Board;
+use super::view::chat::Said;
+use super::view::{Banner, Reader, Theme};
+use super::*;
+use crate::render::{Form, Renderer};
+
+/// Renders a page, checks what holds for every page, and keeps it for looking where that is wanted.
+fn shown(name: &str, page: Result<Html<String>, TemplateFault>) -> String {
+    let Html(html) = page.unwrap_or_else(|fault| panic!("{name}: {fault}"));
+    if let Some(directory) = std::env::var_os("TIDEGATE_PAGES").map(PathBuf::from) {
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join(format!("{name}.html")), &html).unwrap();
+    }
+    assert!(html.len() < 60_000, "{name} has {} bytes", html.len());
+    assert!(
+        !html.contains(" style="),
+        "{name} has an inline style, which the policy forbids"
+    );
+    assert!(
+        !html.contains("<script>"),
+        "{name} has an inline script, which the policy forbids"
+    );
+    assert!(
+        !html.contains("http://") && !html.contains("https://"),
+        "{name} loads or links something foreign"
+    );
+    assert_eq!(html.matches("<h1").count(), 1, "{name} has one headline");
+    assert!(html.contains("<html lang=\"en\""), "{name}");
+    for field in ["<input", "<textarea"] {
+        for tag in html.split(field).skip(1).map(|rest| rest.split('>').next().unwrap()) {
+            let id = tag.split("id=\"").nth(1).map(|rest| rest.split('"').next().unwrap());
+            let named = id.is_some_and(|id| html.contains(&format!("for=\"{id}\"")));
+            assert!(
+                tag.contains("type=\"hidden\"") || named,
+                "{name}: a field without a label: {tag}"
+            );
+        }
+    }
+    for form in html
+        .split("<form")
+        .skip(1)
+        .map(|rest| rest.split("</form>").next().unwrap())
+    {
+        let signs_in = form.contains("action=\"/login\"");
+        assert!(
+            signs_in || form.contains("name=\"csrf\""),
+            "{name}: a form without its token: {form}"
+        );
+    }
+    html
+}
+
+fn pages() -> Pages {
+    Pages::new().unwrap()
+}
+
+fn page_of(story: &Story, role: Role) -> RolloutPage {
+    RolloutPage::of(&story.seen(), &story.history, Some(&reader(role)), story.now)
+}
+
+/// The text of a page without its tags, in one line.
+fn words(html: &str) -> String {
+    let body = html.split("<main").nth(1).unwrap_or(html);
+    let mut text = String::new();
+    let mut inside = true;
+    for c in body.chars() {
+        match c {
+            '<' => inside = true,
+            '>' => inside = false,
+            c if !inside => text.push(c),
+            _ => {}
+        }
+        if c == '<' {
+            text.push(' ');
+        }
+    }
+    let text = text
+        .replace("&#x60;", "`")
+        .replace("&#x3D;", "=")
+        .replace("&quot;", "\"");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The tags of a page in order, without what stands in them.
+fn skeleton(html: &str) -> Vec<String> {
+    let tags = html.split('<').skip(1);
+    tags.map(|tag| {
+        tag.split(|c: char| !c.is_ascii_alphanumeric() && c != '/' && c != '!')
+            .next()
+            .unwrap()
+            .to_owned()
+    })
+    .collect()
+}
+
+#[test]
+fn every_state_has_its_page_and_says_itself_in_words() {
+    let pages = pages();
+    let expected = [
+        ("advancing", "ADVANCING", "flag/checkout-v2 is asked for 5%"),
+        (
+            "baking",
+            "BAKING",
+            "Baked 2h22m of 6h. Next: its gate waits for a person, in 3h38m, at",
+        ),
+        ("gate", "WAITING", "The gate waits for a person: CONTINUE to 50%."),
+        ("paused", "PAUSED", "the clock stands still now"),
+        ("held", "HELD", "jon holds it since"),
+        ("decision", "HELD", "DECISION 1 needed by"),
+        (
+            "no-data",
+            "NO DATA",
+            "Health is not known: the Watchdog alert was last seen",
+        ),
+        (
+            "failed",
+            "ADVANCING",
+            "The target could not be moved: the flag could not be written: database is locked",
+        ),
+        (
+            "rolling-back",
+            "ROLLING BACK",
+            "0% is being written to flag/checkout-v2 and will be read back.",
+        ),
+        (
+            "rolled-back",
+            "ROLLED BACK",
+            "This rollout is over; a new start is a new rollout.",
+        ),
+        (
+            "watching",
+            "WATCHING",
+            "All phases are done. A rollback stays armed for",
+        ),
+        ("completed", "COMPLETED", "The watch is over and nothing happened."),
+    ];
+    let stories = stories();
+    assert_eq!(stories.len(), expected.len());
+    for ((name, story), (expected_name, state, sentence)) in stories.iter().zip(expected) {
+        assert_eq!(*name, expected_name);
+        let html = shown(
+            &format!("rollout-{name}"),
+            pages.rollout(&page_of(story, Role::Operator)),
+        );
+        let words = words(&html);
+        let state = if *name == "decision" { "BAKING" } else { state };
+        assert!(words.contains(state), "{name}: {words}");
+        assert!(words.contains(sentence), "{name}: {words}");
+    }
+}
+
+#[test]
+fn buttons_are_forms_with_the_revision_and_what_may_not_be_pressed_says_why() {
+    let pages = pages();
+    let story = Story::begins(samples::plan(), 1)
+        .read_back()
+        .later(31)
+        .read_back()
+        .later(361);
+    let html = shown("rollout-buttons", pages.rollout(&page_of(&story, Role::Operator)));
+    let seen = format!("name=\"seen\" value=\"{}\"", story.rollout.generation);
+    assert!(html.contains(&seen), "{seen}");
+    assert!(
+        html.contains("name=\"verb\" value=\"advance\""),
+        "the gate is open for an operator"
+    );
+    assert!(html.contains("href=\"/r/checkout-1/confirm/rollback\""));
+
+    let viewer = shown("rollout-viewer", pages.rollout(&page_of(&story, Role::Viewer)));
+    assert!(!viewer.contains("name=\"verb\" value=\"advance\""));
+    assert!(!viewer.contains("confirm/rollback"));
+    assert!(words(&viewer).contains("`rollback` needs one of the roles operator, oncall, incident-commander"));
+
+    let baking = Story::begins(samples::plan(), 2).read_back().later(5);
+    let html = shown("rollout-baking-early", pages.rollout(&page_of(&baking, Role::Operator)));
+    assert!(
+        words(&html).contains("Phase canary has baked 5m of 30m."),
+        "{}",
+        words(&html)
+    );
+    assert!(!html.contains("name=\"verb\" value=\"advance\""));
+}
+
+#[test]
+fn an_advance_to_all_traffic_and_a_rollback_are_asked_once_more() {
+    let pages = pages();
+    let half = Story::begins(samples::plan(), 3)
+        .read_back()
+        .later(31)
+        .read_back()
+        .later(361);
+    let half = half.says("mara", Command::Advance).read_back();
+    let reader = reader(Role::Operator);
+    let html = shown(
+        "confirm-rollback",
+        pages.confirm(&Confirm::rollback(&half.seen(), Some(&reader), half.now)),
+    );
+    let text = words(&html);
+    assert!(
+        text.contains("flag/checkout-v2 is set to 0%: 50% (50.0% of 3,112 observed) of the traffic"),
+        "{text}"
+    );
+    assert!(
+        text.contains("The database and everything the new version wrote: nothing is undone there."),
+        "{text}"
+    );
+    assert!(text.contains("Told on: chat, log, pager."), "{text}");
+    assert!(html.contains("name=\"verb\" value=\"rollback\""));
+
+    let failed = half.later(721).fails("no answer");
+    let page = shown("rollout-failed-full", pages.rollout(&page_of(&failed, Role::Operator)));
+    assert!(
+        page.contains("href=\"/r/checkout-3/confirm/advance\""),
+        "100% is asked once more"
+    );
+    let asked = Confirm::advance(&failed.seen(), Some(&reader), failed.now);
+    let text = words(&shown("confirm-advance", pages.confirm(&asked)));
+    assert!(text.contains("Continue checkout-3 to 100%?"), "{text}");
+}
+
+#[test]
+fn what_comes_from_outside_never_becomes_markup() {
+    let pages = pages();
+    let told = |text: &str| {
+        let story = Story::begins(samples::plan(), 4)
+            .read_back()
+            .later(31)
+            .read_back()
+            .later(9);
+        story
+            .says("jon", pause(text))
+            .says("jon", hold(text))
+            .alert("CheckoutQueueLong", text, 0)
+    };
+    let render = |story: &Story| {
+        let page =
+            page_of(story, Role::Operator).answering(Banner::failed(story.history.last().unwrap().1.text.clone(), "x"));
+        shown("rollout-hostile", pages.rollout(&page))
+    };
+    let calm = render(&told("calm words"));
+    let hostile = render(&told(HOSTILE));
+    assert_eq!(skeleton(&calm), skeleton(&hostile), "the same tags whatever is shown");
+    assert!(hostile.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+    assert!(!hostile.contains("\"quoted\""), "a quote could leave an attribute");
+    assert!(
+        hostile.contains("{{secrets.token}}"),
+        "shown as it is, never read as a template"
+    );
+    assert!(!hostile.contains('\u{202e}'));
+}
+
+#[test]
+fn templates_of_pages_escape_everything() {
+    for name in FILES {
+        let file = format!("pages/{name}.hbs");
+        let source = String::from_utf8(render::asset(&file).unwrap().into_owned()).unwrap();
+        assert!(
+            !source.contains("{{{") && !source.contains("{{&"),
+            "{file} shows something unescaped"
+        );
+    }
+}
+
+#[test]
+fn a_long_life_stays_a_small_page() {
+    let mut story = Story::begins(samples::plan(), 5).read_back();
+    for n in 0..400 {
+        story = story.says(
+            "jon",
+            Command::Note {
+                text: format!("{n} {HOSTILE}"),
+            },
+        );
+    }
+    let html = shown("rollout-long", pages().rollout(&page_of(&story, Role::Operator)));
+    let text = words(&html);
+    assert!(
+        text.contains("older lines: tidegate rollout history checkout-5"),
+        "{text}"
+    );
+    assert!(text.contains("399 &lt;!channel"), "the newest line is there");
+}
+
+#[test]
+fn the_board_puts_what_needs_eyes_first() {
+    let pages = pages();
+    let stories = stories();
+    let now = stories.iter().map(|(_, story)| story.now).max().unwrap();
+    let calm: Vec<_> = stories.iter().map(|(_, story)| story).collect();
+    let seen: Vec<_> = calm.iter().map(|story| story.seen()).collect();
+    let freeze = Freeze {
+        by: "mara".to_owned(),
+        reason: "Black Friday".to_owned(),
+        at: samples::at(0),
+    };
+    let mut server = tidegate_rollout::Surroundings::calm(now);
+    let frozen = [("production".to_owned(), freeze)];
+    let reader = Reader {
+        theme: Theme::Dark,
+        ..reader(Role::Operator)
+    };
+    let html = shown(
+        "board",
+        pages.board(&Board::of(&seen, &server, &frozen, Some(&reader), now)),
+    );
+    let text = words(&html);
+    let place = |word: &str| {
+        text.find(word)
+            .unwrap_or_else(|| panic!("{word} is not on the board: {text}"))
+    };
+    assert!(
+        place("checkout-19") < place("checkout-16"),
+        "a rollback before a question"
+    );
+    assert!(
+        place("checkout-16") < place("checkout-12"),
+        "a question before what only needs time"
+    );
+    assert!(
+        place("checkout-12") < place("checkout-22"),
+        "what is under way before what is over"
+    );
+    assert!(text.contains("production FROZEN by mara"), "{text}");
+    assert!(text.contains("ALERT PATH OK"), "{text}");
+    assert!(html.contains("<title>! 1 ROLLBACK · tidegate</title>"));
+
+    server.watchdog_seen = None;
+    let empty = shown(
+        "board-empty",
+        pages.board(&Board::of(&[], &server, &[], Some(&reader), now)),
+    );
+    let text = words(&empty);
+    assert!(
+        text.contains("ALERT PATH NO DATA The Watchdog alert was never seen."),
+        "{text}"
+    );
+    assert!(text.contains("Nothing is rolling out."), "{text}");
+}
+
+#[test]
+fn the_chat_shows_the_feed_and_keeps_what_could_not_be_said() {
+    let renderer = Renderer::new(None).unwrap();
+    let samples = Notice::samples();
+    let texts: Vec<String> = samples
+        .iter()
+        .map(|notice| renderer.render(notice, Form::Text).unwrap())
+        .collect();
+    let lines: Vec<Said<'_>> = samples
+        .iter()
+        .zip(&texts)
+        .enumerate()
+        .map(|(n, (notice, text))| Said {
+            number: n as u64 + 1,
+            at: notice.at,
+            by: notice.kind.by(),
+            kind: notice.kind.word(),
+            loudness: match notice.kind.loudness() {
+                Hears::Pages => "pages",
+                Hears::Milestones => "milestones",
+                Hears::Everything => "everything",
+            },
+            rollout: Some("checkout-17"),
+            text,
+        })
+        .collect();
+    let reader = reader(Role::Operator);
+    let now = samples[0].at;
+    let chat = Chat::of(&lines, Some(&reader), now);
+    let html = shown("chat", pages().chat(&chat));
+    assert!(html.contains(&format!("data-feed=\"/chat/events?after&#x3D;{}\"", lines.len())));
+    assert!(html.contains("class=\"k-rolled-back pages\""));
+    let refusal = Refusal::new(Code::R101, "I do not know `advnce`.", "Did you mean `advance`?");
+    let again = chat.answering(Banner::refused(&refusal), "advnce \"x\"");
+    let html = shown("chat-refused", pages().chat(&again));
+    assert!(
+        html.contains("value=\"advnce &quot;x&quot;\""),
+        "what was typed is not lost"
+    );
+    assert!(words(&html).contains("R101 I do not know `advnce`."));
+}
+
+#[test]
+fn the_sign_in_goes_on_to_pages_of_ours_only() {
+    let pages = pages();
+    let now = samples::at(0);
+    let login = |next: &str| {
+        shown(
+            "login",
+            pages.login(&Login::new(next, "The first token is in a file.", now)),
+        )
+    };
+    assert!(login("/r/checkout-1").contains("name=\"next\" value=\"/r/checkout-1\""));
+    for foreign in [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "/a\n//b",
+    ] {
+        assert!(login(foreign).contains("name=\"next\" value=\"/\""), "{foreign}");
+    }
+    let failed = Login::new("/", "", now).failed(Banner::failed("That token is not known.", "Tokens expire."));
+    assert!(words(&shown("login-failed", pages.login(&failed))).contains("That token is not known."));
+    let sorry = Sorry::new(
+        "Not found",
+        "There is no rollout checkout-99.",
+        "All rollouts are on the first page.",
+        None,
+        now,
+    );
+    assert!(words(&shown("sorry", pages.sorry(&sorry))).contains("There is no rollout checkout-99."));
+}
+
+#[test]
+fn a_press_becomes_the_command_it_names_or_is_refused() {
+    let press = |fields: &str| -> Press { serde_json::from_str(fields).unwrap() };
+    let rollback = press(r#"{"verb":"rollback","seen":"41","reason":" errors "}"#);
+    let reason = "errors".to_owned();
+    assert_eq!(rollback.command(), Ok(Command::Rollback { reason }));
+    assert_eq!(rollback.generation(), Ok(Some(41)));
+    assert_eq!(
+        press(r#"{"verb":"release","number":"3"}"#).command(),
+        Ok(Command::Release { number: 3 })
+    );
+    assert_eq!(press(r#"{"verb":"pause"}"#).generation(), Ok(None));
+    for wrong in [
+        r#"{"verb":"launch"}"#,
+        r#"{"verb":"hold","reason":"  "}"#,
+        r#"{"verb":"decide","number":"1","answer":"maybe"}"#,
+        r#"{"verb":"release","number":"-1"}"#,
+    ] {
+        assert_eq!(press(wrong).command().unwrap_err().code, Code::R104, "{wrong}");
+    }
+    assert_eq!(
+        press(r#"{"verb":"pause","seen":"x"}"#).generation().unwrap_err().code,
+        Code::R104
+    );
+}
+
+#[test]
+fn assets_are_a_closed_list_and_pages_name_their_content() {
+    for name in ["app.css", "app.js", "ok.svg", "bad.svg"] {
+        assert!(asset(name).is_some_and(|asset| !asset.bytes.is_empty()), "{name}");
+    }
+    assert_eq!(asset("../started/text.hbs"), None);
+    assert_eq!(asset("missing.css"), None);
+    let style = String::from_utf8(asset("app.css").unwrap().bytes.into_owned()).unwrap();
+    let loud = Notice::samples();
+    let loud = loud.iter().filter(|notice| notice.kind.loudness() == Hears::Pages);
+    for word in loud.map(|notice| notice.kind.word()) {
+        assert!(
+            style.contains(&format!(".k-{word}")),
+            "a page-worthy line without a colour: {word}"
+        );
+    }
+    assert!(!style.contains("@import") && !style.contains("url(\"http"));
+}
+
+#[test]
+fn a_theme_is_kept_in_a_cookie() {
+    assert_eq!(Theme::from_cookies("session=x; theme=dark"), Theme::Dark);
+    assert_eq!(Theme::from_cookies("theme=light"), Theme::Light);
+    assert_eq!(Theme::from_cookies("theme=<script>"), Theme::System);
+    assert_eq!(Theme::from_cookies(""), Theme::System);
+}
