@@ -12,6 +12,7 @@ use crate::alert::{AlertKey, Fingerprint, Labels, Suppression};
 use crate::ids::{ActionId, PersonId, RolloutId};
 use crate::period::Period;
 use crate::plan::{DecideDefault, Phase, Plan};
+use crate::surroundings::Surroundings;
 use crate::weight::Weight;
 
 /// One run of a plan.
@@ -212,7 +213,7 @@ pub struct Bake {
 }
 
 impl Bake {
-    /// How long it has baked at `now`.
+    /// How long it has baked at `now`, if the wall clock is right: for showing. Decisions take [`Rollout::baked`].
     pub fn at(self, now: Timestamp) -> Period {
         match self.since {
             Some(since) => self.counted.plus(Period::between(since, now)),
@@ -423,6 +424,15 @@ impl Rollout {
             | Stage::AtGate { .. }
             | Stage::Watching { .. }
             | Stage::Completed { .. } => self.plan.spec.phases.get(self.phase_index()),
+        }
+    }
+
+    /// How long it has baked at `now`: by the wall clock, and never longer than this replica watched.
+    pub fn baked(&self, around: &Surroundings, now: Timestamp) -> Period {
+        let counted = self.bake.counted;
+        match self.bake.since {
+            Some(since) => counted.plus(Period::between(since, now).min(around.watched)),
+            None => counted,
         }
     }
 

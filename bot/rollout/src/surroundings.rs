@@ -21,6 +21,9 @@ pub struct Surroundings {
     pub automatic_rollbacks_allowed: u32,
     /// Set while all changes of this environment are frozen.
     pub freeze: Option<Freeze>,
+    /// For how long, by a clock that cannot jump, this replica has watched the present run of the rollout's bake clock;
+    /// see [`crate::attention::Attention::watched`]. The bake clock never counts more, whatever the wall clock says.
+    pub watched: Period,
     /// Services of this environment on which an alert of the same name began within two minutes, this one included.
     pub services_with_this_alert: u32,
 }
@@ -38,6 +41,7 @@ impl Surroundings {
             automatic_rollbacks: 0,
             automatic_rollbacks_allowed: 3,
             freeze: None,
+            watched: Period::minutes(u32::MAX),
             services_with_this_alert: 1,
         }
     }

@@ -78,7 +78,7 @@ pub fn blockers(rollout: &Rollout, around: &Surroundings, now: jiff::Timestamp) 
             .phases
             .get(phase)
             .map_or(Period::ZERO, |phase| phase.bake);
-        let baked = rollout.bake.at(now);
+        let baked = rollout.baked(around, now);
         if baked < needed {
             found.push(Blocker::Bake { baked, needed });
         }
@@ -222,7 +222,7 @@ pub(super) fn by_itself(work: &mut Work<'_>) {
     match gate {
         Gate::Auto => forward(work),
         Gate::Manual => {
-            let baked = work.next.bake.at(work.now);
+            let baked = work.next.baked(work.around, work.now);
             work.next.bake = Bake {
                 counted: baked,
                 since: None,

@@ -8,7 +8,7 @@ use crate::period::Period;
 use crate::plan::{DecideDefault, NoData};
 use crate::rollout::{Bake, Because, Guard, Stage, Unknown};
 
-use super::{Work, advance, outcomes, rollback, suspects};
+use super::{CLOCK_SKEW, Work, advance, outcomes, rollback, suspects};
 
 /// How long health may be unknown before people are paged: two rounds of most things.
 pub const PAGE_AFTER: Period = Period::seconds(10);
@@ -163,14 +163,17 @@ fn run_bake_clock(work: &mut Work<'_>) {
     let counts = matches!(work.next.stage, Stage::Baking { .. } | Stage::Watching { .. })
         && work.next.pause.is_none()
         && work.next.no_data.is_none();
-    let bake = work.next.bake;
-    match (counts, bake.since) {
+    match (counts, work.next.bake.since) {
         (true, None) => {
+            work.next.bake.since = Some(work.now);
+        }
+        // Written by a clock that runs ahead of ours, or ours went back: waiting for it to catch up would stall.
+        (true, Some(since)) if since.duration_since(work.now) > CLOCK_SKEW => {
             work.next.bake.since = Some(work.now);
         }
         (false, Some(_)) => {
             work.next.bake = Bake {
-                counted: bake.at(work.now),
+                counted: work.next.baked(work.around, work.now),
                 since: None,
             };
         }
@@ -182,7 +185,7 @@ fn end_watch(work: &mut Work<'_>) {
     let Stage::Watching { .. } = work.next.stage else {
         return;
     };
-    let baked = work.next.bake.at(work.now);
+    let baked = work.next.baked(work.around, work.now);
     let clear = advance::blockers(&work.next, work.around, work.now).is_empty();
     if clear && baked >= work.next.plan.spec.watch {
         work.next.stage = Stage::Completed { at: work.now };

@@ -170,6 +170,7 @@ fn abort(work: &mut Work<'_>, actor: &Actor, reason: &str) -> Result<(), Refusal
             "Say `rollback` to return traffic to the old version.",
         ));
     }
+    work.next.bake.since = None;
     work.next.stage = Stage::Aborted {
         at: work.now,
         by: actor.person.clone(),

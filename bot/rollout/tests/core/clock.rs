@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use tidegate_rollout::attention::{Moment, away_since};
+use tidegate_rollout::attention::{Attention, Moment, away_since};
 use tidegate_rollout::command::Command;
 use tidegate_rollout::surroundings::Poll;
 use tidegate_rollout::{Event, Period, Stage, Weight};
@@ -220,4 +220,60 @@ fn a_break_is_a_jump_of_one_clock_or_a_gap_of_both() {
         let found = away_since(moment(0, 0), moment(wall, steady));
         assert_eq!(found, broken.then(|| at(0)), "{name}");
     }
+}
+
+#[test]
+fn the_bake_clock_never_counts_more_than_was_watched() {
+    let mut bench = Bench::baking(plan());
+    let mut attention = Attention::default();
+    let steady = |seconds: u64| Duration::from_secs(seconds);
+    for second in 0..100 {
+        bench.around.watched = attention.watched(&bench.rollout, steady(second));
+        bench.pass(1);
+    }
+    // The wall clock jumps ahead, or another replica's does: the next decision sees an hour more.
+    bench.now += SignedDuration::from_hours(1);
+    bench.around.watched = attention.watched(&bench.rollout, steady(100));
+    bench.feed(&Event::Ticked).expect("never refused");
+    assert!(
+        matches!(bench.rollout.stage, Stage::Baking { phase: 0, .. }),
+        "{:?}",
+        bench.rollout.stage
+    );
+    assert_eq!(bench.rollout.baked(&bench.around, bench.now), Period::seconds(100));
+}
+
+#[test]
+fn a_replica_has_watched_nothing_before_its_first_look_and_nothing_in_a_break() {
+    let rollout = Bench::baking(plan()).rollout;
+    let mut attention = Attention::default();
+    let watched: Vec<Period> = [900, 901, 911, 922, 923]
+        .map(|seconds| attention.watched(&rollout, Duration::from_secs(seconds)))
+        .into();
+    assert_eq!(
+        watched,
+        [0, 1, 11, 11, 12].map(Period::seconds),
+        "eleven seconds without a look are a break"
+    );
+    let mut next_run = rollout.clone();
+    next_run.bake.since = Some(at(500));
+    assert_eq!(
+        attention.watched(&next_run, Duration::from_secs(924)),
+        Period::ZERO,
+        "a new run of the clock"
+    );
+}
+
+#[test]
+fn a_bake_that_began_on_a_clock_ahead_of_ours_begins_anew() {
+    let mut bench = Bench::baking(plan());
+    bench.now -= SignedDuration::from_hours(1);
+    bench.feed(&Event::Ticked).expect("never refused");
+    assert_eq!(bench.rollout.bake.since, Some(bench.now));
+    bench.pass(601);
+    assert!(
+        matches!(bench.rollout.stage, Stage::Baking { phase: 1, .. }),
+        "{:?}",
+        bench.rollout.stage
+    );
 }
