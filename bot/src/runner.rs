@@ -13,10 +13,11 @@ mod upkeep;
 mod voice;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use tidegate_rollout::attention::Attention;
 use tidegate_rollout::{Outcome, Period, Rollout, RolloutId};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -103,6 +104,8 @@ pub struct Engine {
     feed: Arc<Feed>,
     renderer: Arc<ArcSwap<Renderer>>,
     path: AlertPath,
+    attention: Mutex<Attention>,
+    began: Instant,
     active: RwLock<BTreeMap<RolloutId, Arc<Rollout>>>,
     jobs: mpsc::Sender<Job>,
     arrivals: mpsc::Sender<Arrival>,
@@ -162,6 +165,8 @@ impl Engine {
             feed: parts.feed,
             renderer: parts.renderer,
             path: AlertPath::default(),
+            attention: Mutex::default(),
+            began: Instant::now(),
             active: RwLock::default(),
             jobs,
             arrivals,

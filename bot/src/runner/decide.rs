@@ -1,7 +1,7 @@
 //! Owns one decision from reading to saving: read what surrounds the rollout, step, save, and again when somebody was faster.
 //! Refuses to act on what is not saved.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -42,9 +42,10 @@ impl Engine {
         cause: Option<&DeliveryId>,
         now: Timestamp,
     ) -> anyhow::Result<Result<Applied, Refusal>> {
-        let mut rollout = self.cached_one(id);
+        let mut cached = self.cached_one(id);
         for _ in 0..TRIES {
-            let current = match rollout.take() {
+            let from_cache = cached.is_some();
+            let current = match cached.take() {
                 Some(rollout) => rollout,
                 None => match self.store.rollout(id).await.context("read the rollout")? {
                     Some(rollout) => Arc::new(rollout),
@@ -54,6 +55,10 @@ impl Engine {
             let environment = self.environment(&current, now).await?;
             let around = self.surroundings(&current, &environment, event).await?;
             let step = match step(&current, &around, event, now) {
+                // What is saved is guarded by the generation; what is not saved must not rest on an old copy. Another
+                // replica may have moved it: the outcome of an action that we know nothing of yet would be lost.
+                Err(_) if from_cache => continue,
+                Ok(step) if from_cache && !step.changed => continue,
                 Err(refusal) => return Ok(Err(refusal)),
                 Ok(step) => step,
             };
@@ -120,7 +125,11 @@ impl Engine {
     }
 
     pub(super) fn around(&self, rollout: &Rollout, environment: &Environment, services: u32) -> Surroundings {
-        self.around_plan(&rollout.plan, environment, services)
+        let mut attention = self.attention.lock().unwrap_or_else(PoisonError::into_inner);
+        Surroundings {
+            watched: attention.watched(rollout, self.began.elapsed()),
+            ..self.around_plan(&rollout.plan, environment, services)
+        }
     }
 
     fn around_plan(&self, plan: &Plan, environment: &Environment, services: u32) -> Surroundings {
@@ -133,6 +142,7 @@ impl Engine {
             automatic_rollbacks: environment.automatic_rollbacks,
             automatic_rollbacks_allowed: settings.budget_of(&plan.spec.environment).rollbacks,
             freeze: environment.freeze.clone(),
+            watched: Period::ZERO,
             services_with_this_alert: services,
         }
     }

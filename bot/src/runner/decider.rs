@@ -1,10 +1,11 @@
 //! Owns the one loop that decides: orders and outcomes first, then alerts, then the clock.
 //! Refuses to wait for anything outside: workers do that.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tidegate_rollout::attention::Moment;
 use tidegate_rollout::route::route;
 use tidegate_rollout::{Alert, AlertStatus, Event, Source};
 use tokio::sync::mpsc;
@@ -199,7 +200,31 @@ impl Engine {
         Ok(())
     }
 
+    /// Tells every rollout when nobody watched: the process stood still, or the wall clock jumped.
+    async fn mind_breaks(&self, now: Timestamp) {
+        let moment = Moment {
+            wall: now,
+            steady: self.began.elapsed(),
+        };
+        let away = self
+            .attention
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .look(moment);
+        let Some(away_since) = away else {
+            return;
+        };
+        warn!("Nobody watched since {away_since}, or the clock of this machine jumped");
+        for rollout in self.cached() {
+            let event = Event::Returned { away_since };
+            if let Err(failure) = self.apply(&rollout.id, &event, None, now).await {
+                warn!(rollout.id = %rollout.id, "Could not tell {} about the break: {failure:#}", rollout.id);
+            }
+        }
+    }
+
     async fn tick(&self, now: Timestamp) {
+        self.mind_breaks(now).await;
         let mut environments = std::collections::BTreeMap::new();
         for rollout in self.cached() {
             let name = rollout.plan.spec.environment.clone();
