@@ -67,6 +67,11 @@ pub trait Desk: Send + Sync {
     fn around(&self, rollout: &Rollout) -> impl Future<Output = Result<Surroundings, DeskError>> + Send;
     /// The names of the plans that can be started.
     fn plans(&self) -> Vec<String>;
+    /// Whether there is a plan of this name, and whether its file can be used.
+    ///
+    /// # Errors
+    /// The [`Refusal`] that says why not.
+    fn can_start(&self, plan: &str) -> Result<(), Refusal>;
     /// Remembers the order, then decides it.
     fn decide(&self, order: Order) -> impl Future<Output = Result<Answer, DeskError>> + Send;
 }
@@ -142,9 +147,8 @@ impl<D: Desk> Dispatcher<D> {
             Verb::List => self.reading(&request, None, self.list(now)).await,
             Verb::Status | Verb::History => self.about_one(request, now).await,
             Verb::Start { plan, .. } => {
-                let plans = self.desk.plans();
-                if !plans.contains(plan) {
-                    return Ok(words::no_such_plan(plan, &plans).into());
+                if let Err(refusal) = self.desk.can_start(plan) {
+                    return Ok(refusal.into());
                 }
                 self.desk.decide(Order { request, about: None }).await
             }

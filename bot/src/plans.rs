@@ -84,7 +84,7 @@ impl Plans {
             }
             _ => self.broken.push(Broken {
                 path,
-                name: read.name,
+                name: source::read(&text).plan.map(|plan| plan.name().to_owned()),
                 why: faults,
             }),
         }

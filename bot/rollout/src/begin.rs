@@ -61,8 +61,9 @@ impl Rollout {
                 format!("Finish or roll back {other} first."),
             ));
         }
+        let id = RolloutId::numbered(plan.name(), start.counter);
         let mut rollout = Self {
-            id: RolloutId::numbered(plan.name(), start.counter),
+            id: id.clone(),
             plan: Arc::clone(plan),
             inputs,
             started_by: start.actor.person.clone(),
@@ -71,7 +72,12 @@ impl Rollout {
             epoch: start.target_epoch,
             wanted: Weight::ZERO,
             exposed_at: None,
-            stage: Stage::AtGate { phase: 0, since: now },
+            stage: Stage::Advancing {
+                phase: 0,
+                action: crate::ids::ActionId::of(&id, 1, 0),
+                since: now,
+                failed: None,
+            },
             bake: Bake::default(),
             pause: None,
             holds: Vec::new(),

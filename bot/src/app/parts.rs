@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tidegate_rollout::Period;
+use tracing::{info, warn};
 
 use crate::channel::webhook::Webhook;
 use crate::channel::{Channel, feed::Feed};
@@ -74,9 +75,15 @@ fn channels(config: &Config, net: &Net, feed: &Arc<Feed>) -> BTreeMap<String, Ar
     named.chain(built_in).collect()
 }
 
-/// The plans as their files say now.
+/// The plans as their files say now; what is wrong with a file is said at once, not only when somebody starts it.
 pub(super) fn plans(config: &Config) -> Plans {
-    Plans::read(&config.plans.directory, &config.plans.patterns)
+    let plans = Plans::read(&config.plans.directory, &config.plans.patterns);
+    for broken in plans.broken() {
+        let (path, why) = (broken.path.display(), broken.why.join("; "));
+        warn!(path = %path, "A plan cannot be started: {why}");
+    }
+    info!(plans = plans.names().join(" "), "Read the plans");
+    plans
 }
 
 /// What words the notices, tried on every sample.

@@ -70,7 +70,9 @@ impl Webhook {
             .header("webhook-timestamp", &timestamp)
             .header("webhook-signature", signature)
             .body(body);
-        let answer = request.send().await.context("send").map_err(later)?;
+        // The address may be a secret; an error of the client would quote it.
+        let sent = request.send().await.map_err(reqwest::Error::without_url);
+        let answer = sent.context("send it").map_err(later)?;
         let status = answer.status();
         match status {
             _ if status.is_success() => Ok(()),

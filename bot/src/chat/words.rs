@@ -57,11 +57,6 @@ fn can_start(plans: &[String]) -> String {
     }
 }
 
-pub(super) fn no_such_plan(name: &str, plans: &[String]) -> Refusal {
-    let shown: String = name.chars().take(60).collect();
-    Refusal::new(Code::R105, format!("I know no plan `{shown}`."), can_start(plans))
-}
-
 pub(super) fn nothing_active(plans: &[String]) -> Refusal {
     Refusal::new(Code::R103, "Nothing is rolling out.", can_start(plans))
 }

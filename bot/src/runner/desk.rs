@@ -57,6 +57,10 @@ impl Desk for Engine {
         self.plans.load().names()
     }
 
+    fn can_start(&self, plan: &str) -> Result<(), Refusal> {
+        self.plans.load().get(plan).map(drop)
+    }
+
     async fn decide(&self, order: Order) -> Result<Answer, DeskError> {
         let Order { request, about } = order;
         let arrival = Arrival {

@@ -106,7 +106,6 @@ async fn attempt(engine: &Engine, claimed: Claimed, led: Option<&Leadership>) {
     failpoint::hit!("hands.before-attempt");
     let tried = tokio::time::timeout(ATTEMPT, perform(engine, &action, led, started)).await;
     failpoint::hit!("hands.after-attempt");
-    let attempts = attempts + 1;
     let outcome = match tried {
         Ok(Ok(Some(outcome))) => outcome,
         // Overtaken by a later decision: nothing to report.

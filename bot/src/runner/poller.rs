@@ -218,8 +218,15 @@ async fn list(
         Some(Login::Bearer(token)) => request.bearer_auth(token.expose_secret()),
         Some(Login::Basic { user, password }) => request.basic_auth(user, Some(password.expose_secret())),
     };
-    let answer = request.send().await.context("send the question")?;
-    let answer = answer.error_for_status().context("read the status")?;
+    let answer = request
+        .send()
+        .await
+        .map_err(reqwest::Error::without_url)
+        .context("send the question")?;
+    let answer = answer
+        .error_for_status()
+        .map_err(reqwest::Error::without_url)
+        .context("read the status")?;
     let body = net::read(answer, LARGEST).await.context("read the answer")?;
     let listed: Vec<Listed> = serde_json::from_slice(&body).context("understand the answer")?;
     let mut alerts: Vec<Alert> = listed.into_iter().map(Alert::from).collect();
