@@ -26,11 +26,6 @@ fn an_unknown_key_comes_with_what_was_meant() {
         ("bake: 30m", "duration: 30m", "it is called `bake` here"),
         ("  watch: 1d", "  soak: 1d", "it is called `watch` here"),
         (
-            "metadata:\n",
-            "metadata:\n  phases: []\n",
-            "`phases` belongs under `spec`: mind the indentation",
-        ),
-        (
             "{ required: true }",
             "{ required: true, colour: red }",
             "possible here: `default`",
@@ -93,6 +88,12 @@ fn a_value_that_is_no_value_comes_with_what_to_write() {
             "action: decide",
             "`decide` is not possible for `action`",
             "`decide` says more about itself: write `decide: { within: 15m, default: rollback }`",
+        ),
+        (
+            "    flag:\n",
+            "    driver: flag\n    config:\n",
+            "`driver` is not possible for `target`",
+            "possible: `flag: { key: checkout-v2 }`",
         ),
         (
             "v1alpha1\nkind",

@@ -21,9 +21,10 @@ pub(super) struct Checked {
 }
 
 /// Compares `node`, read from `text`, with `schema`.
-pub(super) fn check(text: &str, node: &Node, schema: &Json) -> Checked {
+pub(super) fn check<'a>(text: &'a str, node: &'a Node, schema: &'a Json) -> Checked {
     let mut walk = Walk {
         text,
+        top: node,
         root: schema,
         places: Places::default(),
         findings: Vec::new(),
@@ -50,6 +51,8 @@ struct Spot {
 
 struct Walk<'a> {
     text: &'a str,
+    /// The whole document.
+    top: &'a Node,
     root: &'a Json,
     places: Places,
     findings: Vec<Finding>,
@@ -140,16 +143,7 @@ impl<'a> Walk<'a> {
         let choices = Choices::of(choices);
         match &node.value {
             Value::Text(text) if choices.words.contains(&text.as_str()) => text.as_str().into(),
-            Value::Map(entries) => {
-                let [entry] = entries.as_slice() else {
-                    return self.no_such_choice(node.value.kind(), &choices, here);
-                };
-                let Some((key, schema)) = choices.maps.iter().find(|(key, _)| *key == entry.key) else {
-                    return self.no_such_choice(&entry.key, &choices, here);
-                };
-                let value = self.entry(entry, key, schema, here);
-                Json::Object(Map::from_iter([((*key).to_owned(), value)]))
-            }
+            Value::Map(entries) => self.chosen_map(entries, &choices, here),
             Value::Text(text) => self.no_such_choice(text, &choices, here),
             Value::Null => self.wrong_kind(node, "", here),
             Value::Bool(_) | Value::Number(_) => {
@@ -158,6 +152,27 @@ impl<'a> Walk<'a> {
             }
             Value::List(_) => self.no_such_choice(node.value.kind(), &choices, here),
         }
+    }
+
+    /// The map of a choice: one key that is possible. Others beside it are unknown keys.
+    fn chosen_map(&mut self, entries: &[Entry], choices: &Choices<'a>, here: &Spot) -> Json {
+        let known = |entry: &Entry| choices.maps.iter().find(|(key, _)| *key == entry.key);
+        let Some((chosen, (key, schema))) = entries.iter().find_map(|entry| Some((entry, *known(entry)?))) else {
+            let Some(first) = entries.first() else {
+                self.empty(here);
+                return Json::Null;
+            };
+            let at_key = Spot {
+                path: here.path.clone(),
+                place: first.key_place,
+            };
+            return self.no_such_choice(&first.key, choices, &at_key);
+        };
+        for other in entries.iter().filter(|entry| entry.key != chosen.key) {
+            self.unknown_key(other, None, entries, here);
+        }
+        let value = self.entry(chosen, key, schema, here);
+        Json::Object(Map::from_iter([(key.to_owned(), value)]))
     }
 }
 

@@ -85,6 +85,14 @@ impl Node {
             .map(Self::from)
             .map_err(|error| Unreadable::new(&error, text))
     }
+
+    /// What stands under `key`, if this is a map.
+    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+        match &self.value {
+            Value::Map(entries) => entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => None,
+        }
+    }
 }
 
 fn options() -> Options {

@@ -75,7 +75,7 @@ impl<'a> Walk<'a> {
             ("array", Value::Text(_) | Value::Number(_) | Value::Bool(_)) => {
                 Some(format!("write a list with one entry: `[{written}]`"))
             }
-            ("boolean", Value::Text(_)) => Some("write `true` or `false`, without quotes".to_owned()),
+            ("boolean", _) => Some("write `true` or `false`, without quotes".to_owned()),
             _ => None,
         };
         let mut finding = Finding::new(
@@ -124,15 +124,16 @@ impl<'a> Walk<'a> {
             .map(|schema| (meant, schema))
     }
 
-    /// The top-level key under which `key` is at home, when that is not here.
+    /// The top-level key under which `key` is at home, when it is not there already.
     fn home_of(&self, key: &str, here: &Spot) -> Option<&'a str> {
         let top = self.root["properties"].as_object()?;
         let home = top.iter().find(|(_, schema)| {
             let keys = definition(schema).map(|name| &self.root["$defs"][name]["properties"]);
             keys.is_some_and(|keys| keys.get(key).is_some())
         });
+        let has_it = |home: &str| self.top.get(home).is_some_and(|node| node.get(key).is_some());
         home.map(|(home, _)| home.as_str())
-            .filter(|home| *home != here.path.as_str())
+            .filter(|home| *home != here.path.as_str() && !has_it(home))
     }
 
     /// A key that is needed here and is not there.
