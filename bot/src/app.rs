@@ -23,13 +23,13 @@ use crate::chat::Dispatcher;
 use crate::clock;
 use crate::config::{Config, Current, ListenAddress, Sources};
 use crate::http::{
-    self, Api, Auth, Bounds, Guard, Invitations, Keyring, Probes, Routes, api, login, ofrep, probes, server,
+    self, Api, Auth, Bounds, Detail, Guard, Invitations, Keyring, Probes, Routes, api, login, ofrep, probes, server,
 };
 use crate::net::Net;
 use crate::plans::Plans;
 use crate::render::Renderer;
 use crate::runner::{Engine, Parts, Queues};
-use crate::store::Store;
+use crate::store::{LogReport, Store};
 use crate::telemetry::metrics::BUILD_INFO;
 use crate::telemetry::{self, LogHandle};
 use crate::vitals::Vitals;
@@ -118,6 +118,7 @@ pub async fn start(sources: Sources, config: Config, log: Option<LogHandle>) -> 
         vitals: app.vitals.clone(),
         metrics: metrics.clone(),
         reload: reloader.as_function(),
+        detail: detail(&app),
         since: Instant::now(),
     };
     let guard = Arc::new(Guard {
@@ -150,7 +151,9 @@ async fn build(config: Config) -> anyhow::Result<(App, Queues)> {
     let replica = uuid::Uuid::now_v7().to_string();
     let plans = Arc::new(ArcSwap::from_pointee(parts::plans(&config)));
     let renderer = Arc::new(ArcSwap::from_pointee(parts::renderer(&config)?));
+    let vitals = Vitals::default();
     let (engine, queues) = Engine::new(Parts {
+        vitals: vitals.clone(),
         store: store.clone(),
         net: net.clone(),
         settings: parts::settings(&config, &replica, &net, &feed),
@@ -164,7 +167,7 @@ async fn build(config: Config) -> anyhow::Result<(App, Queues)> {
         invitations: Invitations::default(),
         dispatcher: Dispatcher::new(engine.clone()),
         current: Current::new(config),
-        vitals: Vitals::default(),
+        vitals,
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
         net,
@@ -174,6 +177,15 @@ async fn build(config: Config) -> anyhow::Result<(App, Queues)> {
         replica,
     };
     Ok((app, queues))
+}
+
+/// What the comprehensive health says beside the signs of life.
+fn detail(app: &App) -> Detail {
+    let engine = app.engine.clone();
+    Arc::new(move || {
+        let engine = engine.clone();
+        Box::pin(async move { engine.report(clock::now()).await })
+    })
 }
 
 /// The doors for programs: webhooks and flags.
@@ -205,6 +217,17 @@ fn desks(routes: Routes, app: &App, guard: &Arc<Guard>) -> Routes {
         guard: guard.clone(),
     };
     api::routes(routes, &api)
+}
+
+/// Reads every chain of the log of the configured storage; a running server may go on meanwhile.
+///
+/// # Errors
+/// When the storage cannot be opened or read.
+pub async fn verify_log(config: &Config) -> anyhow::Result<LogReport> {
+    let store = Store::open(&parts::storage(&config.storage)).await?;
+    let report = store.verify_log().await.context("could not read the log");
+    store.close().await;
+    report
 }
 
 /// Opens the address, or both of them.

@@ -5,6 +5,7 @@ mod check_config;
 mod client;
 pub mod exit;
 pub mod failure;
+mod log;
 pub mod out;
 mod plan;
 mod print;
@@ -65,6 +66,9 @@ impl Globals {
 enum Command {
     /// Runs the server.
     Serve(serve::Serve),
+    /// Checks the log of a server.
+    #[command(subcommand)]
+    Log(log::LogCommand),
     /// Says everything that is wrong with configuration files.
     CheckConfig(check_config::CheckConfig),
     /// Reads, checks and shows plan files.
@@ -82,6 +86,7 @@ impl Command {
     fn run(self, out: &mut Out) -> Result<Exit, Failure> {
         match self {
             Self::Serve(command) => command.run(out),
+            Self::Log(command) => command.run(out),
             Self::CheckConfig(command) => command.run(out),
             Self::Plan(command) => command.run(out),
             Self::Template(args) => args.run(out),

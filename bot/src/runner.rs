@@ -9,6 +9,7 @@ mod hands;
 mod intake;
 mod path;
 mod poller;
+mod report;
 mod upkeep;
 mod voice;
 
@@ -32,6 +33,7 @@ use crate::net::Net;
 use crate::plans::Plans;
 use crate::render::Renderer;
 use crate::store::{Arrival, Store};
+use crate::vitals::Vitals;
 
 pub use path::AlertPath;
 
@@ -111,6 +113,7 @@ pub struct Engine {
     arrivals: mpsc::Sender<Arrival>,
     wake: Wake,
     changes: watch::Sender<u64>,
+    vitals: Vitals,
 }
 
 /// Bells that shorten the wait of the workers. A missed ring costs one look at the store, never a lost row.
@@ -128,6 +131,8 @@ pub struct Parts {
     pub store: Store,
     /// The one HTTP client.
     pub net: Net,
+    /// Where signs of life are left.
+    pub vitals: Vitals,
     /// What the configuration says.
     pub settings: Settings,
     /// The plans that can be started.
@@ -151,6 +156,9 @@ const JOBS: usize = 1_024;
 /// Alerts beyond this wait in the store; the decider reads them from there.
 const ARRIVALS: usize = 4_096;
 
+/// A part that was silent for so long is not well.
+const STALE: Duration = Duration::from_secs(10);
+
 impl Engine {
     /// An engine that has not started.
     pub fn new(parts: Parts) -> (Arc<Self>, Queues) {
@@ -172,6 +180,7 @@ impl Engine {
             arrivals,
             wake: Wake::default(),
             changes: watch::Sender::new(0),
+            vitals: parts.vitals,
         };
         let queues = Queues {
             jobs: job_queue,
@@ -190,6 +199,9 @@ impl Engine {
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
+        self.vitals.expect("store", Some(STALE));
+        self.vitals.expect("decider", Some(STALE));
+        self.vitals.expect("first poll", None);
         upkeep::resume(self, crate::clock::now()).await?;
         tasks.spawn(decider::run(Arc::clone(self), queues, stop.clone()));
         tasks.spawn(hands::safety(Arc::clone(self), stop.clone()));

@@ -21,6 +21,9 @@ use crate::vitals::Vitals;
 /// Loads the configuration again: its warnings, or why the one in force stays so.
 pub type Reload = Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<String>, Faults>> + Send + Sync>;
 
+/// What the parts behind the HTTP surface say about themselves.
+pub type Detail = Arc<dyn Fn() -> BoxFuture<'static, serde_json::Value> + Send + Sync>;
+
 /// What the probes look at.
 #[derive(Clone)]
 pub struct Probes {
@@ -32,6 +35,8 @@ pub struct Probes {
     pub metrics: PrometheusHandle,
     /// Loads the configuration again.
     pub reload: Reload,
+    /// What else the comprehensive health says.
+    pub detail: Detail,
     /// When the process began to serve.
     pub since: Instant,
 }
@@ -81,6 +86,7 @@ async fn health(State(probes): State<Probes>) -> Response {
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_s": probes.since.elapsed().as_secs(),
         "parts": signs,
+        "detail": (probes.detail)().await,
         "receivers": receivers,
         "warnings": config.warnings,
     });

@@ -1,4 +1,4 @@
-//! Owns the one loop that decides: orders and outcomes first, then alerts, then the clock.
+//! Owns the one loop that decides: orders and outcomes first, then the clock, then alerts.
 //! Refuses to wait for anything outside: workers do that.
 
 use std::sync::{Arc, PoisonError};
@@ -37,14 +37,15 @@ pub(super) async fn run(engine: Arc<Engine>, queues: Queues, stop: CancellationT
             biased;
             () = stop.cancelled() => return,
             Some(job) = jobs.recv() => engine.job(job, clock::now()).await,
+            // Before the alerts: in a storm, deadlines must not wait for its end.
+            _ = tick.tick() => engine.tick(clock::now()).await,
+            _ = sweep.tick() => engine.sweep(&mut jobs).await,
             count = arrivals.recv_many(&mut batch, BATCH) => {
                 if count == 0 {
                     return;
                 }
                 engine.arrived(&mut batch, &mut jobs).await;
             }
-            _ = tick.tick() => engine.tick(clock::now()).await,
-            _ = sweep.tick() => engine.sweep(&mut jobs).await,
         }
     }
 }
@@ -247,6 +248,7 @@ impl Engine {
                 warn!(rollout.id = %rollout.id, "Could not save what time did to {}: {failure:#}", rollout.id);
             }
         }
+        self.vitals.well("decider");
         self.path_alive(now);
     }
 

@@ -90,6 +90,7 @@ pub(super) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
             )
             .await;
         }
+        engine.vitals.well("first poll");
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(settings.poll_every) => {}

@@ -80,8 +80,12 @@ pub(super) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
 
 async fn beat(engine: &Engine, now: Timestamp) {
     let replica = engine.settings().replica.clone();
-    if let Err(failure) = engine.store.beat(&replica, now, engine.board.revision()).await {
-        warn!("Could not note the heartbeat: {failure}");
+    match engine.store.beat(&replica, now, engine.board.revision()).await {
+        Ok(()) => engine.vitals.well("store"),
+        Err(failure) => {
+            engine.vitals.ill("store", failure.to_string());
+            warn!("Could not note the heartbeat: {failure}");
+        }
     }
 }
 
