@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
 use crate::alert::Labels;
@@ -153,14 +153,20 @@ impl FromStr for Matcher {
     }
 }
 
+/// What a compiled pattern may take, in bytes; hundreds of names fit.
+const LARGEST_PATTERN: usize = 1 << 20;
+
 fn anchored(name: &str, value: &str) -> Result<Regex, NotAMatcher> {
-    let reason = |error: regex::Error| {
-        let text = error.to_string();
-        NotAMatcher::Regex(name.to_owned(), text.lines().last().unwrap_or_default().to_owned())
+    let compiled = |pattern: &str| {
+        let regex = RegexBuilder::new(pattern).size_limit(LARGEST_PATTERN).build();
+        regex.map_err(|error| {
+            let text = error.to_string();
+            NotAMatcher::Regex(name.to_owned(), text.lines().last().unwrap_or_default().to_owned())
+        })
     };
     // Compiled alone first, so that `)(` cannot escape the anchoring group.
-    Regex::new(value).map_err(reason)?;
-    Regex::new(&format!("^(?s:{value})$")).map_err(reason)
+    compiled(value)?;
+    compiled(&format!("^(?s:{value})$"))
 }
 
 /// Takes off the quotes, if there are any, and resolves `\\`, `\"` and `\n`.
@@ -288,6 +294,18 @@ mod tests {
         assert!(!matcher.matches(&labels(&[("service", "postgres")])));
         assert!(!matcher.matches(&labels(&[("service", "a\nredis")])));
         assert!(read(r#"text=~"a.b""#).matches(&labels(&[("text", "a\nb")])));
+    }
+
+    #[test]
+    fn a_pattern_may_list_hundreds_of_names_and_no_more_than_fits() {
+        let names: Vec<String> = (0..500).map(|number| format!("service-{number}")).collect();
+        let matcher = read(&format!("service=~\"{}\"", names.join("|")));
+        assert!(matcher.matches(&labels(&[("service", "service-499")])));
+        assert!(!matcher.matches(&labels(&[("service", "service-500")])));
+        assert!(matches!(
+            r#"a=~"(x{1000}){1000}""#.parse::<Matcher>(),
+            Err(NotAMatcher::Regex(..))
+        ));
     }
 
     #[test]

@@ -9,6 +9,8 @@ mod secrets;
 mod severities;
 mod triggers;
 
+use std::collections::BTreeSet;
+
 use super::Plan;
 use super::codes::Code;
 use super::diagnostic::Finding;
@@ -30,9 +32,10 @@ pub fn lint(plan: &Plan) -> Vec<Finding> {
 }
 
 /// Says of every item that is in `list` already that it is there twice.
-fn repeated<T: PartialEq + std::fmt::Display>(list: &[T], path: &Path, found: &mut Vec<Finding>) {
+fn repeated<T: std::fmt::Display>(list: &[T], path: &Path, found: &mut Vec<Finding>) {
+    let mut seen = BTreeSet::new();
     for (index, item) in list.iter().enumerate() {
-        if list[..index].contains(item) {
+        if !seen.insert(item.to_string()) {
             let message = format!("`{item}` is listed twice in `{}`", path.name());
             found.push(Finding::new(Code::P114, path.index(index), message).help("take one of them out"));
         }

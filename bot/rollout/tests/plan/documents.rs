@@ -94,8 +94,8 @@ fn with_section(text: &str, name: &str, inner: &str) -> String {
         format!("<!-- {name}: made from the code -->\n"),
         format!("<!-- end of {name} -->"),
     );
-    let start = text.find(&begin).unwrap_or_else(|| panic!("no {begin:?}")) + begin.len();
-    let stop = text.find(&end).unwrap_or_else(|| panic!("no {end:?}"));
+    let start = text.find(&begin).expect(&begin) + begin.len();
+    let stop = text.find(&end).expect(&end);
     format!("{}\n{inner}\n\n{}", &text[..start], &text[stop..])
 }
 

@@ -184,6 +184,28 @@ fn a_bomb_is_put_out() {
 }
 
 #[test]
+fn a_plan_full_of_faults_is_judged_in_no_time() {
+    let phases: String = (0..2_000)
+        .map(|_| "    - { name: canary, weight: 5%, bake: 30m }\n")
+        .collect();
+    let text = EXAMPLE.replace("  phases:\n", &format!("  phases:\n{phases}"));
+    let twice = check(&text)
+        .findings
+        .iter()
+        .filter(|found| found.code == Code::P113)
+        .count();
+    assert_eq!(twice, 2_000);
+    let keys: String = (0..8_000).map(|number| format!("    key{number}: 1\n")).collect();
+    let text = EXAMPLE.replace("  alerts:\n", &format!("  alerts:\n{keys}"));
+    let unknown = check(&text)
+        .findings
+        .iter()
+        .filter(|found| found.code == Code::P101)
+        .count();
+    assert_eq!(unknown, 8_000);
+}
+
+#[test]
 fn a_broken_plan_still_has_its_name() {
     let name = |text: &str| check(text).name;
     assert_eq!(

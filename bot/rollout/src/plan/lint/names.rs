@@ -1,5 +1,6 @@
 //! Owns what things are called: names that can be typed, texts that say something, one name for one thing.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -103,9 +104,10 @@ fn not_usable(name: &str, path: Path) -> Finding {
 }
 
 fn twice<'a>(names: impl Iterator<Item = &'a str>, list: &str, found: &mut Vec<Finding>) {
-    let names: Vec<&str> = names.collect();
-    for (index, name) in names.iter().enumerate() {
-        if let Some(first) = names[..index].iter().position(|earlier| earlier == name) {
+    let mut first_at: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, name) in names.enumerate() {
+        let first = *first_at.entry(name).or_insert(index);
+        if first != index {
             let path = Path::spec(list).index(index).key("name");
             let message = format!("`{name}` is the name of `{list}[{first}]` already");
             found.push(Finding::new(Code::P113, path, message).help("rename one of the two"));

@@ -1,5 +1,5 @@
 //! Owns the text as a tree in which every key and value knows its place, whatever the plan's types say.
-//! Refuses what a plan never needs: more than a megabyte, deep nesting, alias bombs, two documents, one key twice.
+//! Refuses what a plan never needs: more than a quarter of a megabyte, deep nesting, alias bombs, two documents, one key twice.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
@@ -10,7 +10,7 @@ use serde_saphyr::{DuplicateKeyPolicy, Error, Location, MessageFormatter, Option
 use crate::plan::place::Place;
 
 /// The largest text that is read, in bytes.
-pub const MAX_BYTES: usize = 1 << 20;
+pub const MAX_BYTES: usize = 256 << 10;
 const MAX_DEPTH: usize = 32;
 
 /// A value of the text.
@@ -98,8 +98,8 @@ impl Node {
 fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
-            max_events: 200_000,
-            max_nodes: 50_000,
+            max_events: 100_000,
+            max_nodes: 20_000,
             max_aliases: 1_000,
             max_anchors: 1_000,
             max_depth: MAX_DEPTH,
@@ -108,7 +108,7 @@ fn options() -> Options {
             max_total_scalar_bytes: MAX_BYTES,
         },
         alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: 50_000,
+            max_total_replayed_events: 20_000,
             max_replay_stack_depth: 16,
             max_alias_expansions_per_anchor: 1_000,
         },
