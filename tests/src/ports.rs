@@ -21,11 +21,16 @@ impl Port {
     /// # Errors
     /// When the system has none.
     pub fn reserve() -> Result<Self> {
-        // The system chooses while reuse is still off, or it might choose a port that is already reserved.
-        let chosen = bound(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), false)?.local_addr()?;
+        let socket = TcpSocket::new_v4().context("could not make a socket")?;
+        socket
+            .bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+            .context("no port is free")?;
+        // Not before: a port that allows reuse could be chosen twice.
+        socket.set_reuseaddr(true).context("could not set SO_REUSEADDR")?;
+        let address = socket.local_addr().context("could not read the port")?;
         Ok(Self {
-            address: chosen,
-            _reservation: bound(chosen, true)?,
+            address,
+            _reservation: socket,
         })
     }
 
@@ -46,13 +51,4 @@ impl Port {
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
-}
-
-fn bound(address: SocketAddr, reuse: bool) -> Result<TcpSocket> {
-    let socket = TcpSocket::new_v4().context("could not make a socket")?;
-    socket.set_reuseaddr(reuse).context("could not set SO_REUSEADDR")?;
-    socket
-        .bind(address)
-        .with_context(|| format!("could not bind {address}"))?;
-    Ok(socket)
 }

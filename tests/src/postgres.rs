@@ -1,7 +1,7 @@
 //! A real PostgreSQL server for the tests: one per process while anybody uses it, a database of its own for each test.
 //!
-//! `initdb` refuses to run as root, so root runs the server as the user `postgres`. Durability is off: what these tests
-//! crash is Tidegate, never the database.
+//! `initdb` refuses to run as root, so root runs the server as the user `postgres`. It keeps
+//! PostgreSQL's own settings: Tidegate refuses a database that may forget.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -80,13 +80,25 @@ impl Setup {
         self.with(json!({ "receivers": { "alertmanager": { "default": { "peers": urls } } } }))
     }
 
+    /// Writes a secret into a file of its own and lays the settings over that name it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn secret_file(self, name: &str, secret: &str, settings: impl FnOnce(PathBuf) -> Value) -> Result<Self> {
+        let file = self.scratch.write(name, secret)?;
+        Ok(self.with(settings(file)))
+    }
+
     /// Remembers in this PostgreSQL database.
     ///
     /// # Errors
     /// When the URL cannot be put into its file.
     pub fn postgres(self, url: &str) -> Result<Self> {
-        let file = self.scratch.write("postgres.url", url)?;
-        Ok(self.with(json!({ "storage": { "postgres_url_file": file } })))
+        self.secret_file(
+            "postgres.url",
+            url,
+            |file| json!({ "storage": { "postgres_url_file": file } }),
+        )
     }
 
     /// Runs the build that stops at named points.

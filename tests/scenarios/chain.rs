@@ -1,0 +1,279 @@
+//! The whole chain with real programs: an exporter fails, Prometheus sees it, Alertmanager tells, Tidegate shuts the gate, and a
+//! user's OpenFeature client gets the old version.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use tidegate_tests::alertmanager::{self, Alertmanager, Proof};
+use tidegate_tests::exporter::{Exporter, Version};
+use tidegate_tests::openfeature::evaluate;
+use tidegate_tests::postgres::Postgres;
+use tidegate_tests::prometheus::{self, Prometheus, Rule};
+use tidegate_tests::sink::Sink;
+use tidegate_tests::tidegate::{RECEIVER_TOKEN, Setup, Tidegate};
+use tidegate_tests::wait;
+
+/// Longer than any of this takes on a busy machine; nothing waits for it to pass.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const FLAG: &str = "checkout-v2";
+
+const PLAN: &str = r#"
+apiVersion: tidegate.dev/v1alpha1
+kind: RolloutPlan
+metadata: { name: checkout }
+spec:
+  title: New checkout to production
+  service: checkout
+  environment: production
+  inputs: { version: { required: true } }
+  target: { flag: { key: checkout-v2 } }
+  phases:
+    - { name: canary, weight: 50%, bake: 1h }
+    - { name: everybody, weight: 100%, bake: 1h }
+  watch: 1h
+  triggers:
+    - name: error-rate
+      alert: { matchers: ['alertname="HighErrorRate"'] }
+      severity: sev1
+  severities:
+    sev1: { action: rollback, page: true }
+  alerts: { receivers: [default], watchdog: required }
+  audiences:
+    oncall: { channels: [pager], hears: pages }
+    team: { channels: [chat, log], hears: everything }
+"#;
+
+const ERRORS: &str = r#"sum by (service, version) (rate(requests_total{code="500"}[3s]))
+    / sum by (service, version) (rate(requests_total[3s])) > 0.1"#;
+
+/// Users of whom half are in the new version at 50 %: that none or all of forty are would be one chance in a trillion.
+fn users() -> Vec<String> {
+    (0..40).map(|number| format!("user-{number}")).collect()
+}
+
+/// A shop in production under a rollout.
+struct World {
+    tidegate: Tidegate,
+    exporter: Exporter,
+    alertmanagers: Vec<Alertmanager>,
+    pager: Sink,
+    _prometheus: Prometheus,
+}
+
+impl World {
+    /// Starts everything around `setup`, starts the rollout, and waits until it carries traffic. `pair` asks for two
+    /// Alertmanagers; `tell` is what they are told.
+    async fn start(setup: Setup, pair: bool, tell: alertmanager::Settings) -> Result<Self> {
+        let exporter = Exporter::start("checkout").await?;
+        let alertmanagers = if pair {
+            Alertmanager::start_pair(&tell).await?.into()
+        } else {
+            vec![Alertmanager::start(&tell).await?]
+        };
+        let errors = Rule::new("HighErrorRate", ERRORS)
+            .label("severity", "critical")
+            .label("environment", "production");
+        let prometheus = Prometheus::start(&prometheus::Settings {
+            targets: vec![exporter.address()],
+            alertmanagers: alertmanagers.iter().map(Alertmanager::address).collect(),
+            rules: vec![errors, Rule::watchdog()],
+        })
+        .await?;
+        let peers: Vec<String> = alertmanagers.iter().map(Alertmanager::url).collect();
+        let pager = Sink::start().await?;
+        let tidegate = setup
+            .plan("checkout", PLAN)?
+            .peers(&peers)
+            .secret_file("pager.secret", "the-secret-of-the-pager", |file| {
+                json!({ "channels": { "pager": { "webhook": { "url": pager.url("/page"), "secret_file": file } } } })
+            })?
+            .start()
+            .await?;
+        let world = Self {
+            tidegate,
+            exporter,
+            alertmanagers,
+            pager,
+            _prometheus: prometheus,
+        };
+        world.begin().await?;
+        Ok(world)
+    }
+
+    /// Starts the rollout once the server knows that its alert path is alive, and waits until users are let through.
+    async fn begin(&self) -> Result<()> {
+        wait::until("the rollout starts", PATIENCE, async || {
+            let (code, said) = self
+                .tidegate
+                .command(&["rollout", "start", "checkout", "version:v2"])
+                .await?;
+            ensure!(code == 0, "exit code {code}: {said}");
+            Ok(())
+        })
+        .await?;
+        wait::until("half of the users are in", PATIENCE, async || {
+            let inside = self.inside().await?;
+            ensure!(0 < inside && inside < users().len(), "{inside} are in");
+            Ok(())
+        })
+        .await
+    }
+
+    /// How many of the users get the new version.
+    async fn inside(&self) -> Result<usize> {
+        let mut inside = 0;
+        for user in users() {
+            inside += usize::from(self.tidegate.flag(FLAG, &user).await?);
+        }
+        Ok(inside)
+    }
+
+    /// From now on half of the requests to the new version fail.
+    fn fault(&self) -> Instant {
+        self.exporter.fail(Version::New, 0.5);
+        Instant::now()
+    }
+
+    /// Waits until nobody is in, sees the same through the OpenFeature SDK, and that the server says so.
+    async fn assert_shut(&self, since: Instant) -> Result<()> {
+        wait::until("nobody is in", PATIENCE, async || {
+            let inside = self.inside().await?;
+            ensure!(inside == 0, "{inside} are in");
+            Ok(())
+        })
+        .await?;
+        println!("from the fault to weight 0: {:.1?}", since.elapsed());
+        let users = users();
+        let users: Vec<&str> = users.iter().map(String::as_str).collect();
+        let seen = evaluate(&self.tidegate.url(""), "", FLAG, &users).await?;
+        for evaluation in seen {
+            assert_eq!(
+                (evaluation.value, evaluation.error),
+                (false, None),
+                "the SDK sees the old version"
+            );
+        }
+        let (code, said) = self.tidegate.command(&["rollout", "wait", "checkout-1"]).await?;
+        assert_eq!(code, 5, "the rollout ended rolled back: {said}");
+        let told = |page: &serde_json::Value| page.to_string().contains("HighErrorRate");
+        let page = self.pager.delivery("somebody is paged", PATIENCE, told).await?;
+        println!("the page: {}", String::from_utf8_lossy(&page.body));
+        Ok(())
+    }
+}
+
+fn bearer(setup: &Setup) -> alertmanager::Settings {
+    let proof = Proof::Bearer(RECEIVER_TOKEN.to_owned());
+    alertmanager::Settings {
+        proof,
+        ..alertmanager::Settings::to(setup.webhook())
+    }
+}
+
+#[tokio::test]
+async fn a_fault_shuts_the_gate() -> Result<()> {
+    let setup = Setup::new()?;
+    let tell = bearer(&setup);
+    let world = World::start(setup, false, tell).await?;
+    let users = users();
+    let seen = evaluate(
+        &world.tidegate.url(""),
+        "",
+        FLAG,
+        &users.iter().map(String::as_str).collect::<Vec<_>>(),
+    )
+    .await?;
+    let inside = seen.iter().filter(|evaluation| evaluation.value).count();
+    assert_eq!(inside, world.inside().await?, "the SDK sees what the flag says");
+    let fault = world.fault();
+    world.assert_shut(fault).await
+}
+
+#[tokio::test]
+async fn a_fault_shuts_the_gate_on_postgresql() -> Result<()> {
+    let server = Postgres::shared().await?;
+    let setup = Setup::new()?.postgres(&server.create_database().await?)?;
+    let tell = bearer(&setup);
+    let world = World::start(setup, false, tell).await?;
+    let fault = world.fault();
+    world.assert_shut(fault).await
+}
+
+#[tokio::test]
+async fn a_pair_with_basic_authentication_shuts_the_gate_once() -> Result<()> {
+    let setup = Setup::new()?;
+    let password = "s3cr3t päss";
+    let setup = setup.secret_file("basic.password", password, |file| {
+        json!({ "receivers": { "alertmanager": { "default": {
+            "basic": { "user": "alertmanager", "password_file": file },
+        } } } })
+    })?;
+    let proof = Proof::Basic {
+        user: "alertmanager".to_owned(),
+        password: password.to_owned(),
+    };
+    let tell = alertmanager::Settings {
+        proof,
+        ..alertmanager::Settings::to(setup.webhook())
+    };
+    let world = World::start(setup, true, tell).await?;
+    let fault = world.fault();
+    world.assert_shut(fault).await?;
+    for one in &world.alertmanagers {
+        let alerts = one.alerts().await?;
+        ensure!(
+            alerts
+                .iter()
+                .any(|alert| alert["labels"]["alertname"] == "HighErrorRate"),
+            "{alerts:?}"
+        );
+    }
+    let (_, history) = world.tidegate.command(&["rollout", "history", "checkout-1"]).await?;
+    let decisions = history.matches("rolled back").count();
+    assert!(decisions > 0, "the history tells of the rollback: {history}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_group_for_every_alert_shuts_the_gate() -> Result<()> {
+    let setup = Setup::new()?;
+    let tell = alertmanager::Settings {
+        group_by: vec!["...".to_owned()],
+        ..bearer(&setup)
+    };
+    let world = World::start(setup, false, tell).await?;
+    let fault = world.fault();
+    world.assert_shut(fault).await
+}
+
+#[tokio::test]
+async fn a_fault_while_the_server_is_down_shuts_the_gate_when_it_returns() -> Result<()> {
+    let setup = Setup::new()?;
+    let tell = bearer(&setup);
+    let mut world = World::start(setup, false, tell).await?;
+    world.tidegate.kill()?;
+    world.fault();
+    wait::until("Alertmanager knows of the fault", PATIENCE, async || {
+        let alerts = world.alertmanagers[0].alerts().await?;
+        let fault = alerts
+            .iter()
+            .find(|alert| alert["labels"]["alertname"] == "HighErrorRate");
+        fault.map(drop).context("it does not")
+    })
+    .await?;
+    world.tidegate.start_again().await?;
+    world.assert_shut(Instant::now()).await
+}
+
+#[tokio::test]
+async fn a_fault_shuts_the_gate_although_every_webhook_is_lost() -> Result<()> {
+    let (setup, elsewhere) = (Setup::new()?, Sink::start().await?);
+    let world = World::start(setup, false, alertmanager::Settings::to(elsewhere.url("/webhook"))).await?;
+    let fault = world.fault();
+    world.assert_shut(fault).await?;
+    let lost = |body: &serde_json::Value| body["groupLabels"]["alertname"] == "HighErrorRate";
+    elsewhere.delivery("the webhook went elsewhere", PATIENCE, lost).await?;
+    Ok(())
+}
