@@ -2,6 +2,7 @@
 //! Refuses to know rules: every part is built by its own room, here they only meet.
 
 mod first_start;
+mod pages;
 mod parts;
 mod reload;
 mod signals;
@@ -26,6 +27,7 @@ use crate::http::{
     self, Api, Auth, Bounds, Detail, Guard, Invitations, Keyring, Probes, Routes, api, login, ofrep, probes, server,
 };
 use crate::net::Net;
+use crate::pages::Pages;
 use crate::plans::Plans;
 use crate::render::Renderer;
 use crate::runner::{Engine, Parts, Queues};
@@ -126,7 +128,7 @@ pub async fn start(sources: Sources, config: Config, log: Option<LogHandle>) -> 
         keyring: app.keyring.clone(),
     });
     let machines = doors(probes::routes(Routes::new(guard.clone()), &probes), &app);
-    let people = desks(Routes::new(guard.clone()), &app, &guard);
+    let people = desks(Routes::new(guard.clone()), &app, &guard)?;
     let (address, control_address) = listen(&app, &config, machines, people).await?;
     let stop = app.stop.clone();
     app.tasks.spawn(async move {
@@ -208,15 +210,19 @@ fn doors(routes: Routes, app: &App) -> Routes {
         .post("/ofrep/v1/evaluate/flags", Auth::Flags, ofrep::all, board)
 }
 
-/// What people use: the sign-in and the API.
-fn desks(routes: Routes, app: &App, guard: &Arc<Guard>) -> Routes {
-    let routes = login::routes(routes, guard.clone(), app.invitations.clone());
+/// What people use: the sign-in, the pages and the API.
+fn desks(routes: Routes, app: &App, guard: &Arc<Guard>) -> anyhow::Result<Routes> {
+    let shown = Pages::new(&app.current.get().web.route_prefix).context("could not read the pages")?;
+    let shown = Arc::new(shown);
+    let door = pages::login(shown.clone());
+    let routes = login::routes(routes, guard.clone(), app.invitations.clone(), door);
+    let routes = pages::routes(routes, app, shown);
     let api = Api {
         dispatcher: app.dispatcher.clone(),
         store: app.engine.store().clone(),
         guard: guard.clone(),
     };
-    api::routes(routes, &api)
+    Ok(api::routes(routes, &api))
 }
 
 /// Reads every chain of the log of the configured storage; a running server may go on meanwhile.

@@ -18,19 +18,6 @@ pub use view::chat::{Chat, Login, Sorry};
 pub use view::confirm::Confirm;
 pub use view::rollout::RolloutPage;
 
-/// What every page is sent with. Nothing runs or loads that is not ours; nobody frames us; forms go nowhere else.
-/// The referrer stays within the site, because without one a browser sends forms with `Origin: null`.
-pub const HEADERS: [(&str, &str); 4] = [
-    (
-        "content-security-policy",
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
-         form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    ),
-    ("x-content-type-options", "nosniff"),
-    ("referrer-policy", "same-origin"),
-    ("cache-control", "no-store"),
-];
-
 /// The most bytes of a page. The lists on it are bounded so that it stays far below.
 const LONGEST: usize = 256 * 1024;
 const FILES: [&str; 7] = ["layout", "board", "rollout", "confirm", "chat", "login", "sorry"];
@@ -38,23 +25,26 @@ const FILES: [&str; 7] = ["layout", "board", "rollout", "confirm", "chat", "logi
 /// The pages, ready to be filled.
 pub struct Pages {
     registry: Handlebars<'static>,
+    base: String,
     urls: assets::Urls,
 }
 
 /// What a template sees: the page's own fields, and where its style and script are.
 #[derive(Serialize)]
 struct Sheet<'a, Page> {
+    /// What every address begins with: empty, or the prefix of the server.
+    base: &'a str,
     assets: &'a assets::Urls,
     #[serde(flatten)]
     page: &'a Page,
 }
 
 impl Pages {
-    /// Reads the built-in templates of the pages.
+    /// Reads the built-in templates of the pages. `prefix` is what every address of ours begins with; it may be empty.
     ///
     /// # Errors
     /// A template that cannot be read: a fault of the build, not of its use.
-    pub fn new() -> Result<Self, TemplateFault> {
+    pub fn new(prefix: &str) -> Result<Self, TemplateFault> {
         let mut registry = render::engine(|text| handlebars::html_escape(&render::visible(text)));
         for name in FILES {
             let file = format!("pages/{name}.hbs");
@@ -62,7 +52,8 @@ impl Pages {
         }
         Ok(Self {
             registry,
-            urls: assets::Urls::hashed(),
+            base: prefix.to_owned(),
+            urls: assets::Urls::hashed(prefix),
         })
     }
 
@@ -98,6 +89,7 @@ impl Pages {
 
     fn fill(&self, name: &str, page: &impl Serialize) -> Result<Html<String>, TemplateFault> {
         let sheet = Sheet {
+            base: &self.base,
             assets: &self.urls,
             page,
         };

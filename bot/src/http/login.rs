@@ -2,7 +2,7 @@
 //! Refuses to lead anybody to another site, and to say why a token was not believed.
 
 mod invitation;
-mod page;
+mod local;
 
 use std::sync::Arc;
 
@@ -31,11 +31,19 @@ pub use invitation::Invitations;
 struct Door {
     guard: Arc<Guard>,
     invitations: Invitations,
+    page: Page,
 }
 
+/// The sign-in page: where the person wanted to go, a path of ours, and what went wrong before.
+pub type Page = Arc<dyn Fn(&str, Option<&str>) -> Response + Send + Sync>;
+
 /// The sign-in page and what is behind it.
-pub fn routes(routes: Routes, guard: Arc<Guard>, invitations: Invitations) -> Routes {
-    let door = Door { guard, invitations };
+pub fn routes(routes: Routes, guard: Arc<Guard>, invitations: Invitations, page: Page) -> Routes {
+    let door = Door {
+        guard,
+        invitations,
+        page,
+    };
     routes
         .get("/login", Auth::Open, show, door.clone())
         .post("/login", Auth::Open, sign_in, door.clone())
@@ -49,8 +57,8 @@ struct Asked {
 }
 
 async fn show(State(door): State<Door>, Query(asked): Query<Asked>) -> Response {
-    let config = door.guard.current.get();
-    page::login(&config.web, asked.next.as_deref(), None).into_response()
+    let next = local::path(asked.next.as_deref()).unwrap_or(local::HOME);
+    (door.page)(next, None)
 }
 
 #[derive(Deserialize)]
@@ -62,20 +70,16 @@ struct SignIn {
 async fn sign_in(State(door): State<Door>, Form(form): Form<SignIn>) -> Response {
     let now = clock::now();
     let config = door.guard.current.get();
+    let next = local::path(form.next.as_deref()).unwrap_or(local::HOME).to_owned();
     let key = match door.guard.keyring.find(form.token.trim(), now).await {
         Ok(key) => key.filter(|key| key.kind == TokenKind::Token),
         Err(error) => return unavailable(&error),
     };
     let is_a_persons = |key: &Token| !of_programs_only(&keys::roles_now(key, &config.people));
     let Some(key) = key.filter(is_a_persons) else {
-        let page = page::login(
-            &config.web,
-            form.next.as_deref(),
-            Some("That is no token of a person here."),
-        );
+        let page = (door.page)(&next, Some("That is no token of a person here."));
         return (StatusCode::UNAUTHORIZED, page).into_response();
     };
-    let next = page::local(form.next.as_deref()).unwrap_or(page::HOME).to_owned();
     begin(&door, key, &next, now).await
 }
 
@@ -116,7 +120,7 @@ async fn sign_out(State(door): State<Door>, caller: Caller) -> Response {
 
 async fn accept(State(door): State<Door>, Path(code): Path<String>) -> Response {
     match door.invitations.accept(&code) {
-        Some(key) => begin(&door, key, page::HOME, clock::now()).await,
+        Some(key) => begin(&door, key, local::HOME, clock::now()).await,
         None => Problem::new(
             StatusCode::FORBIDDEN,
             "used",

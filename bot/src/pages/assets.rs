@@ -46,11 +46,11 @@ pub(super) struct Urls {
 }
 
 impl Urls {
-    pub(super) fn hashed() -> Self {
+    pub(super) fn hashed(prefix: &str) -> Self {
         let url = |name: &str| {
             let bytes = asset(name).map(|asset| asset.bytes).unwrap_or_default();
             let hash = hex::encode(&sha2::Sha256::digest(&bytes)[..6]);
-            format!("/assets/{name}?v={hash}")
+            format!("{prefix}/assets/{name}?v={hash}")
         };
         Self {
             style: url("app.css"),

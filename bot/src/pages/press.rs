@@ -19,8 +19,6 @@ pub struct Press {
     pub number: String,
     /// `continue` or `rollback`, for a question.
     pub answer: String,
-    /// The token of the reader's session, against forms of other sites.
-    pub csrf: String,
 }
 
 impl Press {

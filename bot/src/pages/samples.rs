@@ -73,7 +73,6 @@ pub(super) fn actor(name: &str, role: Role) -> Actor {
 pub(super) fn reader(role: Role) -> Reader {
     Reader {
         actor: actor("lee", role),
-        csrf: "0123456789abcdef".to_owned(),
         theme: Theme::System,
     }
 }

@@ -19,7 +19,8 @@ use tidegate_rollout::{Actor, Refusal, Rollout, Share, Surroundings};
 
 /// Where changes of rollouts are announced to pages, as server-sent events. Any event means: fetch the page again.
 pub const EVENTS: &str = "/events";
-/// Where new lines of the chat are sent, as server-sent events: each one line as JSON, its number as the event's id.
+/// Where new lines of the chat are sent, as server-sent events: each is one line as JSON. Its id is the name of the server's
+/// start, a dot, and the number of the line; `?after=<id>` and `Last-Event-ID` ask for what comes after one.
 pub const CHAT_EVENTS: &str = "/chat/events";
 
 /// Light or dark.
@@ -52,8 +53,6 @@ impl Theme {
 pub struct Reader {
     /// The person, with the roles they have now.
     pub actor: Actor,
-    /// The token that forms of this session carry.
-    pub csrf: String,
     /// Light or dark.
     pub theme: Theme,
 }
@@ -87,7 +86,6 @@ pub struct Chrome {
     /// Whether that is urgent.
     alarm: bool,
     reader: Option<ReaderLine>,
-    csrf: String,
     /// Which entry of the navigation this is.
     here: Here,
 }
@@ -126,7 +124,6 @@ impl Chrome {
             say: String::new(),
             alarm: false,
             reader: reader.map(line),
-            csrf: reader.map(|reader| reader.csrf.clone()).unwrap_or_default(),
             here: Here::Nowhere,
         }
     }

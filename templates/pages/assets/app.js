@@ -3,7 +3,7 @@
 "use strict";
 (() => {
   const $ = (id) => document.getElementById(id);
-  const { path, refresh, events } = document.body.dataset;
+  const { base, path, events } = document.body.dataset;
   const age = $("age");
   let said = document.body.dataset.say;
   let fresh = Date.now();
@@ -98,25 +98,25 @@
   const chat = (feed) => {
     const form = $("say");
     const text = $("text");
-    let last = Math.max(0, ...[...feed.querySelectorAll("[data-number]")].map((line) => Number(line.dataset.number)));
+    // A line is named by the server's start and its number: after a restart the numbers begin anew.
+    let [start, last] = new URL(feed.dataset.feed, location).searchParams.get("after").split(".");
     const atEnd = () => feed.scrollHeight - feed.scrollTop - feed.clientHeight < 80;
     const toEnd = () => { feed.scrollTop = feed.scrollHeight; };
     const add = (line) => {
-      if (line.number <= last) return;
-      last = line.number;
       const follow = atEnd();
       feed.querySelector(".hello")?.remove();
       const item = $("line").content.firstElementChild.cloneNode(true);
       const plain = (word) => /^[a-z-]+$/.test(word) ? word : "quiet";
       item.classList.add(`k-${plain(line.kind)}`, plain(line.loudness));
-      item.dataset.number = line.number;
       item.querySelector(".by").textContent = line.by;
       const link = item.querySelector("a");
-      if (line.rollout) { link.textContent = line.rollout; link.href = `/r/${encodeURIComponent(line.rollout)}`; } else link.remove();
+      if (line.rollout) { link.textContent = line.rollout; link.href = `${base}/r/${encodeURIComponent(line.rollout)}`; } else link.remove();
       const time = item.querySelector("time");
       time.dateTime = line.at.replace(/\.\d+/, "");
       times(item);
-      item.querySelector(".text").textContent = line.text;
+      const cut = line.text.indexOf("\n");
+      item.querySelector(".first").textContent = cut < 0 ? line.text : line.text.slice(0, cut);
+      item.querySelector(".rest").textContent = cut < 0 ? "" : line.text.slice(cut);
       feed.append(item);
       while (feed.childElementCount > 300) feed.firstElementChild.remove();
       if (line.loudness === "pages") $("alarm").textContent = line.text;
@@ -125,9 +125,14 @@
     const stream = new EventSource(feed.dataset.feed);
     stream.onopen = () => { connected = true; fresh = Date.now(); };
     stream.onerror = () => { connected = false; };
-    const heard = (event) => { fresh = Date.now(); try { add(JSON.parse(event.data)); } catch { /* Not a line. */ } };
-    stream.onmessage = heard;
-    stream.addEventListener("line", heard);
+    stream.onmessage = (event) => {
+      fresh = Date.now();
+      const [begun, number] = event.lastEventId.split(".");
+      if (begun !== start) { start = begun; last = 0; feed.replaceChildren(); }
+      if (Number(number) <= Number(last)) return;
+      last = number;
+      add(JSON.parse(event.data));
+    };
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       const words = text.value.trim();

@@ -5,29 +5,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tidegate_rollout::command::USAGES;
 
+use crate::channel::feed::Line;
+
 use super::{Banner, CHAT_EVENTS, Chrome, Here, Moment, Reader, brief};
 
 /// The most lines of the page.
 const MOST: usize = 100;
-
-/// One line of the feed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said<'a> {
-    /// Its number; the page asks for what comes after the last one.
-    pub number: u64,
-    /// When.
-    pub at: Timestamp,
-    /// `tidegate` or a person.
-    pub by: &'a str,
-    /// The notice's kind, `said` for a person's words, `answer` for an answer.
-    pub kind: &'a str,
-    /// `pages`, `milestones` or `everything`.
-    pub loudness: &'a str,
-    /// Which rollout, if one.
-    pub rollout: Option<&'a str>,
-    /// Plain text.
-    pub text: &'a str,
-}
 
 /// The chat.
 #[derive(Clone, Debug, Serialize)]
@@ -35,21 +18,23 @@ pub struct Chat {
     chrome: Chrome,
     banner: Option<Banner>,
     feed: String,
-    lines: Vec<Line>,
+    lines: Vec<Spoken>,
     /// What was typed and could not be said, so that it need not be typed again.
     draft: String,
     verbs: Vec<Verb>,
 }
 
 #[derive(Clone, Debug, Serialize)]
-struct Line {
-    number: u64,
+struct Spoken {
     at: Moment,
     by: String,
     kind: String,
     loudness: String,
     rollout: Option<String>,
-    text: String,
+    /// The headline.
+    first: String,
+    /// The lines below it, each with the break before it.
+    rest: String,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -60,8 +45,9 @@ struct Verb {
 }
 
 impl Chat {
-    /// The page with the lines of the feed, oldest first.
-    pub fn of(lines: &[Said<'_>], reader: Option<&Reader>, now: Timestamp) -> Self {
+    /// The page with the lines of the feed, oldest first. `start` names this start of the server: after another one the
+    /// numbers of lines begin anew.
+    pub fn of(lines: &[Line], start: &str, reader: Option<&Reader>, now: Timestamp) -> Self {
         let latest = &lines[lines.len().saturating_sub(MOST)..];
         let after = lines.last().map_or(0, |line| line.number);
         Self {
@@ -71,8 +57,8 @@ impl Chat {
                 ..Chrome::new("chat · tidegate", "/chat", reader, now)
             },
             banner: None,
-            feed: format!("{CHAT_EVENTS}?after={after}"),
-            lines: latest.iter().map(|said| Line::of(said, now)).collect(),
+            feed: format!("{CHAT_EVENTS}?after={start}.{after}"),
+            lines: latest.iter().map(|line| Spoken::of(line, now)).collect(),
             draft: String::new(),
             verbs: USAGES
                 .iter()
@@ -95,16 +81,18 @@ impl Chat {
     }
 }
 
-impl Line {
-    fn of(said: &Said<'_>, now: Timestamp) -> Self {
+impl Spoken {
+    fn of(line: &Line, now: Timestamp) -> Self {
+        let text = brief(&line.text, 1_500);
+        let (first, rest) = text.split_at(text.find('\n').unwrap_or(text.len()));
         Self {
-            number: said.number,
-            at: Moment::of(said.at, now),
-            by: brief(said.by, 60),
-            kind: said.kind.to_owned(),
-            loudness: said.loudness.to_owned(),
-            rollout: said.rollout.map(str::to_owned),
-            text: brief(said.text, 1_500),
+            at: Moment::of(line.at, now),
+            by: brief(&line.by, 60),
+            kind: line.kind.clone(),
+            loudness: line.loudness.clone(),
+            rollout: line.rollout.clone(),
+            first: first.to_owned(),
+            rest: rest.to_owned(),
         }
     }
 }
