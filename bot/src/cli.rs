@@ -3,6 +3,7 @@
 
 mod check_config;
 mod client;
+mod demo;
 pub mod exit;
 pub mod failure;
 mod log;
@@ -64,6 +65,8 @@ impl Globals {
 /// What to do. Every command lives in a file of its own and is called from [`Command::run`].
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Shows a rollout from its start to its end; nothing needs to be installed.
+    Demo(demo::DemoArgs),
     /// Runs the server.
     Serve(serve::Serve),
     /// Checks the log of a server.
@@ -85,6 +88,7 @@ enum Command {
 impl Command {
     fn run(self, out: &mut Out) -> Result<Exit, Failure> {
         match self {
+            Self::Demo(args) => args.run(out),
             Self::Serve(command) => command.run(out),
             Self::Log(command) => command.run(out),
             Self::CheckConfig(command) => command.run(out),

@@ -6,6 +6,7 @@ pub mod chat;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod driver;
 pub mod failpoint;
 pub mod http;
