@@ -67,7 +67,7 @@ CREATE TABLE targets (
 CREATE TABLE environments (
     name       TEXT    NOT NULL PRIMARY KEY,
     generation BIGINT NOT NULL,
-    freeze     TEXT
+    frozen     TEXT
 );
 CREATE TABLE automatic_rollbacks (
     number      BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -67,7 +67,7 @@ CREATE TABLE targets (
 CREATE TABLE environments (
     name       TEXT    NOT NULL PRIMARY KEY,
     generation INTEGER NOT NULL,
-    freeze     TEXT
+    frozen     TEXT
 ) STRICT;
 CREATE TABLE automatic_rollbacks (
     number      INTEGER PRIMARY KEY,

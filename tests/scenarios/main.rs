@@ -7,4 +7,6 @@ mod chain;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod store_contract;
+#[cfg(test)]
 mod tidy;

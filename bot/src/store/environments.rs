@@ -16,7 +16,7 @@ statements! {
     ENSURE: "name an environment" =
         "INSERT INTO environments (name, generation) VALUES ($1, 0) ON CONFLICT (name) DO NOTHING";
     READ: "read an environment" =
-        "SELECT e.generation, e.freeze,
+        "SELECT e.generation, e.frozen,
                 (SELECT COUNT(*) FROM automatic_rollbacks AS a WHERE a.environment = e.name AND a.at >= $2)
          FROM environments AS e WHERE e.name = $1";
     LOCK: "lock an environment" =
@@ -24,11 +24,11 @@ statements! {
     GUARD: "guard an environment" =
         "UPDATE environments SET generation = generation + $3 WHERE name = $1 AND generation = $2";
     FREEZE: "freeze or thaw an environment" =
-        "UPDATE environments SET generation = generation + 1, freeze = $2 WHERE name = $1";
+        "UPDATE environments SET generation = generation + 1, frozen = $2 WHERE name = $1";
     SPEND: "spend an automatic rollback" =
         "INSERT INTO automatic_rollbacks (environment, rollout, at) VALUES ($1, $2, $3)";
     FROZEN: "list what is frozen" =
-        "SELECT name, freeze FROM environments WHERE freeze IS NOT NULL ORDER BY name";
+        "SELECT name, frozen FROM environments WHERE frozen IS NOT NULL ORDER BY name";
 }
 
 /// What the rollouts of an environment share.
@@ -50,7 +50,7 @@ impl Environment {
             return Ok(Self::default());
         };
         let freeze = freeze
-            .map(|text| value::open("environments", name, "freeze", &text))
+            .map(|text| value::open("environments", name, "frozen", &text))
             .transpose()?;
         Ok(Self {
             generation: count(generation),
@@ -104,7 +104,7 @@ impl Store {
         let rows: Vec<(String, String)> = self.engine().rows(&FROZEN, &[]).await?;
         rows.into_iter()
             .map(|(name, text)| {
-                let freeze = value::open("environments", &name, "freeze", &text)?;
+                let freeze = value::open("environments", &name, "frozen", &text)?;
                 Ok((name, freeze))
             })
             .collect()

@@ -78,13 +78,14 @@ async fn open_sqlite(dir: &Path, pool: u32) -> Result<Engine, OpenError> {
     };
     make_private(dir).map_err(unusable)?;
     safety::check_directory(dir)?;
+    let file = dir.join(Storage::FILE);
+    touch_private(&file).map_err(unusable)?;
     let options = SqliteConnectOptions::new()
-        .filename(dir.join(Storage::FILE))
+        .filename(file)
         .busy_timeout(PATIENCE)
         .statement_cache_capacity(256);
     let writing = options
         .clone()
-        .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full);
     let connect = |tried| move |source| OpenError::Connect { tried, source };
@@ -112,6 +113,15 @@ fn make_private(dir: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(dir)
+}
+
+/// Also where the directory was there before, and others may look into it. SQLite gives its other files the same mode.
+fn touch_private(file: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file).map(drop)
 }
 
 async fn open_postgres(url: &SecretString, pool: u32) -> Result<Engine, OpenError> {

@@ -85,8 +85,8 @@ impl Store {
         for statement in [&TOKENS, &REPLICAS, &SPENT] {
             self.forget(statement, before).await?;
         }
-        while self.forget_rollout(before, now).await? {
-            pruned.rollouts += 1;
+        while let Some(forgotten) = self.forget_rollout(before, now).await? {
+            pruned.rollouts += u64::from(forgotten);
         }
         Ok(pruned)
     }
@@ -102,28 +102,27 @@ impl Store {
         }
     }
 
-    /// Forgets the rollout that has been over for longest; `false` when there is none.
-    async fn forget_rollout(&self, before: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
+    /// Forgets the rollout that has been over for longest; `None` when there is none, `false` when another replica
+    /// forgot it at the same time.
+    async fn forget_rollout(&self, before: Timestamp, now: Timestamp) -> Result<Option<bool>, StoreError> {
         let mut session = self.engine().begin().await?;
         let found: Option<(String, String)> = session.row(&OVER, &[before.into()]).await?;
         let Some((id, document)) = found else {
             session.undo().await?;
-            return Ok(false);
+            return Ok(None);
         };
+        if session.execute(&FORGET_ROLLOUT, &[Value::from(&id)]).await? == 0 {
+            session.undo().await?;
+            return Ok(Some(false));
+        }
         let rollout: Rollout = value::open("rollouts", &id, "document", &document)?;
         let checkpoint = checkpoint(&mut session, &rollout, now).await?;
         append(&mut session, SERVER, &[checkpoint]).await?;
-        for statement in [
-            &FORGET_LOG,
-            &FORGET_CHAIN,
-            &FORGET_ACTIONS,
-            &FORGET_MESSAGES,
-            &FORGET_ROLLOUT,
-        ] {
+        for statement in [&FORGET_LOG, &FORGET_CHAIN, &FORGET_ACTIONS, &FORGET_MESSAGES] {
             session.execute(statement, &[Value::from(&id)]).await?;
         }
         session.commit("commit the forgetting of a rollout").await?;
-        Ok(true)
+        Ok(Some(true))
     }
 }
 

@@ -1,0 +1,31 @@
+//! What the store promises, on SQLite and on PostgreSQL: the same functions run against both.
+
+mod flags;
+mod inbox;
+mod lease;
+mod log;
+mod opening;
+mod outbox;
+mod prune;
+mod rollouts;
+mod tokens;
+mod world;
+
+/// Makes two tests of each function: one for each engine.
+macro_rules! on_both {
+    ($($(#[$attribute:meta])* $name:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $($(#[$attribute])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() -> anyhow::Result<()> {
+                super::$name($crate::store_contract::world::World::sqlite()?).await
+            })+
+        }
+        mod on_postgres {
+            $($(#[$attribute])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() -> anyhow::Result<()> {
+                super::$name($crate::store_contract::world::World::postgres().await?).await
+            })+
+        }
+    };
+}
+use on_both;
