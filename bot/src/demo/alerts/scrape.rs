@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::rule::{Counters, Scrape};
+use super::rule::Scrape;
 use crate::demo::shop::{REQUESTS, Version};
 
 /// The counters of the new version in `text`, by rollout.
