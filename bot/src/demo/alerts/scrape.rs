@@ -61,6 +61,7 @@ fn quoted(text: &str) -> Option<(String, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rule::Counters;
     use super::*;
 
     #[test]
