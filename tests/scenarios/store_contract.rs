@@ -4,6 +4,7 @@ mod flags;
 mod inbox;
 mod lease;
 mod log;
+mod migrations;
 mod opening;
 mod outbox;
 mod prune;

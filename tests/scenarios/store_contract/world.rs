@@ -73,12 +73,21 @@ impl World {
         }
     }
 
+    /// Where SQLite has it.
+    pub(super) fn file(&self) -> Result<std::path::PathBuf> {
+        match &self.place {
+            Place::Sqlite(scratch) => Ok(scratch.path().join("data").join(Storage::FILE)),
+            Place::Postgres { .. } => bail!("PostgreSQL has no file of its own"),
+        }
+    }
+
     /// Does what Tidegate never does, behind its back.
     pub(super) async fn tamper(&self, sql: &str) -> Result<()> {
         let text = AssertSqlSafe(sql.to_owned());
         match &self.place {
-            Place::Sqlite(scratch) => {
-                let file = scratch.path().join("data").join(Storage::FILE);
+            Place::Sqlite(_) => {
+                let file = self.file()?;
+                std::fs::create_dir_all(file.parent().context("it lies in a folder")?)?;
                 let options = sqlx::sqlite::SqliteConnectOptions::new()
                     .filename(file)
                     .create_if_missing(true);
