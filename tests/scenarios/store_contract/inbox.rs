@@ -198,7 +198,7 @@ async fn an_alert_that_fires_for_hours_is_recent(world: World) -> Result<()> {
     store
         .remember(delivery("d-1", noon(), vec![long.clone(), over]))
         .await?;
-    ensure!(store.recent_alerts(after(7_200)).await? == [long.clone()]);
+    ensure!(store.recent_alerts(after(7_200)).await? == std::slice::from_ref(&long));
     let firing = store.firing_alerts(10).await?;
     ensure!(
         firing.len() == 1 && firing[0].alert == long && firing[0].receiver == "default",

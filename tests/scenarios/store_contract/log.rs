@@ -44,6 +44,9 @@ fn line(number: i64) -> Entry {
     }
 }
 
+/// A chain and the first line that does not fit.
+type Broken = (&'static str, Option<u64>);
+
 fn broken(report: &LogReport) -> Vec<(&str, Option<u64>)> {
     report
         .broken()
@@ -70,7 +73,7 @@ async fn every_way_to_tamper_is_located(world: World) -> Result<()> {
     a_log(&store).await?;
     let lines = store.verify_log().await?.chains[0].lines;
     let (last, next) = (lines, lines + 1);
-    let cases: &[(&str, String, &[(&str, Option<u64>)])] = &[
+    let cases: &[(&str, String, &[Broken])] = &[
         (
             "a sentence",
             "UPDATE log SET text = 'all is well' WHERE chain = 'a-1' AND line = 3".into(),

@@ -33,7 +33,7 @@ async fn a_start_is_stored_whole(world: World) -> Result<()> {
     let store = world.open().await?;
     let rollout = started(&store, &plan("checkout", "checkout-v2"), noon()).await?;
     ensure!(rollout.id.as_str() == "checkout-1" && stored(&store, &rollout).await? == rollout);
-    ensure!(store.active().await? == [rollout.clone()]);
+    ensure!(store.active().await? == std::slice::from_ref(&rollout));
     ensure!(
         store.open_actions(&rollout.id).await?.len() == 1,
         "the first weight is asked for"
