@@ -147,7 +147,11 @@ pub async fn start(sources: Sources, config: Config, log: Option<LogHandle>) -> 
 
 /// Makes the parts; nothing runs yet but the store.
 async fn build(config: Config) -> anyhow::Result<(App, Queues)> {
-    let store = Store::open(&parts::storage(&config.storage)).await?;
+    let storage = parts::storage(&config.storage);
+    let store = Store::open(&storage).await?;
+    if store.take_over(&storage).await? {
+        info!("Took over what the process before had not finished");
+    }
     let net = Net::new(config.allowed_hosts()).context("could not set up the HTTP client")?;
     let feed = Arc::new(Feed::default());
     let replica = uuid::Uuid::now_v7().to_string();

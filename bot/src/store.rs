@@ -20,11 +20,13 @@ mod rollouts;
 mod safety;
 mod save;
 mod sql;
+mod takeover;
 mod tokens;
 mod value;
 mod writer;
 
-use std::sync::Arc;
+use std::fs::File;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -60,6 +62,8 @@ struct Shared {
     /// Asks that task to write what waits, and to end.
     closing: CancellationToken,
     writer: TaskTracker,
+    /// Held while this process serves from the directory.
+    lock: Mutex<Option<File>>,
 }
 
 impl Store {
@@ -79,6 +83,7 @@ impl Store {
             jobs,
             closing,
             writer,
+            lock: Mutex::default(),
         })))
     }
 
@@ -87,6 +92,11 @@ impl Store {
         self.0.closing.cancel();
         self.0.writer.wait().await;
         self.0.engine.close().await;
+        drop(self.0.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    fn keep(&self, lock: File) {
+        *self.0.lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(lock);
     }
 
     /// Prepares every statement, and lists those the database refuses: for the test that keeps one text right on both.

@@ -4,7 +4,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tidegate_rollout::attention::Moment;
 use tidegate_rollout::route::route;
 use tidegate_rollout::{Alert, AlertStatus, Event, Source};
@@ -23,6 +23,10 @@ use crate::store::{Arrival, Content, Settled};
 const BATCH: usize = 64;
 /// How often the store is searched for arrivals that other replicas took in, or that did not fit into the queue.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// What came in so lately is not left behind.
+const IN_OUR_QUEUE: SignedDuration = SignedDuration::from_millis(500);
+/// So many arrivals of the process before are decided before anything else.
+const LEFT_BEHIND: usize = 4_096;
 
 /// Runs until `stop`.
 pub(super) async fn run(engine: Arc<Engine>, queues: Queues, stop: CancellationToken) {
@@ -32,6 +36,8 @@ pub(super) async fn run(engine: Arc<Engine>, queues: Queues, stop: CancellationT
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::with_capacity(BATCH);
+    // What the process before heard comes first: the clock must not raise what an alert is about to lower.
+    engine.sweep(&mut jobs, LEFT_BEHIND, clock::now()).await;
     loop {
         tokio::select! {
             biased;
@@ -39,7 +45,11 @@ pub(super) async fn run(engine: Arc<Engine>, queues: Queues, stop: CancellationT
             Some(job) = jobs.recv() => engine.job(job, clock::now()).await,
             // Before the alerts: in a storm, deadlines must not wait for its end.
             _ = tick.tick() => engine.tick(clock::now()).await,
-            _ = sweep.tick() => engine.sweep(&mut jobs).await,
+            _ = sweep.tick() => {
+                // What came in within the last moment is most likely in our own queue.
+                let before = clock::now().saturating_sub(IN_OUR_QUEUE).unwrap_or(Timestamp::MIN);
+                engine.sweep(&mut jobs, BATCH, before).await;
+            }
             count = arrivals.recv_many(&mut batch, BATCH) => {
                 if count == 0 {
                     return;
@@ -261,15 +271,11 @@ impl Engine {
         metrics::gauge!("tidegate_decider_last_tick_timestamp_seconds").set(now.as_second() as f64);
     }
 
-    /// Takes up arrivals that no queue of this replica holds.
-    async fn sweep(&self, jobs: &mut mpsc::Receiver<Job>) {
-        match self.store.unsettled(u32::try_from(BATCH).unwrap_or(u32::MAX)).await {
+    /// Takes up arrivals from before a moment that no queue of this replica holds.
+    async fn sweep(&self, jobs: &mut mpsc::Receiver<Job>, limit: usize, before: Timestamp) {
+        match self.store.unsettled(u32::try_from(limit).unwrap_or(u32::MAX)).await {
             Ok(mut left) => {
-                // What came in within the last moment is most likely in our own queue.
-                let recent = clock::now()
-                    .saturating_sub(jiff::SignedDuration::from_millis(500))
-                    .unwrap_or(Timestamp::MIN);
-                left.retain(|arrival| arrival.at < recent);
+                left.retain(|arrival| arrival.at < before);
                 if !left.is_empty() {
                     self.arrived(&mut left, jobs).await;
                 }

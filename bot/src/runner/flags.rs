@@ -9,7 +9,7 @@ use crate::driver::flag::FlagBook;
 use crate::store::{FlagWrite, Store};
 
 /// A replica that was not heard of for so long serves nobody.
-pub(super) const REPLICA_GONE: Period = Period::seconds(5);
+pub(super) const REPLICA_GONE: Period = Period::seconds(3);
 
 /// The store as a book of flags.
 pub(super) struct Book {

@@ -17,6 +17,8 @@ use crate::clock;
 
 /// Other replicas see a change within this time.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A replica that was not heard of for so long does not finish what it claimed. Four heartbeats.
+const ORPHANED: Period = Period::seconds(2);
 /// How often old things are deleted.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 /// A shorter absence is a pause of the machine, not a gap.
@@ -65,6 +67,9 @@ pub(super) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
                 beat(&engine, clock::now()).await;
                 catch_up(&engine, &mut seen).await;
                 watchdogs(&engine).await;
+                if let Err(failure) = engine.store.release_orphans(ORPHANED).await {
+                    warn!("Could not free what silent replicas claimed: {failure}");
+                }
             }
             _ = prune.tick() => {
                 let keep = engine.settings().keep_for;

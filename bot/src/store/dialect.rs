@@ -87,6 +87,15 @@ pub(super) const LIVE_REPLICAS: Statement = by_the_clock!(
     " - $1 ORDER BY id"
 );
 
+/// `$1` how long a heartbeat counts.
+pub(super) const RELEASE_ORPHANS: Statement = by_the_clock!(
+    "free the actions of silent replicas",
+    "UPDATE actions SET claimed_until = 0 WHERE outcome IS NULL AND lane = 'safety' AND claimed_until > 0 \
+       AND NOT EXISTS (SELECT 1 FROM replicas WHERE replicas.id = actions.claimed_by AND seen_at > ",
+    now,
+    " - $1)"
+);
+
 /// `$1` which rollout. On PostgreSQL the row stands still until the flag is written: a rollback that is being saved
 /// is waited for, and then fences this write.
 pub(super) const FENCE: Statement = Statement::apart(
@@ -102,5 +111,6 @@ pub(super) const STATEMENTS: &[&Statement] = &[
     &LEAD,
     &BEAT,
     &LIVE_REPLICAS,
+    &RELEASE_ORPHANS,
     &FENCE,
 ];

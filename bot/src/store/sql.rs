@@ -97,6 +97,7 @@ pub(super) fn every() -> impl Iterator<Item = &'static Statement> {
         super::prune::STATEMENTS,
         super::rollouts::STATEMENTS,
         super::save::STATEMENTS,
+        super::takeover::STATEMENTS,
         super::tokens::STATEMENTS,
         super::writer::STATEMENTS,
     ]

@@ -1,0 +1,70 @@
+//! Owns what dead processes leave behind: claims nobody works on, a lease nobody holds, heartbeats of nobody.
+//! Refuses to wait for them to run out where it is known that their owner is gone: a rollback may be among them.
+
+use std::fs::{File, TryLockError};
+
+use tidegate_rollout::Period;
+
+use super::Store;
+use super::dialect::RELEASE_ORPHANS;
+use super::engine::Engine;
+use super::error::{OpenError, StoreError};
+use super::open::{Place, Storage};
+use super::sql::statements;
+
+statements! {
+    FREE_ACTIONS: "free the actions of the process before" =
+        "UPDATE actions SET claimed_until = 0 WHERE outcome IS NULL AND claimed_until > 0";
+    FREE_MESSAGES: "free the messages of the process before" =
+        "UPDATE messages SET claimed_until = 0 WHERE state = 'waiting' AND claimed_until > 0";
+    END_LEASES: "end the lease of the process before" =
+        "UPDATE leases SET expires_at = 0";
+    LAY_TO_REST: "forget that the process before lives" =
+        "UPDATE replicas SET seen_at = 0";
+}
+
+/// Locked as long as a server serves from the directory; the system unlocks it when the process dies, however it dies.
+const LOCK: &str = "tidegate.lock";
+
+impl Store {
+    /// Takes over from the process before, where it is certain that there is no other any more: on SQLite, by a lock on
+    /// the directory that dies with its owner. Answers whether it did. On PostgreSQL other replicas may live, and
+    /// [`Store::release_orphans`] judges them by their heartbeats.
+    ///
+    /// # Errors
+    /// When the lock or the database cannot be written.
+    pub async fn take_over(&self, storage: &Storage) -> Result<bool, OpenError> {
+        let (Place::Sqlite { dir }, Engine::Sqlite { .. }) = (&storage.place, self.engine()) else {
+            return Ok(false);
+        };
+        let unusable = |source| OpenError::Directory {
+            path: dir.clone(),
+            source,
+        };
+        let lock = File::options()
+            .create(true)
+            .append(true)
+            .open(dir.join(LOCK))
+            .map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => self.keep(lock),
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(source)) => return Err(unusable(source)),
+        }
+        let mut session = self.engine().begin().await?;
+        for statement in STATEMENTS {
+            session.execute(statement, &[]).await?;
+        }
+        session.commit("commit the takeover").await?;
+        Ok(true)
+    }
+
+    /// Frees what replicas have claimed that were not heard of for a while and that lowers a weight: at worst it is done
+    /// twice, which is better than late.
+    ///
+    /// # Errors
+    /// When it could not be saved; the claims run out by themselves then.
+    pub async fn release_orphans(&self, silent_for: Period) -> Result<u64, StoreError> {
+        self.engine().execute(&RELEASE_ORPHANS, &[silent_for.into()]).await
+    }
+}
