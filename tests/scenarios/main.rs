@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod chain;
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod store_contract;

@@ -1,0 +1,227 @@
+//! What Alertmanager, a person and a service say to the server, each call once: an answer that does not come is not asked
+//! for again here.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tidegate_tests::tidegate::{RECEIVER_TOKEN, Tidegate};
+use tidegate_tests::{http, wait};
+
+use super::{ERRORS, FLAG, SERVICE};
+
+/// The connections of the outside world to one server; they outlive its deaths.
+#[derive(Debug)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: String,
+}
+
+/// What the flag says about itself.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Served {
+    /// The rollout that moved it last.
+    pub(super) rollout: String,
+    /// In percent.
+    pub(super) weight: f64,
+}
+
+/// The answer to a command.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Answered {
+    status: StatusCode,
+    body: Value,
+}
+
+impl Answered {
+    /// The rollout it is about.
+    ///
+    /// # Errors
+    /// When it was refused.
+    pub(super) fn rollout(&self) -> Result<String> {
+        ensure!(self.status.is_success(), "refused: {} {}", self.status, self.body);
+        let rollout = self.body["rollout"].as_str().map(str::to_owned);
+        rollout.with_context(|| format!("no rollout in {}", self.body))
+    }
+}
+
+/// An alert as Alertmanager writes it.
+#[derive(Clone, Debug)]
+pub(super) struct Alert {
+    pub(super) fingerprint: String,
+    name: &'static str,
+    service: &'static str,
+    starts_at: jiff::Timestamp,
+}
+
+impl Alert {
+    /// The one that never stops.
+    pub(super) fn watchdog() -> Self {
+        Self::new("Watchdog", "alerting", 0)
+    }
+
+    /// The one that rolls back. `number` makes it another alert than those before.
+    pub(super) fn errors(number: u64) -> Self {
+        Self::new(ERRORS, SERVICE, number)
+    }
+
+    /// One that is nobody's business.
+    pub(super) fn foreign(number: u64) -> Self {
+        Self::new("DiskFull", "warehouse", number)
+    }
+
+    fn new(name: &'static str, service: &'static str, number: u64) -> Self {
+        Self {
+            fingerprint: format!("{number:016x}"),
+            name,
+            service,
+            starts_at: tidegate::clock::now(),
+        }
+    }
+
+    fn to_json(&self, over: bool) -> Value {
+        let (status, ends_at) = match over {
+            true => ("resolved", tidegate::clock::now().to_string()),
+            false => ("firing", "0001-01-01T00:00:00Z".to_owned()),
+        };
+        let labels = json!({
+            "alertname": self.name, "service": self.service, "environment": "production", "severity": "critical",
+            "number": self.fingerprint,
+        });
+        json!({
+            "status": status, "labels": labels, "annotations": {}, "startsAt": self.starts_at.to_string(),
+            "endsAt": ends_at, "generatorURL": "", "fingerprint": self.fingerprint,
+        })
+    }
+}
+
+impl Client {
+    /// To this server, which must have run once.
+    pub(super) fn of(server: &Tidegate) -> Result<Self> {
+        Ok(Self {
+            http: http::client()?,
+            base: server.url(""),
+            token: server.token()?,
+        })
+    }
+
+    /// Tells that alerts fire. `Ok` is a 200.
+    pub(super) async fn fire(&self, alerts: &[Alert]) -> Result<()> {
+        self.deliver(alerts.iter().map(|alert| alert.to_json(false)).collect())
+            .await
+    }
+
+    /// Tells that an alert is over.
+    pub(super) async fn resolve(&self, alert: &Alert) -> Result<()> {
+        self.deliver(vec![alert.to_json(true)]).await
+    }
+
+    async fn deliver(&self, alerts: Vec<Value>) -> Result<()> {
+        let body = json!({
+            "version": "4", "status": alerts[0]["status"], "receiver": "tidegate", "groupKey": "{}:{}",
+            "truncatedAlerts": 0, "groupLabels": {}, "commonLabels": {}, "commonAnnotations": {},
+            "externalURL": "http://alertmanager.example", "alerts": alerts,
+        });
+        let request = self.http.post(format!("{}/webhooks/alertmanager", self.base));
+        let answer = request.bearer_auth(RECEIVER_TOKEN).json(&body).send().await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        ensure!(status == StatusCode::OK, "a delivery was answered {status}: {text}");
+        Ok(())
+    }
+
+    /// Says something under a key.
+    pub(super) async fn say(&self, key: &str, said: &Value) -> Result<Answered> {
+        let request = self.http.post(format!("{}/api/v1/commands", self.base));
+        let request = request.bearer_auth(&self.token).header("idempotency-key", key);
+        let answer = request.json(said).send().await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        let body = serde_json::from_str(&text).with_context(|| format!("{status}, and not JSON: {text}"))?;
+        Ok(Answered { status, body })
+    }
+
+    /// What the flag serves; nothing before it was ever moved.
+    pub(super) async fn flag(&self) -> Result<Option<Served>> {
+        let url = format!("{}/ofrep/v1/evaluate/flags/{FLAG}", self.base);
+        let request = self
+            .http
+            .post(url)
+            .json(&json!({ "context": { "targetingKey": "anybody" } }));
+        let answer = request.send().await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        if status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        ensure!(status.is_success(), "the flag answered {status}: {text}");
+        let body: Value = serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))?;
+        let (rollout, weight) = (&body["metadata"]["rollout"], &body["metadata"]["weight"]);
+        let weight = weight
+            .as_str()
+            .and_then(|weight| weight.strip_suffix('%')?.parse().ok());
+        Ok(Some(Served {
+            rollout: rollout.as_str().context("the flag names no rollout")?.to_owned(),
+            weight: weight.with_context(|| format!("no weight in {body}"))?,
+        }))
+    }
+
+    /// The state of a rollout in one word.
+    pub(super) async fn state(&self, rollout: &str) -> Result<String> {
+        let request = self.http.get(format!("{}/api/v1/rollouts/{rollout}", self.base));
+        let answer = request.bearer_auth(&self.token).send().await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        ensure!(status.is_success(), "{rollout} answered {status}: {text}");
+        let body: Value = serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))?;
+        body["state"]
+            .as_str()
+            .map(str::to_owned)
+            .with_context(|| format!("no state in {body}"))
+    }
+
+    /// Waits until the flag serves `weight` for `rollout`.
+    pub(super) async fn serves(&self, rollout: &str, weight: f64, deadline: Duration) -> Result<()> {
+        wait::until(&format!("{rollout} carries {weight}%"), deadline, async || {
+            let served = self
+                .flag()
+                .await
+                .map_err(or_hopeless)?
+                .context("there is no such flag")?;
+            ensure!(served.rollout == rollout && served.weight == weight, "{served:?}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Waits until `rollout` says that it is rolled back, and serves nothing.
+    pub(super) async fn rolled_back(&self, rollout: &str, deadline: Duration) -> Result<()> {
+        wait::until(&format!("{rollout} is rolled back"), deadline, async || {
+            let state = self.state(rollout).await.map_err(or_hopeless)?;
+            let served = self.flag().await.map_err(or_hopeless)?;
+            let zero = served.is_some_and(|served| served.rollout == rollout && served.weight == 0.0);
+            ensure!(
+                state == "ROLLED BACK" && zero,
+                "{rollout} is {state}, and at zero: {zero}"
+            );
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Whether there was no answer because nobody is there any more.
+pub(super) fn is_gone(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<reqwest::Error>())
+}
+
+/// Nobody waits for the answer of the dead.
+fn or_hopeless(error: anyhow::Error) -> anyhow::Error {
+    if is_gone(&error) {
+        wait::hopeless(format!("{error:#}"))
+    } else {
+        error
+    }
+}
