@@ -100,9 +100,9 @@ impl Story {
         self.client.fire(&heard).await?;
         self.ledger.acked(&heard);
         let said = json!({ "verb": "start", "plan": PLAN });
-        let answer = self.client.say("the start", &said).await?;
+        let answer = self.client.say("start", &said).await?;
         let id = answer.rollout()?;
-        self.ledger.answered("the start", &said, &answer);
+        self.ledger.answered("start", &said, &answer);
         if self.id.is_none() {
             self.ledger.began(&id);
             self.id = Some(id.clone());
