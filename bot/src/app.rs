@@ -24,7 +24,8 @@ use crate::chat::Dispatcher;
 use crate::clock;
 use crate::config::{Config, Current, ListenAddress, Sources};
 use crate::http::{
-    self, Api, Auth, Bounds, Detail, Guard, Invitations, Keyring, Probes, Routes, api, login, ofrep, probes, server,
+    self, Api, Auth, Bounds, Detail, Guard, Invitations, Keyring, Probes, Route, Routes, api, login, ofrep, probes,
+    server,
 };
 use crate::net::Net;
 use crate::pages::Pages;
@@ -75,6 +76,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// Where it listens for people, if that is elsewhere.
     pub control_address: Option<SocketAddr>,
+    /// Everything it serves, with what each route asks for.
+    pub routes: Vec<Route>,
     /// Its parts.
     pub app: App,
     reloader: Reloader,
@@ -129,6 +132,7 @@ pub async fn start(sources: Sources, config: Config, log: Option<LogHandle>) -> 
     });
     let machines = doors(probes::routes(Routes::new(guard.clone()), &probes), &app);
     let people = desks(Routes::new(guard.clone()), &app, &guard)?;
+    let routes = [machines.table(), people.table()].concat();
     let (address, control_address) = listen(&app, &config, machines, people).await?;
     let stop = app.stop.clone();
     app.tasks.spawn(async move {
@@ -140,6 +144,7 @@ pub async fn start(sources: Sources, config: Config, log: Option<LogHandle>) -> 
     Ok(Running {
         address,
         control_address,
+        routes,
         app,
         reloader,
     })

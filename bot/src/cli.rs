@@ -14,6 +14,7 @@ mod rollout;
 mod serve;
 mod table;
 mod template;
+mod token;
 mod version;
 
 use std::ffi::OsString;
@@ -72,6 +73,8 @@ enum Command {
     /// Checks the log of a server.
     #[command(subcommand)]
     Log(log::LogCommand),
+    /// Makes, lists and revokes tokens on a running server.
+    Token(token::TokenArgs),
     /// Says everything that is wrong with configuration files.
     CheckConfig(check_config::CheckConfig),
     /// Reads, checks and shows plan files.
@@ -92,6 +95,7 @@ impl Command {
             Self::Serve(command) => command.run(out),
             Self::Log(command) => command.run(out),
             Self::CheckConfig(command) => command.run(out),
+            Self::Token(args) => args.run(out),
             Self::Plan(command) => command.run(out),
             Self::Template(args) => args.run(out),
             Self::Rollout(args) => args.run(out),

@@ -115,3 +115,21 @@ impl Resolve for Checked {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_this_machine_is_not_followed() {
+        let checked = |allowed: &[&str]| {
+            let rules = allowed.iter().map(|host| host.parse().unwrap()).collect();
+            Checked(Arc::new(ArcSwap::from_pointee(Rules::new(rules))))
+        };
+        // A name in the form of an address is looked up without asking anybody.
+        let name = || "127.0.0.1".parse::<Name>().unwrap();
+        let refused = checked(&["127.0.0.2"]).resolve(name()).await.err().unwrap();
+        assert!(refused.to_string().contains("may not be called"), "{refused}");
+        assert_eq!(checked(&["127.0.0.1"]).resolve(name()).await.unwrap().count(), 1);
+    }
+}

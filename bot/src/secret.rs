@@ -20,7 +20,7 @@ const LARGEST_FILE: u64 = 64 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// It cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read the file {}: {source}", path.display())]
     Unreadable {
         /// Which file.
         path: PathBuf,
@@ -28,10 +28,10 @@ pub enum SecretError {
         source: io::Error,
     },
     /// It is larger than any secret.
-    #[error("{} is larger than 64 KiB, so it is no secret", .0.display())]
+    #[error("the file {} is larger than 64 KiB, so it is no secret", .0.display())]
     TooLarge(PathBuf),
     /// There is nothing in it.
-    #[error("{} is empty", .0.display())]
+    #[error("the file {} is empty", .0.display())]
     Empty(PathBuf),
 }
 

@@ -7,6 +7,10 @@ mod chain;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod configuration;
+#[cfg(test)]
+mod doors;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod store_contract;

@@ -7,7 +7,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Exit, Failure, Out};
-use crate::config::Sources;
+use crate::config::{Config, Fault, Sources};
+use crate::plans::Plans;
+use crate::render::Renderer;
 
 /// Which files are checked.
 #[derive(Args, Debug)]
@@ -24,12 +26,12 @@ impl CheckConfig {
             let name = file.display().to_string();
             let loaded = Sources::of_process(Some(file), Vec::new()).load();
             let (faults, warnings) = match loaded {
-                Ok(config) => (Vec::new(), config.warnings),
-                Err(faults) => {
-                    exit = Exit::Invalid;
-                    (faults.all, faults.warnings)
-                }
+                Ok(config) => (named_files(&config), config.warnings),
+                Err(faults) => (faults.all, faults.warnings),
             };
+            if !faults.is_empty() {
+                exit = Exit::Invalid;
+            }
             let verdict = match faults.len() {
                 0 => "good".to_owned(),
                 1 => "1 fault".to_owned(),
@@ -43,4 +45,20 @@ impl CheckConfig {
         out.verdict(exit, text.join("\n"), &results)?;
         Ok(exit)
     }
+}
+
+/// What is wrong with the plans and templates that a good configuration names.
+fn named_files(config: &Config) -> Vec<Fault> {
+    let fault = |path: &str, origin: Option<String>, message: String| Fault {
+        path: path.to_owned(),
+        origin,
+        message,
+    };
+    let plans = Plans::read(&config.plans.directory, &config.plans.patterns);
+    let broken = plans.broken().iter();
+    let broken = broken.map(|plan| fault("plans", Some(plan.path.display().to_string()), plan.why.join("; ")));
+    let templates = Renderer::new(config.outside.templates.as_deref()).err();
+    let templates = templates.into_iter().flatten();
+    let templates = templates.map(|it| fault("templates.directory", None, it.to_string()));
+    broken.chain(templates).collect()
 }

@@ -89,6 +89,11 @@ impl Server {
         self.send(request).await
     }
 
+    /// `DELETE path`.
+    pub(super) async fn delete(&self, path: &str) -> Result<(), Failure> {
+        self.send(self.client.delete(format!("{}{path}", self.base))).await
+    }
+
     async fn send<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Failure> {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
@@ -104,7 +109,9 @@ impl Server {
             .await
             .map_err(|fault| self.unreachable(&fault.without_url()))?;
         if status.is_success() || status == StatusCode::CONFLICT {
-            return serde_json::from_slice(&body).map_err(|fault| {
+            // No content reads as nothing.
+            let body: &[u8] = if body.is_empty() { b"null" } else { &body };
+            return serde_json::from_slice(body).map_err(|fault| {
                 Failure::new(
                     Exit::Unreachable,
                     format!("{} answered something else than Tidegate: {fault}", self.base),

@@ -54,7 +54,7 @@ pub struct Budget {
 impl Budget {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         Self {
-            automatic_rollbacks: section.required("automatic_rollbacks"),
+            automatic_rollbacks: section.number("automatic_rollbacks"),
             window: section.required("window"),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 
-use super::section::Section;
+use super::section::{Section, brief};
 
 /// The own log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl FromStr for Level {
         if understood && directives.map(level_of).all(known) {
             Ok(Self(text.to_owned()))
         } else {
-            let shown: String = text.chars().take(40).collect();
+            let shown = brief(text);
             Err(format!(
                 "`{shown}` is no level: write `error`, `warn`, `info`, `debug` or `trace`"
             ))
@@ -80,10 +80,7 @@ impl FromStr for LogFormat {
         match text {
             "logfmt" => Ok(Self::Logfmt),
             "json" => Ok(Self::Json),
-            other => {
-                let shown: String = other.chars().take(40).collect();
-                Err(format!("`{shown}` is no format: write `logfmt` or `json`"))
-            }
+            other => Err(format!("`{}` is no format: write `logfmt` or `json`", brief(other))),
         }
     }
 }

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use tidegate_rollout::Period;
 use url::Url;
 
-use super::section::{Section, web_address};
+use super::section::{Section, brief, web_address};
 use crate::net::HostRule;
 use crate::secret::SecretUrl;
 
@@ -94,7 +94,7 @@ impl Limits {
         let limits = Self {
             body: section.required::<Size>("body").0,
             bodies_in_flight: section.required::<Size>("bodies_in_flight").0,
-            requests_in_flight: section.required("requests_in_flight"),
+            requests_in_flight: section.number("requests_in_flight"),
             header_timeout: section.required("header_timeout"),
             body_timeout: section.required("body_timeout"),
             shutdown_timeout: section.required("shutdown_timeout"),
@@ -143,10 +143,9 @@ impl FromStr for Size {
         };
         let size = factor.and_then(|factor| number.parse::<usize>().ok()?.checked_mul(factor));
         // A semaphore cannot count further.
-        size.filter(|size| *size <= u32::MAX as usize).map(Self).ok_or_else(|| {
-            let shown: String = text.chars().take(40).collect();
-            format!("`{shown}` is no size up to 4 GiB: write `64KiB` or `8MiB`")
-        })
+        size.filter(|size| *size <= u32::MAX as usize)
+            .map(Self)
+            .ok_or_else(|| format!("`{}` is no size up to 4 GiB: write `64KiB` or `8MiB`", brief(text)))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_rollout::{PersonId, Role};
 
-use super::section::Section;
+use super::section::{Section, brief};
 
 /// Names that Tidegate uses for itself.
 const RESERVED: [&str; 2] = ["admin", "tidegate"];
@@ -119,7 +119,7 @@ impl std::str::FromStr for HumanRole {
     fn from_str(text: &str) -> Result<Self, String> {
         let of_people = || Role::ALL.into_iter().filter(|role| !role.is_for_programs());
         of_people().find(|role| role.word() == text).map(Self).ok_or_else(|| {
-            let shown: String = text.chars().take(40).collect();
+            let shown = brief(text);
             let words: Vec<_> = of_people().map(Role::word).collect();
             format!("`{shown}` is no role of a person; possible: {}", words.join(", "))
         })

@@ -143,6 +143,16 @@ impl<'a> Section<'a> {
         self.optional(key).unwrap_or_default()
     }
 
+    /// The whole number at `key`, which must be there.
+    pub(super) fn number<T: FromStr + Default>(&mut self, key: &'static str) -> T {
+        self.required::<Plain<T>>(key).0
+    }
+
+    /// `true` or `false` at `key`, which must be there.
+    pub(super) fn switch(&mut self, key: &'static str) -> bool {
+        self.required::<Switch>(key).0
+    }
+
     /// The list at `key`. One text is a list too, with commas between its items, as in an environment variable.
     pub(super) fn list<T: FromStr<Err: Display>>(&mut self, key: &'static str) -> Vec<T> {
         let Some(value) = self.take(key) else {
@@ -307,10 +317,12 @@ impl<'a> Section<'a> {
     /// `TIDEGATE_PORT` for every service of that name.
     pub(super) fn finish(self) {
         for (key, value) in &self.table {
-            let near = closest(key, self.known.iter().copied()).or_else(|| self.joined(key));
+            let near = closest(key, self.known.iter().copied())
+                .map(str::to_owned)
+                .or_else(|| self.joined(key));
             let path = self.path_of(key);
             if value.origin() == Some(ENVIRONMENT) {
-                let meant = near.map(|near| format!("; did you mean {}?", variable(&self.path_of(near))));
+                let meant = near.map(|near| format!("; did you mean {}?", variable(&self.path_of(&near))));
                 let warning = format!("{} names no setting{}", variable(&path), meant.unwrap_or_default());
                 self.notes.warnings.borrow_mut().push(warning);
                 continue;
@@ -324,11 +336,45 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// `log_level` where `log` is a section: one underscore too few.
-    fn joined(&self, key: &str) -> Option<&'static str> {
-        let begins = |section: &&&str| key.strip_prefix(**section).is_some_and(|rest| rest.starts_with('_'));
-        self.known.iter().find(begins).copied()
+    /// `log.level` for `log_level`: one underscore too few.
+    fn joined(&self, key: &str) -> Option<String> {
+        let split = |section: &&str| {
+            let rest = key.strip_prefix(*section)?.strip_prefix('_')?;
+            Some(format!("{section}.{rest}"))
+        };
+        self.known.iter().find_map(split)
     }
+}
+
+/// A whole number that is not too large for what it counts.
+#[derive(Default)]
+struct Plain<T>(T);
+
+impl<T: FromStr> FromStr for Plain<T> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = |_| format!("`{}` is no such number: write digits only", brief(text));
+        text.parse().map(Self).map_err(refuse)
+    }
+}
+
+/// `true` or `false`.
+#[derive(Default)]
+struct Switch(bool);
+
+impl FromStr for Switch {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = |_| format!("`{}` is neither `true` nor `false`", brief(text));
+        text.parse().map(Self).map_err(refuse)
+    }
+}
+
+/// As much of a wrong value as helps to find it.
+pub(super) fn brief(text: &str) -> String {
+    text.chars().take(40).collect()
 }
 
 /// The environment variable that sets the key at `path`.

@@ -26,7 +26,7 @@ impl Storage {
         let storage = Self {
             path: section.required("path"),
             postgres_url: section.secret("postgres_url", "postgres_url_file"),
-            pool: section.required("pool"),
+            pool: section.number("pool"),
             keep: section.required("keep"),
         };
         if storage.pool < 2 {

@@ -36,7 +36,7 @@ impl Web {
             control_address: section.optional("control_address"),
             external_url: section.url("external_url"),
             route_prefix: section.required::<RoutePrefix>("route_prefix").0,
-            enable_lifecycle: section.required("enable_lifecycle"),
+            enable_lifecycle: section.switch("enable_lifecycle"),
             metrics_token: section.secret("metrics_token", "metrics_token_file"),
             session: section.required("session"),
         }

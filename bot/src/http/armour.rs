@@ -86,3 +86,38 @@ fn caught(panic: Box<dyn Any + Send>) -> Response<Body> {
     let detail = "Something broke here. It was logged; the rest goes on.";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "broken", detail).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn breaks() -> &'static str {
+        panic!("the handler of the test breaks")
+    }
+
+    #[tokio::test]
+    async fn one_broken_handler_is_one_broken_answer() {
+        let router = around(
+            Router::new()
+                .route("/breaks", get(breaks))
+                .route("/works", get(async || "fine")),
+        );
+        let ask = |path: &str| {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            router.clone().oneshot(request)
+        };
+        let broken = ask("/breaks").await.unwrap();
+        assert_eq!(broken.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(broken.headers()[X_FRAME_OPTIONS], "DENY");
+        let body = to_bytes(broken.into_body(), 10_000).await.unwrap();
+        assert!(
+            !String::from_utf8_lossy(&body).contains("of the test"),
+            "what broke is for the log"
+        );
+        assert_eq!(ask("/works").await.unwrap().status(), StatusCode::OK);
+    }
+}

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use tidegate_rollout::Role;
 use tracing::{info, warn};
 
-use super::caller::Caller;
+use super::caller::{Caller, Way};
 use super::guard::Guard;
 use super::keys::{self, KeyError};
 use super::problem::Problem;
@@ -111,7 +111,10 @@ async fn begin(door: &Door, key: Token, next: &str, now: Timestamp) -> Response 
 
 async fn sign_out(State(door): State<Door>, caller: Caller) -> Response {
     let config = door.guard.current.get();
-    if let Err(error) = door.guard.keyring.revoke(caller.key).await {
+    // A token that came in a header is not a session, and outlives a misdirected request.
+    if caller.way == Way::Cookie
+        && let Err(error) = door.guard.keyring.revoke(caller.key).await
+    {
         return unavailable(&error);
     }
     let answer = Redirect::to(&format!("{}/login", config.web.route_prefix)).into_response();

@@ -1,0 +1,129 @@
+//! A reload is all or nothing, over HTTP and by SIGHUP.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tidegate_tests::tidegate::Setup;
+use tidegate_tests::wait;
+
+use crate::doors::house::{House, METRICS_TOKEN, json_of};
+
+async fn metric(house: &House, name: &str) -> String {
+    let text = house
+        .get("/metrics")
+        .bearer_auth(METRICS_TOKEN)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with(&format!("{name} ")))
+        .unwrap()
+        .to_owned();
+    line.rsplit(' ').next().unwrap().to_owned()
+}
+
+async fn reload(house: &House) -> (StatusCode, Value) {
+    let answer = house.post("/-/reload").bearer_auth(house.admin()).send().await.unwrap();
+    (answer.status(), json_of(answer).await)
+}
+
+#[tokio::test]
+async fn a_bad_configuration_changes_nothing_at_all() {
+    let mut house = House::usual().await;
+    let token = house.token("the-operator", &[]).await;
+    house.rewrite(|settings| {
+        // One fault at the end, and before it much that could be put in force.
+        settings["people"] = json!([]);
+        settings["receivers"] = json!({});
+        settings["web"]["metrics_token_file"] = Value::Null;
+        settings["limits"] = json!({ "body": "1" });
+    });
+    let (status, problem) = reload(&house).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(problem["detail"].as_str().unwrap().contains("limits.body"), "{problem}");
+    assert_eq!(metric(&house, "tidegate_config_last_reload_successful").await, "0");
+    let still = house.get("/api/v1/rollouts").bearer_auth(&token).send().await.unwrap();
+    assert_eq!(still.status(), StatusCode::OK);
+    assert_eq!(
+        house.get("/metrics").send().await.unwrap().status(),
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(house.running.app.current.get().receivers.doors.iter().count(), 3);
+
+    house.rewrite(|settings| settings["limits"] = json!({}));
+    let (status, answer) = reload(&house).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let gone = house.get("/api/v1/rollouts").bearer_auth(&token).send().await.unwrap();
+    assert_eq!(gone.status(), StatusCode::FORBIDDEN);
+    assert_eq!(house.get("/metrics").send().await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_new_receiver_is_open_and_a_removed_one_shut_with_the_next_request() {
+    let mut house = House::usual().await;
+    let deliver = async |house: &House, name: &str| {
+        let request = house
+            .post(&format!("/webhooks/alertmanager/{name}"))
+            .bearer_auth("the-secret-of-a-sender");
+        request.json(&json!({})).send().await.unwrap().status()
+    };
+    assert_eq!(deliver(&house, "second").await, StatusCode::NOT_FOUND);
+    assert_eq!(deliver(&house, "default").await, StatusCode::BAD_REQUEST);
+    house.rewrite(|settings| {
+        let receivers = settings["receivers"]["alertmanager"].as_object_mut().unwrap();
+        let default = receivers.remove("default").unwrap();
+        receivers.insert("second".to_owned(), default);
+    });
+    assert_eq!(reload(&house).await.0, StatusCode::OK);
+    assert_eq!(deliver(&house, "second").await, StatusCode::BAD_REQUEST);
+    assert_eq!(deliver(&house, "default").await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_needs_a_restart_is_said() {
+    let mut house = House::usual().await;
+    house.rewrite(|settings| settings["storage"]["path"] = json!("/elsewhere"));
+    let (status, answer) = reload(&house).await;
+    assert_eq!(status, StatusCode::OK);
+    let warnings = answer["warnings"].as_array().unwrap();
+    assert!(
+        warnings
+            .iter()
+            .any(|it| it.as_str().unwrap().starts_with("storage.path has changed")),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn without_the_lifecycle_api_only_the_signal_reloads() {
+    let house = House::with(&[("/web/enable_lifecycle", false.into())]).await;
+    let (status, problem) = reload(&house).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert_eq!(problem["code"], "lifecycle-off");
+}
+
+#[tokio::test]
+async fn the_program_reloads_on_sighup_and_ends_quietly_on_sigterm() {
+    let mut server = Setup::new().unwrap().start().await.unwrap();
+    let status = async |server: &tidegate_tests::tidegate::Tidegate| server.get("/api/v1/whoami").await.unwrap().0;
+    assert_eq!(status(&server).await, StatusCode::OK);
+    let file = server.scratch().path().join("tidegate.yml");
+    let mut settings: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    settings["people"] = json!([{ "id": "ana", "roles": ["viewer"] }]);
+    std::fs::write(&file, settings.to_string()).unwrap();
+    server.program().unwrap().signal(Signal::HUP).unwrap();
+    let made = wait::until("the new person is known", Duration::from_secs(20), async || {
+        let (status, made) = server.post("/api/v1/tokens", &json!({ "person": "ana" })).await?;
+        anyhow::ensure!(status == StatusCode::CREATED, "{made}");
+        Ok(made)
+    });
+    assert!(made.await.unwrap()["token"].is_string());
+    let exit = server.stop().await.unwrap();
+    assert_eq!(exit.code(), Some(0));
+}
