@@ -5,9 +5,9 @@
 #[cfg(test)]
 mod chain;
 #[cfg(test)]
-mod crash;
-#[cfg(test)]
 mod configuration;
+#[cfg(test)]
+mod crash;
 #[cfg(test)]
 mod doors;
 #[cfg(test)]

@@ -123,14 +123,7 @@ async fn launch(port: &Port, user: &Option<String>, scratch: &Scratch) -> Result
         .arg("-k")
         .arg(scratch.path())
         .args(["-c", "listen_addresses=127.0.0.1", "-p", &port.number().to_string()])
-        .args([
-            "-c",
-            "fsync=off",
-            "-c",
-            "full_page_writes=off",
-            "-c",
-            "max_connections=200",
-        ])
+        .args(["-c", "max_connections=200"])
         .as_user(user.clone())
         .ended_by(End::Quit)
         .start("postgres", scratch)?;
