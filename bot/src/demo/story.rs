@@ -136,7 +136,7 @@ impl<'a> Story<'a> {
     /// From the beginning of the story to `at`, exact to the millisecond.
     fn seconds(&self, at: Timestamp) -> f64 {
         let millis = Period::between(self.began_at, at).as_millis();
-        Duration::from_millis(u64::try_from(millis).unwrap_or_default()).as_secs_f64()
+        f64::from(u32::try_from(millis).unwrap_or(u32::MAX)) / 1_000.0
     }
 
     fn tell(&mut self, event: &Event) -> io::Result<()> {
