@@ -1,7 +1,7 @@
 //! Owns the plans that can be started: read from the configured files, by name.
 //! Refuses to let one broken file hide the others: it is kept with its faults and refused when somebody starts it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -121,6 +121,16 @@ impl Plans {
     /// The alert receivers that any usable plan relies on.
     pub fn receivers(&self) -> impl Iterator<Item = &String> {
         self.usable.values().flat_map(|plan| &plan.spec.alerts.receivers)
+    }
+
+    /// The channels that any usable plan names.
+    pub fn channels(&self) -> impl Iterator<Item = &str> {
+        let audiences = self.usable.values().flat_map(|plan| plan.spec.audiences.values());
+        let named: BTreeSet<&str> = audiences
+            .flat_map(|audience| &audience.channels)
+            .map(String::as_str)
+            .collect();
+        named.into_iter()
     }
 
     /// The files that could not be used.

@@ -82,8 +82,18 @@ pub(super) fn plans(config: &Config) -> Plans {
         let (path, why) = (broken.path.display(), broken.why.join("; "));
         warn!(path = %path, "A plan cannot be started: {why}");
     }
+    for channel in plans.channels().filter(|name| !known(config, name)) {
+        warn!(
+            channel,
+            "A plan names a channel that is not configured; what is said there ends as a dead letter"
+        );
+    }
     info!(plans = plans.names().join(" "), "Read the plans");
     plans
+}
+
+fn known(config: &Config, channel: &str) -> bool {
+    channel == "log" || channel == "chat" || config.channels.contains_key(channel)
 }
 
 /// What words the notices, tried on every sample.

@@ -30,7 +30,7 @@ const PHASES: [Phase; 3] = [
     Phase {
         name: "half",
         weight: Weight::percent(50),
-        bake: Period::minutes(4 * 60),
+        bake: Period::minutes(3 * 60),
     },
     Phase {
         name: "everybody",
@@ -134,9 +134,9 @@ mod tests {
 
     #[test]
     fn hours_become_seconds_and_never_fewer_than_an_alert_needs() {
-        assert_eq!(bakes(1), ["1h", "4h", "2h"]);
-        assert_eq!(bakes(360), ["10s", "40s", "20s"]);
-        assert_eq!(bakes(3_600), ["3s", "4s", "3s"]);
+        assert_eq!(bakes(1), ["1h", "3h", "2h"]);
+        assert_eq!(bakes(360), ["10s", "30s", "20s"]);
+        assert_eq!(bakes(3_600), ["3s", "3s", "3s"]);
         assert_eq!(bakes(u32::MAX), ["3s", "3s", "3s"]);
     }
 
