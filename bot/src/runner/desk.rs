@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tidegate_rollout::command::Verb;
 use tidegate_rollout::surroundings::Surroundings;
 use tidegate_rollout::{Code, DeliveryId, Entry, Event, Refusal, Rollout, RolloutId};
 use tokio::sync::oneshot;
@@ -77,10 +78,18 @@ impl Desk for Engine {
             raw: Bytes::new(),
         };
         match self.store.remember(arrival.clone()).await.map_err(failed("store it"))? {
-            Remembered::Repeated { answer: Some(answer) } => {
-                serde_json::from_str(&answer).map_err(failed("read the first answer"))
-            }
-            Remembered::Repeated { answer: None } => Ok(Refusal::new(
+            Remembered::Repeated {
+                answer: Some(answer), ..
+            } => serde_json::from_str(&answer).map_err(failed("read the first answer")),
+            // A crash came between the commit of what it led to and the note of its answer.
+            Remembered::Repeated {
+                settled: true,
+                answer: None,
+            } => self.done_before(&arrival.content).await,
+            Remembered::Repeated {
+                settled: false,
+                answer: None,
+            } => Ok(Refusal::new(
                 Code::R402,
                 "The same request is being decided already.",
                 "Ask again in a moment for its answer.",
@@ -99,5 +108,29 @@ impl Desk for Engine {
                 answer.await.map_err(|_| stopping())?
             }
         }
+    }
+}
+
+impl Engine {
+    /// The answer to an order that was done although nobody was told: what it concerns, as far as that can be found.
+    async fn done_before(&self, content: &Content) -> Result<Answer, DeskError> {
+        let answer = Answer::text("That was done before; see `history`.");
+        let concerned = match content {
+            Content::Said {
+                verb: Verb::Start { plan, .. },
+                ..
+            } => {
+                let newest = self.newest(50).await?;
+                newest.into_iter().find(|rollout| rollout.plan.name() == plan)
+            }
+            Content::Said {
+                rollout: Some(named), ..
+            } => self.rollout(&RolloutId::new(named)).await?,
+            Content::Said { .. } | Content::Alerts { .. } | Content::Polled { .. } => None,
+        };
+        Ok(match concerned {
+            Some(rollout) => answer.about(&rollout),
+            None => answer,
+        })
     }
 }

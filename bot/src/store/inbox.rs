@@ -115,7 +115,9 @@ pub enum Remembered {
     New,
     /// It was heard before, and has no effect.
     Repeated {
-        /// What the first one was answered, once it is settled.
+        /// Whether the first one is settled. A crash can settle it before its answer is known.
+        settled: bool,
+        /// What the first one was answered, if that is known.
         answer: Option<String>,
     },
 }

@@ -35,7 +35,7 @@ statements! {
     SETTLE_WITH_ANSWER: "settle a delivery with its answer" =
         "UPDATE deliveries SET settled = 1, answer = $2 WHERE id = $1";
     EARLIER: "find the earlier delivery" =
-        "SELECT answer FROM deliveries WHERE id = $1 OR (scope = $2 AND nonce = $3) ORDER BY number LIMIT 1";
+        "SELECT settled, answer FROM deliveries WHERE id = $1 OR (scope = $2 AND nonce = $3) ORDER BY number LIMIT 1";
 }
 
 /// An arrival, ready to be written.
@@ -268,8 +268,10 @@ async fn earlier(session: &mut Session, incoming: &Incoming) -> Result<Remembere
         Value::from(&incoming.scope),
         incoming.nonce.as_deref().into(),
     ];
-    let row: Option<(Option<String>,)> = session.row(&EARLIER, &values).await?;
+    let row: Option<(i64, Option<String>)> = session.row(&EARLIER, &values).await?;
+    let (settled, answer) = row.unwrap_or_default();
     Ok(Remembered::Repeated {
-        answer: row.and_then(|(answer,)| answer),
+        settled: settled != 0,
+        answer,
     })
 }

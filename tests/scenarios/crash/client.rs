@@ -133,7 +133,22 @@ impl Client {
     }
 
     /// Says something under a key.
+    ///
+    /// Asked again while the first one is still being decided, the server says so (R402); then this waits for the answer.
     pub(super) async fn say(&self, key: &str, said: &Value) -> Result<Answered> {
+        let deciding = |answered: &Answered| answered.body.to_string().contains("being decided");
+        wait::until("the order is decided", Duration::from_secs(10), async || {
+            let answered = self
+                .say_once(key, said)
+                .await
+                .map_err(|fault| wait::hopeless(format!("{fault:#}")))?;
+            ensure!(!deciding(&answered), "{}", answered.body);
+            Ok(answered)
+        })
+        .await
+    }
+
+    async fn say_once(&self, key: &str, said: &Value) -> Result<Answered> {
         let request = self.http.post(format!("{}/api/v1/commands", self.base));
         let request = request.bearer_auth(&self.token).header("idempotency-key", key);
         let answer = request.json(said).send().await?;

@@ -56,7 +56,13 @@ async fn a_repeated_nonce_gets_the_first_answer_and_has_no_effect(world: World) 
     let repeated = store
         .remember(with_nonce("d-2", vec![alert("Other", "f2", noon())]))
         .await?;
-    ensure!(repeated == Remembered::Repeated { answer: None });
+    ensure!(
+        repeated
+            == Remembered::Repeated {
+                settled: false,
+                answer: None
+            }
+    );
     ensure!(
         store.recent_alerts(noon()).await?.is_empty(),
         "its alerts have no effect"
@@ -70,7 +76,7 @@ async fn a_repeated_nonce_gets_the_first_answer_and_has_no_effect(world: World) 
         }])
         .await?;
     let repeated = store.remember(with_nonce("d-3", vec![])).await?;
-    ensure!(repeated == Remembered::Repeated { answer });
+    ensure!(repeated == Remembered::Repeated { settled: true, answer });
     ensure!(unsettled(&store).await?.is_empty());
     Ok(())
 }
@@ -88,7 +94,13 @@ async fn a_nonce_counts_within_its_person(world: World) -> Result<()> {
         ensure!(remembered == Remembered::New, "{id}");
     }
     let repeated = store.remember(said("e", "mara", &long, Verb::List)).await?;
-    ensure!(repeated == Remembered::Repeated { answer: None });
+    ensure!(
+        repeated
+            == Remembered::Repeated {
+                settled: false,
+                answer: None
+            }
+    );
     Ok(())
 }
 

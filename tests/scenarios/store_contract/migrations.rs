@@ -99,7 +99,7 @@ async fn what_was_heard(store: &Store, at: Timestamp) -> Result<()> {
     );
     let answer = Some("{\"text\":\"done\"}".to_owned());
     let repeated = store.remember(said("d-3", "mara", "key-1", Verb::List)).await?;
-    ensure!(repeated == Remembered::Repeated { answer });
+    ensure!(repeated == Remembered::Repeated { settled: true, answer });
     let firing = store.firing_alerts(10).await?;
     ensure!(firing.len() == 1 && firing[0].alert.name() == "HighErrorRate" && firing[0].receiver == "default");
     ensure!(store.services_with_alert("HighErrorRate", "production", at).await? == 1);
