@@ -67,10 +67,12 @@ impl Attention {
 
     /// For how long this replica has watched the present run of the rollout's bake clock, for
     /// [`crate::Surroundings::watched`]. Called before each decision; a pause between two calls counts only up to [`BREAK`].
-    pub fn watched(&mut self, rollout: &Rollout, steady: Duration) -> Period {
+    /// `None` before the first look at the clock: the process has only just started.
+    pub fn watched(&mut self, rollout: &Rollout, steady: Duration) -> Option<Period> {
+        self.last?;
         let Some(run) = rollout.bake.since else {
             self.looks.remove(&rollout.id);
-            return Period::ZERO;
+            return Some(Period::ZERO);
         };
         let first = Look {
             run,
@@ -86,6 +88,7 @@ impl Attention {
             look.watched += gap;
         }
         look.at = steady;
-        Period::millis(i64::try_from(look.watched.as_millis()).unwrap_or(i64::MAX))
+        let millis = i64::try_from(look.watched.as_millis()).unwrap_or(i64::MAX);
+        Some(Period::millis(millis))
     }
 }

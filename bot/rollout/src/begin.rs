@@ -13,6 +13,7 @@ use crate::ids::RolloutId;
 use crate::notice::NoticeKind;
 use crate::person::Actor;
 use crate::plan::Plan;
+use crate::planted::{self, Bug};
 use crate::policy;
 use crate::refusal::{Code, Refusal};
 use crate::rollout::{Bake, Rollout, Stage, Standing, Tracked};
@@ -69,7 +70,11 @@ impl Rollout {
             started_by: start.actor.person.clone(),
             started_at: now,
             generation: 0,
-            epoch: start.target_epoch,
+            epoch: if planted::on(Bug::EpochsBeginAnew) {
+                0
+            } else {
+                start.target_epoch
+            },
             wanted: Weight::ZERO,
             exposed_at: None,
             stage: Stage::Advancing {
@@ -142,6 +147,7 @@ fn remember(rollout: &mut Rollout, recent: &[Alert], now: Timestamp) {
         };
         let tracked = Tracked {
             name: alert.name().to_owned(),
+            source: alert.source,
             starts_at: alert.starts_at,
             trigger: trigger.name.clone(),
             severity: trigger.severity.clone(),

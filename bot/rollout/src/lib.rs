@@ -22,12 +22,16 @@ pub mod notice;
 pub mod period;
 pub mod person;
 pub mod plan;
+#[cfg(not(feature = "planted"))]
+mod planted;
 #[cfg(feature = "planted")]
 pub mod planted;
 pub mod policy;
+pub mod poll;
 pub mod refusal;
 pub mod rollout;
 pub mod route;
+pub mod sim;
 pub mod step;
 pub mod surroundings;
 pub mod weight;

@@ -1,11 +1,27 @@
-//! Owns known bugs, chosen at run time, that the simulation must catch. Only in builds with the feature `planted`.
-//! Refuses to be part of anything shipped.
+//! Owns known bugs, chosen at run time, that the simulation must catch. They exist only with the feature `planted`.
+//! Refuses to be part of anything shipped: without the feature every question here is answered "no" by the compiler.
 
-use std::cell::Cell;
+macro_rules! bugs {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        /// A bug somebody could have written.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[cfg_attr(
+            not(feature = "planted"),
+            expect(unreachable_pub, reason = "public only where tests choose a bug")
+        )]
+        pub enum Bug {
+            $($(#[$doc])* $name),+
+        }
 
-/// A bug somebody could have written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bug {
+        impl Bug {
+            /// Every planted bug.
+            #[cfg(feature = "planted")]
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+        }
+    };
+}
+
+bugs! {
     /// A rollback does not raise the epoch, so that an overtaken write passes the fence.
     EpochNotRaised,
     /// "Rolled back" is said on the answer to an overtaken question.
@@ -16,29 +32,41 @@ pub enum Bug {
     OldAlertsCount,
     /// Two rollouts spend the same last rollback of the budget.
     BudgetUnguarded,
+    /// What was decided is done before it is saved.
+    EffectBeforeIntent,
+    /// An alert that comes back after its end is taken for late word, and its source is not asked.
+    SuspectIgnored,
+    /// An occasion that comes back acts again.
+    OccasionActsAgain,
+    /// The bake clock believes the wall clock alone.
+    JumpsBake,
+    /// A Watchdog seen in the future, by a clock that went back since, counts as fresh.
+    FutureIsFresh,
+    /// An alert of the old version counts like one of the new.
+    OldVersionCounts,
+    /// Every rollout of a target begins to count its epochs at zero.
+    EpochsBeginAnew,
 }
 
-impl Bug {
-    /// Every planted bug.
-    pub const ALL: [Self; 5] = [
-        Self::EpochNotRaised,
-        Self::RolledBackUnread,
-        Self::SilenceIsHealth,
-        Self::OldAlertsCount,
-        Self::BudgetUnguarded,
-    ];
-}
-
+#[cfg(feature = "planted")]
 thread_local! {
-    static CHOSEN: Cell<Option<Bug>> = const { Cell::new(None) };
+    static CHOSEN: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
 }
 
 /// Plants a bug on this thread, or takes it out.
+#[cfg(feature = "planted")]
 pub fn plant(bug: Option<Bug>) {
     CHOSEN.set(bug);
 }
 
 /// Whether this bug is planted on this thread.
+#[cfg(feature = "planted")]
 pub fn on(bug: Bug) -> bool {
     CHOSEN.get() == Some(bug)
+}
+
+/// Without the feature there are no bugs but our own.
+#[cfg(not(feature = "planted"))]
+pub(crate) const fn on(_: Bug) -> bool {
+    false
 }

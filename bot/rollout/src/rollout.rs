@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::action::ReadBack;
-use crate::alert::{AlertKey, Fingerprint, Labels, Suppression};
+use crate::alert::{AlertKey, Fingerprint, Labels, Source, Suppression};
 use crate::ids::{ActionId, PersonId, RolloutId};
 use crate::period::Period;
 use crate::plan::{DecideDefault, Phase, Plan};
+use crate::planted::{self, Bug};
 use crate::surroundings::Surroundings;
 use crate::weight::Weight;
 
@@ -335,6 +336,8 @@ pub struct Decision {
 pub struct Tracked {
     /// Its name.
     pub name: String,
+    /// The program that tells of it.
+    pub source: Source,
     /// Since when this occasion fires.
     pub starts_at: Timestamp,
     /// The trigger it pulls.
@@ -431,7 +434,8 @@ impl Rollout {
     pub fn baked(&self, around: &Surroundings, now: Timestamp) -> Period {
         let counted = self.bake.counted;
         match self.bake.since {
-            Some(since) => counted.plus(Period::between(since, now).min(around.watched)),
+            Some(since) if planted::on(Bug::JumpsBake) => counted.plus(Period::between(since, now)),
+            Some(since) => counted.plus(Period::between(since, now).min(around.watched.unwrap_or_default())),
             None => counted,
         }
     }

@@ -20,7 +20,7 @@ use crate::refusal::Refusal;
 use crate::rollout::{Guard, Hold, Holder, Rollout};
 use crate::surroundings::{Freeze, Surroundings};
 
-pub use advance::{Blocker, blockers};
+pub use advance::{Blocker, CALM, blockers};
 pub use alerts::{CLOCK_SKEW, QUIET};
 pub use clock::PAGE_AFTER;
 pub use outcomes::{STUCK_AFTER, UNANSWERED_AFTER};

@@ -23,7 +23,8 @@ pub struct Surroundings {
     pub freeze: Option<Freeze>,
     /// For how long, by a clock that cannot jump, this replica has watched the present run of the rollout's bake clock;
     /// see [`crate::attention::Attention::watched`]. The bake clock never counts more, whatever the wall clock says.
-    pub watched: Period,
+    /// `None` in a process that has just started and watched nothing yet.
+    pub watched: Option<Period>,
     /// Services of this environment on which an alert of the same name began within two minutes, this one included.
     pub services_with_this_alert: u32,
 }
@@ -41,7 +42,7 @@ impl Surroundings {
             automatic_rollbacks: 0,
             automatic_rollbacks_allowed: 3,
             freeze: None,
-            watched: Period::minutes(u32::MAX),
+            watched: Some(Period::minutes(u32::MAX)),
             services_with_this_alert: 1,
         }
     }

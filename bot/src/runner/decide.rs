@@ -142,7 +142,7 @@ impl Engine {
             automatic_rollbacks: environment.automatic_rollbacks,
             automatic_rollbacks_allowed: settings.budget_of(&plan.spec.environment).rollbacks,
             freeze: environment.freeze.clone(),
-            watched: Period::ZERO,
+            watched: None,
             services_with_this_alert: services,
         }
     }

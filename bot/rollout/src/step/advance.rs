@@ -6,11 +6,15 @@ use crate::health::Health;
 use crate::notice::{NoticeKind, clock};
 use crate::period::Period;
 use crate::plan::Gate;
+use crate::planted::{self, Bug};
 use crate::refusal::{Code, Refusal};
-use crate::rollout::{Bake, Rollout, Stage};
+use crate::rollout::{Bake, Rollout, Stage, Standing};
 use crate::surroundings::{Freeze, Surroundings};
 
 use super::Work;
+
+/// How long after the end of an alert nothing advances, at most.
+pub const CALM: Period = Period::seconds(30);
 
 /// One reason why a rollout may not leave its phase now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +59,13 @@ pub enum Blocker {
         alert: String,
         /// For how long already.
         lasting: Period,
+    },
+    /// An alert ended only just now; its end alone proves nothing.
+    Calming {
+        /// Its name.
+        alert: String,
+        /// How long nothing must fire before it goes on.
+        left: Period,
     },
     /// Health is not known.
     NoData {
@@ -102,15 +113,37 @@ pub fn blockers(rollout: &Rollout, around: &Surroundings, now: jiff::Timestamp) 
         alert: tracked.name.clone(),
         lasting: Period::between(tracked.starts_at, now),
     }));
-    if let Some(why) = rollout.unknown(around, now) {
-        #[cfg(feature = "planted")]
-        let why = (!crate::planted::on(crate::planted::Bug::SilenceIsHealth)).then_some(why);
-        #[cfg(not(feature = "planted"))]
-        let why = Some(why);
-        found.extend(why.map(|why| Blocker::NoData { why }));
+    found.extend(calming(rollout, now));
+    if !planted::on(Bug::SilenceIsHealth) {
+        found.extend(rollout.unknown(around, now).map(|why| Blocker::NoData { why }));
     }
     found.extend(around.freeze.clone().map(Blocker::Frozen));
     found
+}
+
+/// A source that restarts says "resolved" while the errors go on. So an end is followed by a moment of waiting: as long as
+/// the phase bakes, half a minute at most.
+fn calming(rollout: &Rollout, now: jiff::Timestamp) -> Option<Blocker> {
+    let bake = match rollout.stage {
+        Stage::Watching { .. } => rollout.plan.spec.watch,
+        Stage::Advancing { .. } | Stage::Baking { .. } | Stage::AtGate { .. } => {
+            rollout.phase().map_or(Period::ZERO, |phase| phase.bake)
+        }
+        Stage::RollingBack { .. } | Stage::RolledBack { .. } | Stage::Completed { .. } | Stage::Aborted { .. } => {
+            return None;
+        }
+    };
+    let calm = bake.min(CALM);
+    let ended = rollout
+        .alerts
+        .values()
+        .filter(|tracked| matches!(tracked.standing, Standing::Resolved | Standing::Stale) && tracked.heard_at <= now);
+    let latest = ended.max_by_key(|tracked| tracked.heard_at)?;
+    let left = calm.minus(Period::between(latest.heard_at, now));
+    (left > Period::ZERO).then(|| Blocker::Calming {
+        alert: latest.name.clone(),
+        left,
+    })
 }
 
 impl Blocker {
@@ -157,6 +190,12 @@ impl Blocker {
                 format!("Alert {alert} fires since {lasting}."),
                 "Nothing advances while an alert of this plan fires. Wait for its end, or say `rollback`.",
             ),
+            Self::Calming { alert, left } => Refusal::new(
+                Code::R206,
+                format!("Alert {alert} ended only just now, and its end alone proves nothing."),
+                format!("It goes on in {left} if nothing fires until then. Wait, or say `rollback`."),
+            )
+            .retry_after(*left),
             Self::NoData { why } => Refusal::new(
                 Code::R207,
                 format!("Health is not known: {why}."),
@@ -209,7 +248,7 @@ pub(super) fn by_itself(work: &mut Work<'_>) {
     if !blockers(&work.next, work.around, work.now).is_empty() {
         return;
     }
-    if work.next.health(work.around, work.now) != Health::Healthy && !silence_planted() {
+    if work.next.health(work.around, work.now) != Health::Healthy && !planted::on(Bug::SilenceIsHealth) {
         return;
     }
     let gate = work
@@ -231,13 +270,6 @@ pub(super) fn by_itself(work: &mut Work<'_>) {
             work.say(NoticeKind::WaitsAtGate { baked });
         }
     }
-}
-
-fn silence_planted() -> bool {
-    #[cfg(feature = "planted")]
-    return crate::planted::on(crate::planted::Bug::SilenceIsHealth);
-    #[cfg(not(feature = "planted"))]
-    false
 }
 
 /// Goes to the next phase, or into the watch after the last one.

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::alert::{Alert, AlertKey, AlertStatus, Suppression};
 use crate::notice::{NoticeKind, clock};
 use crate::plan::{Decide, DecideDefault, Scope, SeverityAction};
+use crate::planted::{self, Bug};
 use crate::rollout::{Because, Decision, Guard, Standing, Tracked};
 use crate::route::{Concern, concern, outranks};
 
@@ -48,6 +49,7 @@ fn newly_tracked(work: &Work<'_>, alert: &Alert) -> Option<Tracked> {
     };
     Some(Tracked {
         name: alert.name().to_owned(),
+        source: alert.source,
         starts_at: alert.starts_at,
         trigger: trigger.name.clone(),
         severity: trigger.severity.clone(),
@@ -191,13 +193,17 @@ fn suppressed(work: &mut Work<'_>, alert: &Alert, suppression: Suppression, mut 
 
 /// Decides whether a firing can be this rollout's fault, and acts: once for each occasion.
 pub(super) fn judge(work: &mut Work<'_>, key: AlertKey, mut tracked: Tracked) {
+    if planted::on(Bug::OldVersionCounts) {
+        tracked.old_version = false;
+    }
     let ours = !tracked.old_version && !tracked.from_before && began_under_traffic(work, key.starts_at);
     tracked.standing = match (tracked.old_version, ours) {
         (true, _) => Standing::OldVersion,
         (false, true) => Standing::Counting,
         (false, false) => Standing::PreExisting,
     };
-    let acts = !work.next.is_latched() && tracked.acted_on != Some(key.starts_at);
+    let acts =
+        !work.next.is_latched() && (tracked.acted_on != Some(key.starts_at) || planted::on(Bug::OccasionActsAgain));
     if acts {
         tracked.acted_on = Some(key.starts_at);
     }
@@ -221,8 +227,7 @@ pub(super) fn judge(work: &mut Work<'_>, key: AlertKey, mut tracked: Tracked) {
 
 /// An alert can be our fault if it began after this rollout first carried traffic, give or take the clocks.
 fn began_under_traffic(work: &Work<'_>, starts_at: Timestamp) -> bool {
-    #[cfg(feature = "planted")]
-    if crate::planted::on(crate::planted::Bug::OldAlertsCount) {
+    if planted::on(Bug::OldAlertsCount) {
         return true;
     }
     work.next

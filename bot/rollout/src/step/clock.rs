@@ -44,7 +44,12 @@ pub(super) fn returned(work: &mut Work<'_>, away_since: Timestamp) {
     }
     let bake = work.next.bake;
     if let Some(since) = bake.since {
-        let watched = Period::between(since, away_since.max(since).min(work.now));
+        // A process that went on living says itself how long it watched; after a restart only the wall clock can tell.
+        let by_the_wall = Period::between(since, away_since.max(since).min(work.now));
+        let watched = work
+            .around
+            .watched
+            .map_or(by_the_wall, |watched| watched.min(by_the_wall));
         work.next.bake = Bake {
             counted: bake.counted.plus(watched),
             since: Some(work.now),

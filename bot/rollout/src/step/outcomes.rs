@@ -6,6 +6,7 @@ use crate::ids::ActionId;
 use crate::notice::NoticeKind;
 use crate::period::Period;
 use crate::plan::Gate;
+use crate::planted::{self, Bug};
 use crate::rollout::{Because, Guard, Stage};
 
 use super::rollback::ASKED_AGAIN;
@@ -38,7 +39,7 @@ pub(super) fn reported(work: &mut Work<'_>, action: &ActionId, outcome: &Outcome
             action: asked,
             since,
             stuck,
-        } if asked == *action || overtaken_counts() => rolling_back(
+        } if asked == *action || planted::on(Bug::RolledBackUnread) => rolling_back(
             work,
             RollingBack {
                 because,
@@ -58,14 +59,6 @@ pub(super) fn reported(work: &mut Work<'_>, action: &ActionId, outcome: &Outcome
         | Stage::Completed { .. }
         | Stage::Aborted { .. } => {}
     }
-}
-
-/// Planted bug: the answer to an overtaken advance is taken for the answer to the rollback.
-fn overtaken_counts() -> bool {
-    #[cfg(feature = "planted")]
-    return crate::planted::on(crate::planted::Bug::RolledBackUnread);
-    #[cfg(not(feature = "planted"))]
-    false
 }
 
 fn advancing(work: &mut Work<'_>, phase: usize, asked: ActionId, since: jiff::Timestamp, outcome: &Outcome) {
@@ -135,7 +128,7 @@ struct RollingBack {
 
 fn rolling_back(work: &mut Work<'_>, state: RollingBack, asked: ActionId, outcome: &Outcome) {
     match outcome {
-        Outcome::Applied(read_back) if read_back.weight.is_zero() || overtaken_counts() => {
+        Outcome::Applied(read_back) if read_back.weight.is_zero() || planted::on(Bug::RolledBackUnread) => {
             rolled_back(work, state, read_back);
         }
         Outcome::Applied(ReadBack { weight, .. }) | Outcome::Foreign { found: weight } => {

@@ -4,6 +4,7 @@
 use crate::action::ActionKind;
 use crate::notice::NoticeKind;
 use crate::plan::{Mode, Target};
+use crate::planted::{self, Bug};
 use crate::rollout::{Because, Guard, Stage, Standing};
 use crate::surroundings::Surroundings;
 use crate::weight::Weight;
@@ -96,11 +97,7 @@ pub(super) fn try_again(work: &mut Work<'_>) {
 fn begin(work: &mut Work<'_>, because: Because) {
     let from = work.next.wanted;
     let target: Target = work.next.plan.spec.target.clone();
-    #[cfg(feature = "planted")]
-    let bump = !crate::planted::on(crate::planted::Bug::EpochNotRaised);
-    #[cfg(not(feature = "planted"))]
-    let bump = true;
-    if bump {
+    if !planted::on(Bug::EpochNotRaised) {
         work.next.epoch += 1;
     }
     work.next.wanted = Weight::ZERO;

@@ -225,8 +225,12 @@ fn a_break_is_a_jump_of_one_clock_or_a_gap_of_both() {
 #[test]
 fn the_bake_clock_never_counts_more_than_was_watched() {
     let mut bench = Bench::baking(plan());
-    let mut attention = Attention::default();
     let steady = |seconds: u64| Duration::from_secs(seconds);
+    let mut attention = Attention::default();
+    attention.look(Moment {
+        wall: bench.now,
+        steady: steady(0),
+    });
     for second in 0..100 {
         bench.around.watched = attention.watched(&bench.rollout, steady(second));
         bench.pass(1);
@@ -247,9 +251,13 @@ fn the_bake_clock_never_counts_more_than_was_watched() {
 fn a_replica_has_watched_nothing_before_its_first_look_and_nothing_in_a_break() {
     let rollout = Bench::baking(plan()).rollout;
     let mut attention = Attention::default();
+    let steady = Duration::from_secs(900);
+    assert_eq!(attention.watched(&rollout, steady), None, "it has only just started");
+    attention.look(Moment { wall: at(0), steady });
     let watched: Vec<Period> = [900, 901, 911, 922, 923]
-        .map(|seconds| attention.watched(&rollout, Duration::from_secs(seconds)))
-        .into();
+        .iter()
+        .filter_map(|seconds| attention.watched(&rollout, Duration::from_secs(*seconds)))
+        .collect();
     assert_eq!(
         watched,
         [0, 1, 11, 11, 12].map(Period::seconds),
@@ -259,7 +267,7 @@ fn a_replica_has_watched_nothing_before_its_first_look_and_nothing_in_a_break() 
     next_run.bake.since = Some(at(500));
     assert_eq!(
         attention.watched(&next_run, Duration::from_secs(924)),
-        Period::ZERO,
+        Some(Period::ZERO),
         "a new run of the clock"
     );
 }
@@ -276,4 +284,19 @@ fn a_bake_that_began_on_a_clock_ahead_of_ours_begins_anew() {
         "{:?}",
         bench.rollout.stage
     );
+}
+
+#[test]
+fn a_break_of_a_living_process_counts_what_it_watched_and_no_more() {
+    let mut bench = Bench::baking(plan());
+    bench.pass(60);
+    let away = bench.now + SignedDuration::from_hours(1);
+    bench.now = away + SignedDuration::from_secs(30);
+    // Its clock is an hour ahead of the one that wrote when the bake began.
+    bench.around.watched = Some(Period::seconds(20));
+    bench
+        .feed(&Event::Returned { away_since: away })
+        .expect("never refused");
+    assert_eq!(bench.rollout.bake.counted, Period::seconds(20));
+    assert!(matches!(bench.rollout.stage, Stage::Baking { phase: 0, .. }));
 }

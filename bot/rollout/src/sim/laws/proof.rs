@@ -1,0 +1,186 @@
+//! Owns the checks of what led to a decision: the proof an advance needs, the suspicion a rollback needs, and the end.
+//! Refuses to ask the core whether it was right: it asks what really happened.
+
+use crate::event::Event;
+use crate::plan::{Mode, SeverityAction};
+use crate::rollout::{Because, Stage};
+
+use crate::sim::replica::FRESH;
+use crate::sim::source::{Occasion, Source};
+use crate::sim::store::Store;
+use crate::sim::target::Target;
+
+use super::{Commit, Laws};
+
+/// How far a bake may be off: a tick of each replica, and the way from deciding to saving, in milliseconds.
+const TICKS: u64 = 3_500;
+/// After so long without an answer a source counts as unreadable: three rounds, and the moment to notice.
+const UNREADABLE_AFTER: u64 = 20_000;
+/// Clocks of the alert source and ours may differ by so much.
+const SKEW: u64 = 5_000;
+
+impl Laws {
+    /// Laws 8 and 9: an automatic rollback spends the budget, and its alert can be this rollout's fault.
+    pub(super) fn rollback_was_due(&mut self, commit: &Commit<'_>, store: &Store, source: &Source) {
+        let id = &commit.step.next.id;
+        let Stage::RollingBack { because, .. } = &commit.step.next.stage else {
+            return self.must(false, 4, || format!("{id} is rolled back before anything was asked"));
+        };
+        if !because.is_automatic() {
+            return;
+        }
+        let armed = commit.before.plan.spec.mode == Mode::Armed;
+        self.must(armed, 2, || format!("{id} is in shadow mode and rolls back by itself"));
+        self.automatic += 1;
+        let (spent, allowed, steady) = (self.automatic, self.budget, !self.clocks_jump);
+        self.must(spent <= allowed || !steady, 8, || {
+            format!("{id} is automatic rollback {spent} of {allowed}")
+        });
+        let Because::Alert { key, name, .. } = because else {
+            return;
+        };
+        let Some(occasion) = source.occasions.iter().find(|occasion| occasion.alert.key() == *key) else {
+            return self.must(false, 9, || {
+                format!("{id} rolls back for {name}, which never fired then")
+            });
+        };
+        let ledger = &self.ledgers[commit.rollout];
+        let (plan, exposed) = (ledger.plan, ledger.exposed.unwrap_or(u64::MAX));
+        self.must(occasion.plan == plan, 9, || {
+            format!("{id} rolls back for another service's {name}")
+        });
+        self.must(!occasion.old_version, 9, || {
+            format!("{id} rolls back for its old version's {name}")
+        });
+        self.must(occasion.begins + SKEW >= exposed || !steady, 9, || {
+            format!("{id} rolls back for {name}, which began before it carried traffic")
+        });
+        let known_before = store.heard.iter().any(|((fingerprint, _), (heard, alert))| {
+            *fingerprint == key.fingerprint && *heard < commit.before.started_at && alert.key() != *key
+        });
+        self.must(!known_before || !steady, 9, || {
+            format!("{id} rolls back for {name}, known from before its start")
+        });
+        if let (Event::Alerted(alert) | Event::Polled(alert), true) = (commit.event, commit.decided_at == commit.now) {
+            let services = store.services_with(alert);
+            self.must(services < 3, 8, || {
+                format!("{id} rolls back for {name}, which fires on {services} services")
+            });
+        }
+    }
+
+    /// Law 7: forward only with proof, and only after the bake.
+    pub(super) fn forward_was_proven(&mut self, commit: &Commit<'_>, store: &Store, source: &Source) {
+        let (before, next) = (commit.before, &commit.step.next);
+        let Some(needed) = left(commit) else {
+            return;
+        };
+        let id = &next.id;
+        let ledger = &self.ledgers[commit.rollout];
+        let watched = (commit.now - ledger.arrived).saturating_sub(ledger.unwatched);
+        self.must(watched + TICKS >= needed || ledger.between_clocks, 7, || {
+            format!("{id} goes forward after {watched} ms of {needed}, the clock aside")
+        });
+        let heard = source.watchdog_heard.unwrap_or_default();
+        let silence = commit.decided_at.saturating_sub(heard);
+        let fresh = u64::try_from(FRESH.as_millis()).unwrap_or_default() + TICKS;
+        self.must(silence <= fresh, 7, || {
+            format!("{id} goes forward {silence} ms after the last Watchdog")
+        });
+        let unread = source.unreadable_for(commit.decided_at);
+        self.must(unread <= UNREADABLE_AFTER, 7, || {
+            format!("{id} goes forward, its alert source is unreadable for {unread} ms")
+        });
+        let told = source.occasions.iter().find(|occasion| {
+            let ours = occasion.plan == self.ledgers[commit.rollout].plan && occasion.silenced.is_none();
+            ours && occasion.active(commit.decided_at) && store.last_word_is_firing(&occasion.alert)
+        });
+        self.must(told.is_none(), 7, || {
+            format!(
+                "{id} goes forward while {} fires, of which it was told",
+                told.map_or("", |one| one.alert.name())
+            )
+        });
+        let firing = next.alerts.values().find(|tracked| tracked.standing.blocks());
+        self.must(firing.is_none(), 7, || {
+            format!(
+                "{id} goes forward while {} fires",
+                firing.map_or("", |tracked| tracked.name.as_str())
+            )
+        });
+        let held = next.pause.is_some() || !next.holds.is_empty() || !next.decisions.is_empty();
+        self.must(!held, 2, || format!("{id} goes forward, held or paused or asked"));
+        let frozen = store.freeze.is_some() && !commit.environment_moved;
+        self.must(!frozen, 8, || format!("{id} goes forward in a freeze"));
+        self.must(!before.is_latched(), 3, || format!("{id} goes forward from its latch"));
+    }
+
+    /// What must be true when every fault has ended for long enough.
+    pub(in crate::sim) fn at_the_end(&mut self, store: &Store, targets: &[Target], source: &Source, ends_at: u64) {
+        for (index, rollout) in store.rollouts.iter().enumerate() {
+            let id = &rollout.id;
+            let finished = !rollout.is_latched() || rollout.is_final();
+            self.must(finished, 2, || {
+                format!("{id} began to roll back and never ended: {:?}", rollout.stage)
+            });
+            let ledger = self.ledgers[index].clone();
+            let last = store.plan_of.iter().rposition(|plan| *plan == ledger.plan) == Some(index);
+            let target = &targets[ledger.plan];
+            let untouched = target.foreign_at.is_none() || target.foreign_at < ledger.rolled_back;
+            if let (Some(_), true, true) = (ledger.rolled_back, last, untouched) {
+                let weight = target.weight;
+                self.must(weight.is_zero(), 3, || {
+                    format!("{id} is rolled back and its target reads {weight}")
+                });
+            }
+            for occasion in &source.occasions {
+                let exposed = ledger.exposed.is_some_and(|exposed| exposed <= occasion.begins);
+                let counts = occasion.plan == ledger.plan && !occasion.old_version && exposed;
+                let lasting = occasion.active(ends_at) && !occasion.is_silenced(ends_at);
+                if counts && lasting && !rollout.is_final() {
+                    self.was_acted_upon(rollout, occasion);
+                }
+            }
+        }
+        let open = store.outbox.iter().find(|row| row.closed.is_none());
+        self.must(open.is_none(), 6, || format!("never done: {open:?}"));
+        let unheard = store.inbox.iter().find(|arrival| !arrival.settled);
+        self.must(unheard.is_none(), 1, || format!("never decided: {unheard:?}"));
+    }
+
+    /// A missed alert is an outage: what fires to the end and can be our fault has acted, and blocks.
+    fn was_acted_upon(&mut self, rollout: &crate::rollout::Rollout, occasion: &Occasion) {
+        let tracked = rollout.alerts.get(&occasion.alert.fingerprint);
+        let acted = tracked
+            .is_some_and(|tracked| tracked.acted_on == Some(occasion.alert.starts_at) && tracked.standing.blocks());
+        let name = occasion.alert.name();
+        self.must(acted, 1, || {
+            format!(
+                "{} fires since {} ms and {} knows {tracked:?}",
+                name, occasion.begins, rollout.id
+            )
+        });
+        let rolls_back = tracked
+            .and_then(|tracked| rollout.plan.spec.severities.get(&tracked.severity))
+            .is_some_and(|severity| severity.action == SeverityAction::Rollback);
+        let advanced = matches!(rollout.stage, Stage::Completed { .. });
+        self.must(!(rolls_back && advanced), 7, || {
+            format!("{} completed while {name} fires", rollout.id)
+        });
+    }
+}
+
+/// How long the stage that is being left must have lasted, in milliseconds; `None` when this is not a way forward.
+fn left(commit: &Commit<'_>) -> Option<u64> {
+    let (before, next) = (commit.before, &commit.step.next);
+    let spec = &before.plan.spec;
+    let period = match (&before.stage, &next.stage) {
+        (
+            Stage::Baking { phase, .. } | Stage::AtGate { phase, .. },
+            Stage::Advancing { .. } | Stage::Watching { .. } | Stage::Completed { .. },
+        ) => spec.phases.get(*phase)?.bake,
+        (Stage::Watching { .. }, Stage::Completed { .. }) => spec.watch,
+        _ => return None,
+    };
+    u64::try_from(period.as_millis()).ok()
+}

@@ -1,0 +1,95 @@
+//! Owns what breaks by itself: processes, clocks, targets.
+//! Refuses to break anything in the calm at the end of a history.
+
+use crate::weight::Weight;
+
+use super::faults::Fault;
+use super::world::{Task, World};
+
+/// An hour, in milliseconds.
+const HOUR: i64 = 3_600_000;
+
+/// What happens by itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Mishap {
+    Crash,
+    Pause,
+    ClockAhead,
+    ClockBack,
+    ForeignWrite,
+    TargetLies,
+}
+
+/// How often each happens in a history at most.
+const MISHAPS: [(Mishap, u64); 6] = [
+    (Mishap::Crash, 3),
+    (Mishap::Pause, 3),
+    (Mishap::ClockAhead, 1),
+    (Mishap::ClockBack, 1),
+    (Mishap::ForeignWrite, 1),
+    (Mishap::TargetLies, 1),
+];
+
+impl Mishap {
+    fn fault(self) -> Fault {
+        match self {
+            Self::Crash => Fault::Crash,
+            Self::Pause => Fault::Pause,
+            Self::ClockAhead => Fault::ClockAhead,
+            Self::ClockBack => Fault::ClockBack,
+            Self::ForeignWrite => Fault::ForeignWrite,
+            Self::TargetLies => Fault::TargetLies,
+        }
+    }
+}
+
+impl World<'_> {
+    /// Plans what breaks when.
+    pub(super) fn schedule_mishaps(&mut self) {
+        for (mishap, most) in MISHAPS {
+            if !self.setup.faults.has(mishap.fault()) {
+                continue;
+            }
+            for _ in 0..self.random.between(0, most) {
+                let at = self.random.between(4_000, self.setup.calm_from);
+                let victim = self.random.index(2);
+                self.later(at, Task::Mishap(mishap, victim));
+            }
+        }
+    }
+
+    /// Something breaks now.
+    pub(super) fn mishap(&mut self, mishap: Mishap, victim: usize) {
+        if !self.stormy() {
+            return;
+        }
+        let fault = mishap.fault();
+        self.fired.add(fault);
+        self.tell(|_| format!("mishap: {} ({victim})", fault.word()));
+        match mishap {
+            Mishap::Crash => {
+                if self.replicas[victim].alive {
+                    self.replicas[victim].alive = false;
+                    let after = self.random.between(200, 15_000);
+                    self.later(after, Task::Restart(victim));
+                }
+            }
+            Mishap::Pause => {
+                self.replicas[victim].still_until = self.now + self.random.between(1_000, 25_000);
+            }
+            Mishap::ClockAhead => self.replicas[victim].offset += HOUR,
+            Mishap::ClockBack => self.replicas[victim].offset -= HOUR,
+            Mishap::ForeignWrite => {
+                let target = self.random.index(self.targets.len());
+                let weight = Weight::percent([0, 1, 50, 100][self.random.index(4)]);
+                self.targets[target].weight = weight;
+                self.targets[target].foreign_at = Some(self.now);
+                self.tell(|_| format!("somebody else writes {weight} to target {target}"));
+            }
+            Mishap::TargetLies => {
+                let target = self.random.index(self.targets.len());
+                self.targets[target].lies_until = self.now + self.random.between(1_000, 15_000);
+            }
+        }
+    }
+}

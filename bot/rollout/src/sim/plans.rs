@@ -1,0 +1,122 @@
+//! Owns the plans that simulated histories run: short ones, of every kind the core knows.
+//! Refuses to be clever: a plan follows from the numbers it is given.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::ids::PersonId;
+use crate::matcher::Matcher;
+use crate::period::Period;
+use crate::plan::{
+    AlertMatch, Alerts, ApiVersion, Decide, DecideDefault, FlagTarget, Gate, Input, Kind, Metadata, Mode, NoData,
+    Phase, Plan, PlanRole, Scope, Severity, SeverityAction, Spec, Target, Trigger,
+};
+use crate::weight::Weight;
+
+use super::random::Random;
+
+/// A plan for the `number`-th service of the environment.
+pub fn plan(number: usize, random: &mut Random) -> Arc<Plan> {
+    let name = format!("service-{}", ["a", "b", "c"][number % 3]);
+    Arc::new(Plan {
+        api_version: ApiVersion::V1Alpha1,
+        kind: Kind::RolloutPlan,
+        metadata: Metadata {
+            name: name.clone(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+        },
+        spec: spec(name, random),
+    })
+}
+
+fn spec(name: String, random: &mut Random) -> Spec {
+    let input = |required| Input {
+        required,
+        default: None,
+    };
+    let members = vec![PersonId::new("mara")];
+    let commander = PlanRole { members, duties: None };
+    Spec {
+        title: format!("{name} to production"),
+        environment: "production".to_owned(),
+        mode: if random.chance(8) { Mode::Shadow } else { Mode::Armed },
+        inputs: [
+            ("version".to_owned(), input(true)),
+            ("previous".to_owned(), input(false)),
+        ]
+        .into(),
+        roles: [("incident-commander".to_owned(), commander)].into(),
+        target: Target::Flag(FlagTarget {
+            key: format!("{name}-new"),
+            groups: BTreeMap::new(),
+        }),
+        phases: phases(random),
+        watch: Period::seconds(seconds(random, 0, 30)),
+        triggers: vec![
+            trigger("ErrorRate", "sev1"),
+            trigger("Latency", "sev2"),
+            trigger("Chatty", "sev3"),
+        ],
+        severities: severities(random),
+        alerts: Alerts::default(),
+        no_data: if random.chance(15) {
+            NoData::RollbackAfter(Period::seconds(20))
+        } else {
+            NoData::Hold
+        },
+        audiences: BTreeMap::new(),
+        service: name,
+    }
+}
+
+fn seconds(random: &mut Random, low: u64, high: u64) -> u32 {
+    u32::try_from(random.between(low, high)).unwrap_or_default()
+}
+
+fn phases(random: &mut Random) -> Vec<Phase> {
+    let weights: &[u8] = match random.below(10) {
+        0 => &[0, 25, 100],
+        1 => &[25, 10, 100],
+        2..=5 => &[10, 50, 100],
+        _ => &[5, 100],
+    };
+    let phase = |percent: &u8| Phase {
+        name: format!("p{percent}"),
+        weight: Weight::percent(*percent),
+        bake: Period::seconds(seconds(random, 6, 25)),
+        gate: if random.chance(20) { Gate::Manual } else { Gate::Auto },
+        groups: Vec::new(),
+    };
+    weights.iter().map(phase).collect()
+}
+
+fn trigger(alert: &str, severity: &str) -> Trigger {
+    Trigger {
+        name: alert.to_lowercase(),
+        alert: AlertMatch {
+            matchers: vec![Matcher::equal("alertname", alert)],
+            scope: Scope::Own,
+        },
+        severity: severity.to_owned(),
+    }
+}
+
+fn severities(random: &mut Random) -> BTreeMap<String, Severity> {
+    let decide = Decide {
+        by: Vec::new(),
+        within: Period::seconds(seconds(random, 10, 30)),
+        default: if random.chance(50) {
+            DecideDefault::Rollback
+        } else {
+            DecideDefault::Hold
+        },
+    };
+    let actions = [
+        ("sev1", SeverityAction::Rollback),
+        ("sev2", SeverityAction::Decide(decide)),
+        ("sev3", SeverityAction::Log),
+    ];
+    let severity = |(name, action): (&str, SeverityAction)| (name.to_owned(), Severity { action, page: false });
+    actions.into_iter().map(severity).collect()
+}

@@ -1,0 +1,244 @@
+//! Owns the model of the database: what is here survives every crash, and every change of it is one commit.
+//! Refuses to decide: it compares generations, and takes or refuses what it is given.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::action::{Action, ActionKind, Lane};
+use crate::alert::{Alert, AlertKey, AlertStatus, Fingerprint};
+use crate::command::Command;
+use crate::person::Actor;
+use crate::planted::{self, Bug};
+use crate::rollout::Rollout;
+use crate::step::Step;
+use crate::surroundings::Freeze;
+
+/// The database.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Store {
+    /// Every rollout, in the order of their starts.
+    pub(super) rollouts: Vec<Rollout>,
+    /// For each rollout, the index of its plan, which is also that of its target.
+    pub(super) plan_of: Vec<usize>,
+    /// What was heard and said.
+    pub(super) inbox: Vec<Arrival>,
+    /// What is to be done.
+    pub(super) outbox: Vec<Row>,
+    /// The highest epoch ever decided for each target.
+    pub(super) target_epochs: BTreeMap<usize, u64>,
+    /// Counts the changes of what the environment's rollouts share; guards the budget.
+    pub(super) environment_generation: u64,
+    /// When automatic rollbacks were decided, by the deciders' wall clocks.
+    pub(super) spent: Vec<Timestamp>,
+    /// Set while the environment is frozen.
+    pub(super) freeze: Option<Freeze>,
+    /// The last word about each occasion, and when it was heard.
+    pub(super) heard: BTreeMap<(Fingerprint, Timestamp), (Timestamp, Alert)>,
+    /// Where the inbox stood when the source, asked about an occasion, did not know it.
+    pub(super) denied: BTreeMap<AlertKey, usize>,
+    /// When the Watchdog was last seen.
+    pub(super) watchdog_seen: Option<Timestamp>,
+    /// The last heartbeat of any replica.
+    pub(super) beat: Option<Timestamp>,
+    /// The replica that leads, and until when, in milliseconds of the database's clock.
+    pub(super) lease: Option<(usize, u64)>,
+}
+
+/// Something heard or said, durable before it was answered.
+#[derive(Clone, Debug)]
+pub(super) struct Arrival {
+    /// What.
+    pub(super) content: Content,
+    /// Whether it was decided.
+    pub(super) settled: bool,
+    /// The replica's life that works on it, and until when others leave it alone.
+    pub(super) taken: Option<(usize, u32, u64)>,
+}
+
+/// What was heard or said.
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    /// A webhook.
+    Alerted(Alert),
+    /// A poll.
+    Polled(Alert),
+    /// A person.
+    Said {
+        /// Who.
+        actor: Actor,
+        /// About which rollout.
+        rollout: usize,
+        /// What.
+        command: Command,
+        /// The revision of the button.
+        seen: Option<u64>,
+    },
+}
+
+/// One row of the outbox.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    /// What to do.
+    pub(super) action: Action,
+    /// For which rollout.
+    pub(super) rollout: usize,
+    /// Not before this moment.
+    pub(super) due: u64,
+    /// Others leave it alone until then.
+    pub(super) claimed_until: u64,
+    /// How often it was tried.
+    pub(super) attempts: u32,
+    /// When it was first tried, by the worker's wall clock.
+    pub(super) first_tried: Option<Timestamp>,
+    /// Why it is done, once it is.
+    pub(super) closed: Option<&'static str>,
+}
+
+/// What came of saving a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Saved {
+    /// It is durable.
+    Done,
+    /// Somebody else was faster; nothing was saved.
+    Conflict,
+    /// The order that caused it was settled before; nothing was saved.
+    SettledBefore,
+}
+
+/// The same alert on several services counts as one event within this time.
+const TOGETHER: jiff::SignedDuration = jiff::SignedDuration::from_mins(2);
+
+impl Store {
+    /// Saves a step in one commit, if nobody saved the rollout meanwhile. Steps that spend the budget or freeze are
+    /// guarded by the environment's generation as well. An order is settled in the same commit.
+    pub(super) fn save(&mut self, rollout: usize, step: &Step, environment: u64, order: Option<usize>) -> Saved {
+        if order.is_some_and(|arrival| self.inbox[arrival].settled) {
+            return Saved::SettledBefore;
+        }
+        let shares = (step.spends_budget && !planted::on(Bug::BudgetUnguarded)) || step.freeze.is_some();
+        let moved = self.rollouts[rollout].generation + 1 != step.next.generation;
+        if moved || (shares && self.environment_generation != environment) {
+            return Saved::Conflict;
+        }
+        if let Some(arrival) = order {
+            self.inbox[arrival].settled = true;
+        }
+        self.rollouts[rollout] = step.next.clone();
+        self.keep(rollout, step);
+        Saved::Done
+    }
+
+    /// Saves a start; answers the index of the new rollout.
+    pub(super) fn begin(&mut self, plan: usize, step: &Step) -> usize {
+        let rollout = self.rollouts.len();
+        self.rollouts.push(step.next.clone());
+        self.plan_of.push(plan);
+        self.keep(rollout, step);
+        rollout
+    }
+
+    fn keep(&mut self, rollout: usize, step: &Step) {
+        let epoch = step.next.epoch;
+        let target = self.target_epochs.entry(self.plan_of[rollout]).or_default();
+        *target = epoch.max(*target);
+        if step.spends_budget {
+            self.spent.extend(step.log.last().map(|entry| entry.at));
+        }
+        if let Some(freeze) = &step.freeze {
+            self.freeze.get_or_insert_with(|| freeze.clone());
+        }
+        if step.spends_budget || step.freeze.is_some() {
+            self.environment_generation += 1;
+        }
+        // A decision that changes the wanted weight cancels the writes of earlier ones.
+        let overtaken = |row: &&mut Row| row.rollout == rollout && row.closed.is_none() && row.is_write();
+        for row in self.outbox.iter_mut().filter(overtaken) {
+            if row.action.epoch < epoch {
+                row.closed = Some("overtaken");
+            }
+        }
+        self.enqueue(rollout, &step.actions);
+    }
+
+    /// Puts actions into the outbox.
+    pub(super) fn enqueue(&mut self, rollout: usize, actions: &[Action]) {
+        self.outbox.extend(actions.iter().map(|action| Row {
+            action: action.clone(),
+            rollout,
+            due: 0,
+            claimed_until: 0,
+            attempts: 0,
+            first_tried: None,
+            closed: None,
+        }));
+    }
+
+    /// Remembers something; it is durable when this returns.
+    pub(super) fn remember(&mut self, content: Content, now: Timestamp) {
+        if let Content::Alerted(alert) | Content::Polled(alert) = &content {
+            let key = (alert.fingerprint.clone(), alert.starts_at);
+            self.heard.insert(key, (now, alert.clone()));
+        }
+        self.inbox.push(Arrival {
+            content,
+            settled: false,
+            taken: None,
+        });
+    }
+
+    /// Alerts heard of since `since`.
+    pub(super) fn recent(&self, since: Timestamp) -> Vec<Alert> {
+        let fresh = self.heard.values().filter(|(at, _)| *at >= since);
+        fresh.map(|(_, alert)| alert.clone()).collect()
+    }
+
+    /// Whether the last word about this occasion said that it fires, and was decided.
+    pub(super) fn last_word_is_firing(&self, occasion: &Alert) -> bool {
+        let words = self.inbox.iter().enumerate().rev();
+        let mut about = words.filter_map(|(place, arrival)| match &arrival.content {
+            Content::Alerted(alert) | Content::Polled(alert) if alert.key() == occasion.key() => {
+                Some((place, alert, arrival.settled))
+            }
+            Content::Alerted(_) | Content::Polled(_) | Content::Said { .. } => None,
+        });
+        let denied = self.denied.get(&occasion.key()).copied().unwrap_or_default();
+        about
+            .next()
+            .is_some_and(|(place, alert, settled)| alert.status == AlertStatus::Firing && settled && place >= denied)
+    }
+
+    /// On how many services an alert of this name began within two minutes before `alert`, itself included.
+    pub(super) fn services_with(&self, alert: &Alert) -> u32 {
+        let alike = |other: &&Alert| {
+            other.name() == alert.name()
+                && other.status == AlertStatus::Firing
+                && alert.starts_at.duration_since(other.starts_at).abs() <= TOGETHER
+        };
+        let all = self.heard.values().map(|(_, alert)| alert);
+        let services: std::collections::BTreeSet<&str> =
+            all.filter(alike).filter_map(|alert| alert.label("service")).collect();
+        u32::try_from(services.len()).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// Indexes of the rollouts that are not over.
+    pub(super) fn active(&self) -> Vec<usize> {
+        let open = |rollout: &usize| !self.rollouts[*rollout].is_final();
+        (0..self.rollouts.len()).filter(open).collect()
+    }
+}
+
+impl Row {
+    /// Whether it writes to a target.
+    pub(super) fn is_write(&self) -> bool {
+        match self.action.kind {
+            ActionKind::SetWeight { .. } | ActionKind::ToZero { .. } => true,
+            ActionKind::AskAboutAlert { .. } => false,
+        }
+    }
+
+    /// Whether a worker of this lane may take it at `now`.
+    pub(super) fn is_due(&self, lane: Lane, now: u64) -> bool {
+        self.closed.is_none() && self.action.lane() == lane && self.due <= now && self.claimed_until <= now
+    }
+}
