@@ -69,6 +69,7 @@ pub(super) fn urgency(blocker: &Blocker) -> u8 {
         Blocker::Frozen(_) => 5,
         Blocker::Moving => 6,
         Blocker::Bake { .. } => 7,
+        Blocker::Calming { .. } => 8,
     }
 }
 
@@ -82,6 +83,7 @@ fn word(blocker: &Blocker) -> String {
         Blocker::Firing { alert, .. } => format!("alert {}", brief(alert, 60)),
         Blocker::NoData { .. } => "health to be known".to_owned(),
         Blocker::Frozen(freeze) => format!("thaw, frozen by {}", freeze.by),
+        Blocker::Calming { alert, .. } => format!("quiet after {}", brief(alert, 60)),
     }
 }
 
