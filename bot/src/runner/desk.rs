@@ -128,9 +128,10 @@ impl Engine {
             } => self.rollout(&RolloutId::new(named)).await?,
             Content::Said { .. } | Content::Alerts { .. } | Content::Polled { .. } => None,
         };
-        Ok(match concerned {
-            Some(rollout) => answer.about(&rollout),
-            None => answer,
+        // Without the generation, which moves on: a third time gets the same answer as the second.
+        Ok(Answer {
+            rollout: concerned.map(|rollout| rollout.id.to_string()),
+            ..answer
         })
     }
 }
