@@ -23,7 +23,9 @@ pub fn client() -> Result<Client> {
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
     LazyLock::force(&TLS);
-    Client::builder()
+    #[expect(clippy::disallowed_methods, reason = "the tests call the programs they started")]
+    let builder = Client::builder();
+    builder
         .no_proxy()
         .redirect(Policy::none())
         .timeout(PATIENCE)

@@ -142,8 +142,8 @@ mod tests {
 
     #[test]
     fn what_it_takes_is_the_sum_of_its_parts() {
-        assert_eq!(lasting(Speed::times(3_600)), Period::seconds(11));
-        assert_eq!(lasting(Speed::times(1)), Period::minutes(8 * 60));
+        assert_eq!(lasting(Speed::times(3_600)), Period::seconds(10));
+        assert_eq!(lasting(Speed::times(1)), Period::minutes(7 * 60));
         assert_eq!(lasting(Speed::times(u32::MAX)), Period::seconds(10));
     }
 }

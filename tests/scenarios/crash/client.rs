@@ -137,15 +137,14 @@ impl Client {
     /// Asked again while the first one is still being decided, the server says so (R402); then this waits for the answer.
     pub(super) async fn say(&self, key: &str, said: &Value) -> Result<Answered> {
         let deciding = |answered: &Answered| answered.body.to_string().contains("being decided");
+        // A server that dies meanwhile is told apart by the error of the request itself.
         wait::until("the order is decided", Duration::from_secs(10), async || {
-            let answered = self
-                .say_once(key, said)
-                .await
-                .map_err(|fault| wait::hopeless(format!("{fault:#}")))?;
-            ensure!(!deciding(&answered), "{}", answered.body);
-            Ok(answered)
+            match self.say_once(key, said).await {
+                Ok(answered) if deciding(&answered) => Err(anyhow::anyhow!("{}", answered.body)),
+                outcome => Ok(outcome),
+            }
         })
-        .await
+        .await?
     }
 
     async fn say_once(&self, key: &str, said: &Value) -> Result<Answered> {

@@ -45,9 +45,9 @@ impl World<'_> {
         }
         let leads = self.leads(replica);
         for row in 0..self.store.outbox.len() {
-            if self.store.outbox[row].is_due(Lane::Safety, self.now) {
-                self.attempt(replica, row);
-            } else if leads && self.store.outbox[row].is_due(Lane::Forward, self.now) {
+            let waiting = &self.store.outbox[row];
+            let due = waiting.is_due(Lane::Safety, self.now) || leads && waiting.is_due(Lane::Forward, self.now);
+            if due {
                 self.attempt(replica, row);
             }
         }
