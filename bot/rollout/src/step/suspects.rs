@@ -6,7 +6,6 @@ use jiff::SignedDuration;
 use crate::action::{ActionKind, SuspectAnswer};
 use crate::alert::AlertKey;
 use crate::notice::NoticeKind;
-use crate::planted::{self, Bug};
 use crate::rollout::{Guard, Standing, Tracked};
 
 use super::{Work, alerts};
@@ -17,11 +16,6 @@ const ASK_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(15);
 /// It fires although its source had said that it ended: the late word of an HA peer, or a break between Prometheus and
 /// Alertmanager. It blocks, and every peer is asked.
 pub(super) fn suspect(work: &mut Work<'_>, key: AlertKey, mut tracked: Tracked) {
-    if planted::on(Bug::SuspectIgnored) {
-        tracked.standing = Standing::Stale;
-        work.next.alerts.insert(key.fingerprint, tracked);
-        return;
-    }
     tracked.standing = Standing::Suspect;
     let name = tracked.name.clone();
     work.next.alerts.insert(key.fingerprint.clone(), tracked);
