@@ -144,7 +144,7 @@ impl World {
             Ok(())
         })
         .await?;
-        println!("from the fault to weight 0: {:.1?}", since.elapsed());
+        println!("counted: from the fault to weight 0: {:.1?}", since.elapsed());
         let users = users();
         let users: Vec<&str> = users.iter().map(String::as_str).collect();
         let seen = evaluate(&self.tidegate.url(""), "", FLAG, &users).await?;

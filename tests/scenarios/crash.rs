@@ -5,11 +5,11 @@
 //!
 //! Zero failures in n kills only bound the rate: 200 kills say "less than 1.5 %" with 95 % confidence, 10,000 "0.03 %".
 
-mod client;
+pub(crate) mod client;
 mod dice;
 mod failpoints;
 mod kills;
-mod ledger;
+pub(crate) mod ledger;
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use tidegate_tests::tidegate::Setup;
 const PROMISE: Duration = Duration::from_secs(5);
 
 /// The name of the plan; its rollouts are `sluice-1`, `sluice-2`, …
-const PLAN: &str = "sluice";
+pub(crate) const PLAN: &str = "sluice";
 /// The flag it moves.
 const FLAG: &str = "sluice-v2";
 /// The service whose alerts count.
@@ -30,7 +30,7 @@ const SERVICE: &str = "sluice";
 const ERRORS: &str = "ErrorRateHigh";
 
 /// One plan, three quick phases, and a watch that never ends by itself: every rollout is rolled back some day.
-fn setup() -> Result<Setup> {
+pub(crate) fn setup() -> Result<Setup> {
     let phase = |name, weight| json!({ "name": name, "weight": weight, "bake": "1s" });
     let plan = json!({
         "apiVersion": "tidegate.dev/v1alpha1",

@@ -257,7 +257,11 @@ async fn a_stopped_program_takes_its_children_along() -> Result<()> {
     })
     .await?;
     let [parent, child] = [program.id().to_string(), child].map(|id| Path::new("/proc").join(id).join("cmdline"));
-    assert!(runs(&parent) && runs(&child));
+    wait::until("both run", PATIENCE, async || {
+        ensure!(runs(&parent) && runs(&child), "one of them does not");
+        Ok(())
+    })
+    .await?;
     drop(program);
     assert!(!runs(&parent), "the parent is collected when the value is gone");
     wait::until("the child is gone", PATIENCE, async || {
@@ -267,7 +271,7 @@ async fn a_stopped_program_takes_its_children_along() -> Result<()> {
     .await
 }
 
-/// A process that is dead but not yet collected has no command line.
+/// A process that is dead but not yet collected has no command line, nor has one in the moment of its exec.
 fn runs(command_line: &Path) -> bool {
     std::fs::read(command_line).is_ok_and(|words| !words.is_empty())
 }

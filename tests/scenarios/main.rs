@@ -3,6 +3,8 @@
 //! The modules are marked as tests so that the lints grant their helpers what they grant tests: unwrap, expect, print.
 
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod chain;
 #[cfg(test)]
 mod configuration;

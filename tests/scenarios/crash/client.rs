@@ -13,7 +13,7 @@ use super::{ERRORS, FLAG, SERVICE};
 
 /// The connections of the outside world to one server; they outlive its deaths.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
     token: String,
@@ -21,16 +21,16 @@ pub(super) struct Client {
 
 /// What the flag says about itself.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Served {
+pub(crate) struct Served {
     /// The rollout that moved it last.
-    pub(super) rollout: String,
+    pub(crate) rollout: String,
     /// In percent.
-    pub(super) weight: f64,
+    pub(crate) weight: f64,
 }
 
 /// The answer to a command.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Answered {
+pub(crate) struct Answered {
     status: StatusCode,
     body: Value,
 }
@@ -40,7 +40,7 @@ impl Answered {
     ///
     /// # Errors
     /// When it was refused.
-    pub(super) fn rollout(&self) -> Result<String> {
+    pub(crate) fn rollout(&self) -> Result<String> {
         ensure!(self.status.is_success(), "refused: {} {}", self.status, self.body);
         let rollout = self.body["rollout"].as_str().map(str::to_owned);
         rollout.with_context(|| format!("no rollout in {}", self.body))
@@ -49,8 +49,8 @@ impl Answered {
 
 /// An alert as Alertmanager writes it.
 #[derive(Clone, Debug)]
-pub(super) struct Alert {
-    pub(super) fingerprint: String,
+pub(crate) struct Alert {
+    pub(crate) fingerprint: String,
     name: &'static str,
     service: &'static str,
     starts_at: jiff::Timestamp,
@@ -58,17 +58,17 @@ pub(super) struct Alert {
 
 impl Alert {
     /// The one that never stops.
-    pub(super) fn watchdog() -> Self {
+    pub(crate) fn watchdog() -> Self {
         Self::new("Watchdog", "alerting", 0)
     }
 
     /// The one that rolls back. `number` makes it another alert than those before.
-    pub(super) fn errors(number: u64) -> Self {
+    pub(crate) fn errors(number: u64) -> Self {
         Self::new(ERRORS, SERVICE, number)
     }
 
     /// One that is nobody's business.
-    pub(super) fn foreign(number: u64) -> Self {
+    pub(crate) fn foreign(number: u64) -> Self {
         Self::new("DiskFull", "warehouse", number)
     }
 
@@ -81,7 +81,8 @@ impl Alert {
         }
     }
 
-    fn to_json(&self, over: bool) -> Value {
+    /// As a member of `alerts` in a delivery.
+    pub(crate) fn to_json(&self, over: bool) -> Value {
         let (status, ends_at) = match over {
             true => ("resolved", tidegate::clock::now().to_string()),
             false => ("firing", "0001-01-01T00:00:00Z".to_owned()),
@@ -99,7 +100,7 @@ impl Alert {
 
 impl Client {
     /// To this server, which must have run once.
-    pub(super) fn of(server: &Tidegate) -> Result<Self> {
+    pub(crate) fn of(server: &Tidegate) -> Result<Self> {
         Ok(Self {
             http: http::client()?,
             base: server.url(""),
@@ -108,13 +109,13 @@ impl Client {
     }
 
     /// Tells that alerts fire. `Ok` is a 200.
-    pub(super) async fn fire(&self, alerts: &[Alert]) -> Result<()> {
+    pub(crate) async fn fire(&self, alerts: &[Alert]) -> Result<()> {
         self.deliver(alerts.iter().map(|alert| alert.to_json(false)).collect())
             .await
     }
 
     /// Tells that an alert is over.
-    pub(super) async fn resolve(&self, alert: &Alert) -> Result<()> {
+    pub(crate) async fn resolve(&self, alert: &Alert) -> Result<()> {
         self.deliver(vec![alert.to_json(true)]).await
     }
 
@@ -135,7 +136,7 @@ impl Client {
     /// Says something under a key.
     ///
     /// Asked again while the first one is still being decided, the server says so (R402); then this waits for the answer.
-    pub(super) async fn say(&self, key: &str, said: &Value) -> Result<Answered> {
+    pub(crate) async fn say(&self, key: &str, said: &Value) -> Result<Answered> {
         let deciding = |answered: &Answered| answered.body.to_string().contains("being decided");
         // A server that dies meanwhile is told apart by the error of the request itself.
         wait::until("the order is decided", Duration::from_secs(10), async || {
@@ -158,7 +159,7 @@ impl Client {
     }
 
     /// What the flag serves; nothing before it was ever moved.
-    pub(super) async fn flag(&self) -> Result<Option<Served>> {
+    pub(crate) async fn flag(&self) -> Result<Option<Served>> {
         let url = format!("{}/ofrep/v1/evaluate/flags/{FLAG}", self.base);
         let request = self
             .http
@@ -183,7 +184,7 @@ impl Client {
     }
 
     /// The state of a rollout in one word.
-    pub(super) async fn state(&self, rollout: &str) -> Result<String> {
+    pub(crate) async fn state(&self, rollout: &str) -> Result<String> {
         let request = self.http.get(format!("{}/api/v1/rollouts/{rollout}", self.base));
         let answer = request.bearer_auth(&self.token).send().await?;
         let status = answer.status();
@@ -197,7 +198,7 @@ impl Client {
     }
 
     /// Waits until the flag serves `weight` for `rollout`.
-    pub(super) async fn serves(&self, rollout: &str, weight: f64, deadline: Duration) -> Result<()> {
+    pub(crate) async fn serves(&self, rollout: &str, weight: f64, deadline: Duration) -> Result<()> {
         wait::until(&format!("{rollout} carries {weight}%"), deadline, async || {
             let served = self
                 .flag()
@@ -211,7 +212,7 @@ impl Client {
     }
 
     /// Waits until `rollout` says that it is rolled back, and serves nothing.
-    pub(super) async fn rolled_back(&self, rollout: &str, deadline: Duration) -> Result<()> {
+    pub(crate) async fn rolled_back(&self, rollout: &str, deadline: Duration) -> Result<()> {
         wait::until(&format!("{rollout} is rolled back"), deadline, async || {
             let state = self.state(rollout).await.map_err(or_hopeless)?;
             let served = self.flag().await.map_err(or_hopeless)?;
@@ -227,7 +228,7 @@ impl Client {
 }
 
 /// Whether there was no answer because nobody is there any more.
-pub(super) fn is_gone(error: &anyhow::Error) -> bool {
+pub(crate) fn is_gone(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.is::<reqwest::Error>())
 }
 

@@ -208,6 +208,11 @@ async fn a_death_at_any_point_loses_no_promise() -> Result<()> {
         assert!(!deaths.is_empty(), "{point} was never passed");
     }
     let promised = deaths.values().flatten().flatten().count();
+    let died: usize = deaths.values().map(Vec::len).sum();
+    println!(
+        "counted: {died} deaths at {} named points, {promised} with a promised rollback",
+        deaths.len()
+    );
     assert!(
         promised >= 5,
         "only {promised} deaths came after the deadly alert was answered"

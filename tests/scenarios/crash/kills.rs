@@ -66,12 +66,12 @@ impl Tally {
             unanswered,
             ..
         } = self;
-        println!("{kills} kills; {alerts} alerts answered 200; {begun} rollouts begun");
+        println!("counted: {kills} kills; {alerts} alerts answered 200; {begun} rollouts begun");
         println!(
-            "{struck} rollbacks answered before the kill, {unfinished} of them unfinished at the return; {unanswered} unanswered"
+            "counted: {struck} rollbacks answered before the kill, {unfinished} of them unfinished at the return; {unanswered} unanswered"
         );
-        println!("from start to readiness: {}", spread(&mut self.starts));
-        println!("from readiness to rolled back: {}", spread(&mut self.finishes));
+        println!("counted: from start to readiness: {}", spread(&mut self.starts));
+        println!("counted: from readiness to rolled back: {}", spread(&mut self.finishes));
     }
 }
 

@@ -16,7 +16,7 @@ use super::client::{Alert, Answered, Client, Served};
 
 /// Where the server remembers.
 #[derive(Clone, Debug)]
-pub(super) enum Database {
+pub(crate) enum Database {
     /// A file.
     Sqlite(PathBuf),
     /// A URL.
@@ -25,12 +25,12 @@ pub(super) enum Database {
 
 impl Database {
     /// The file of a server on SQLite.
-    pub(super) fn of(server: &Tidegate) -> Self {
+    pub(crate) fn of(server: &Tidegate) -> Self {
         Self::Sqlite(server.scratch().path().join("data/tidegate.db"))
     }
 
     /// The first column of every row.
-    async fn column(&self, sql: &'static str) -> Result<Vec<String>> {
+    pub(crate) async fn column(&self, sql: &'static str) -> Result<Vec<String>> {
         let rows: Vec<(String,)> = match self {
             Self::Sqlite(file) => {
                 let mut link = SqliteConnectOptions::new()
@@ -55,7 +55,7 @@ impl Database {
 
 /// The ledger of one server.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     /// Alerts that were answered 200.
     acked: HashSet<String>,
     /// Rollouts that are over; their flag stays at zero.
@@ -67,39 +67,39 @@ pub(super) struct Ledger {
     /// The last command and its answer.
     answer: Option<(String, Value, Answered)>,
     /// How many rollouts there are.
-    pub(super) begun: usize,
+    pub(crate) begun: usize,
 }
 
 impl Ledger {
     /// These were answered 200.
-    pub(super) fn acked(&mut self, alerts: &[Alert]) {
+    pub(crate) fn acked(&mut self, alerts: &[Alert]) {
         self.acked.extend(alerts.iter().map(|alert| alert.fingerprint.clone()));
     }
 
     /// How many alerts were answered 200.
-    pub(super) fn alerts(&self) -> usize {
+    pub(crate) fn alerts(&self) -> usize {
         self.acked.len()
     }
 
     /// This rollout began.
-    pub(super) fn began(&mut self, rollout: &str) {
+    pub(crate) fn began(&mut self, rollout: &str) {
         self.begun += 1;
         self.now = Some((rollout.to_owned(), 0.0));
         self.latched = false;
     }
 
     /// The rollout now is rolled back.
-    pub(super) fn ended(&mut self) {
+    pub(crate) fn ended(&mut self) {
         self.over.extend(self.now.take().map(|(rollout, _)| rollout));
     }
 
     /// The rollout now has decided to go back.
-    pub(super) fn decided(&mut self) {
+    pub(crate) fn decided(&mut self) {
         self.latched = true;
     }
 
     /// Judges a weight: after the decision it never rises, and what is over stays at zero.
-    pub(super) fn serves(&mut self, served: Option<&Served>) -> Result<()> {
+    pub(crate) fn serves(&mut self, served: Option<&Served>) -> Result<()> {
         let Some(Served { rollout, weight }) = served else {
             return Ok(());
         };
@@ -121,12 +121,12 @@ impl Ledger {
     }
 
     /// Keeps the answer to a command.
-    pub(super) fn answered(&mut self, key: &str, said: &Value, answer: &Answered) {
+    pub(crate) fn answered(&mut self, key: &str, said: &Value, answer: &Answered) {
         self.answer = Some((key.to_owned(), said.clone(), answer.clone()));
     }
 
     /// Gives the last command again: it gets its first answer.
-    pub(super) async fn ask_again(&self, client: &Client) -> Result<()> {
+    pub(crate) async fn ask_again(&self, client: &Client) -> Result<()> {
         let Some((key, said, first)) = &self.answer else {
             return Ok(());
         };
@@ -136,7 +136,7 @@ impl Ledger {
     }
 
     /// Compares with what the server remembers.
-    pub(super) async fn compare(&self, database: &Database) -> Result<()> {
+    pub(crate) async fn compare(&self, database: &Database) -> Result<()> {
         let stored: HashSet<String> = database
             .column("SELECT fingerprint FROM alerts")
             .await
@@ -159,7 +159,7 @@ impl Ledger {
 }
 
 /// Lets the product check its own log.
-pub(super) async fn log_is_whole(server: &Tidegate) -> Result<()> {
+pub(crate) async fn log_is_whole(server: &Tidegate) -> Result<()> {
     let configuration = server.scratch().path().join("tidegate.yml");
     let configuration = format!("--config.file={}", configuration.display());
     let (code, printed) = server.command(&["log", "verify", &configuration]).await?;

@@ -81,13 +81,13 @@ fn twenty_thousand_histories() {
             }
         }
     }
-    println!("{histories} histories: {:?}", sum.facts);
+    println!("counted: {histories} histories: {:?}", sum.facts);
     for (state, count) in &sum.ends.0 {
         println!("{count:>9}  ended {state}");
     }
     for fault in Fault::ALL {
         let count = sum.fired.of(*fault);
-        println!("{count:>9}  {}", fault.word());
+        println!("counted: {count:>9}  {}", fault.word());
         assert!(
             count * 1_000 >= AT_LEAST * histories,
             "{} fired {count} times only",
