@@ -42,7 +42,7 @@ pub use lease::Replica;
 pub use log::{ChainReport, LogReport};
 pub use messages::{DeadLetter, Message};
 pub use open::{Place, Storage};
-pub use outbox::Claimed;
+pub use outbox::{Claimed, LONGEST_PAUSE, Part};
 pub use prune::Pruned;
 pub use save::Saved;
 pub use tokens::{NewToken, Token, TokenHash, TokenKind};
