@@ -7,6 +7,8 @@ mod bad_input;
 #[cfg(test)]
 mod chain;
 #[cfg(test)]
+mod command_line;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod crash;

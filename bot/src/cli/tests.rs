@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::*;
 
+mod server;
 mod storage;
 
 /// A stream that keeps what is written.
