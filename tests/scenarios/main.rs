@@ -7,6 +7,8 @@ mod bad_input;
 #[cfg(test)]
 mod chain;
 #[cfg(test)]
+mod command_line;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod crash;
@@ -14,6 +16,8 @@ mod crash;
 mod doors;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod readme;
 #[cfg(test)]
 mod store_contract;
 #[cfg(test)]

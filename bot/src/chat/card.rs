@@ -42,6 +42,9 @@ pub struct Card {
     pub waits_for: Vec<String>,
     /// Why it went back, once it did.
     pub because: Option<String>,
+    /// What keeps the rollback from being finished; people are needed.
+    #[serde(default)]
+    pub stuck: Option<String>,
     /// Who started it.
     pub started_by: String,
     /// When, in RFC 3339.
@@ -79,6 +82,7 @@ impl Card {
             next: next(rollout, now),
             waits_for,
             because: because(rollout).map(ToString::to_string),
+            stuck: stuck(rollout).map(str::to_owned),
             started_by: rollout.started_by.to_string(),
             started_at: rollout.started_at.to_string(),
             generation: rollout.generation,
@@ -128,6 +132,19 @@ fn because(rollout: &Rollout) -> Option<&Because> {
     match &rollout.stage {
         Stage::RollingBack { because, .. } | Stage::RolledBack { because, .. } => Some(because),
         Stage::Advancing { .. }
+        | Stage::Baking { .. }
+        | Stage::AtGate { .. }
+        | Stage::Watching { .. }
+        | Stage::Completed { .. }
+        | Stage::Aborted { .. } => None,
+    }
+}
+
+fn stuck(rollout: &Rollout) -> Option<&str> {
+    match &rollout.stage {
+        Stage::RollingBack { stuck, .. } => stuck.as_deref(),
+        Stage::RolledBack { .. }
+        | Stage::Advancing { .. }
         | Stage::Baking { .. }
         | Stage::AtGate { .. }
         | Stage::Watching { .. }
