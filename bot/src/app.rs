@@ -94,6 +94,7 @@ impl Running {
         self.app.stop.cancel();
         self.app.tasks.close();
         self.app.tasks.wait().await;
+        self.app.engine.farewell().await;
         self.app.engine.store().close().await;
     }
 }
@@ -122,6 +123,7 @@ pub async fn start(sources: Sources, config: Config, log: Option<LogHandle>) -> 
         current: app.current.clone(),
         vitals: app.vitals.clone(),
         metrics: metrics.clone(),
+        standing: standing(&app),
         reload: reloader.as_function(),
         detail: detail(&app),
         since: Instant::now(),
@@ -196,6 +198,15 @@ fn detail(app: &App) -> Detail {
     Arc::new(move || {
         let engine = engine.clone();
         Box::pin(async move { engine.report(clock::now()).await })
+    })
+}
+
+/// What the metrics say that is not counted over time.
+fn standing(app: &App) -> http::Standing {
+    let engine = app.engine.clone();
+    Arc::new(move || {
+        let engine = engine.clone();
+        Box::pin(async move { engine.standing(clock::now()).await })
     })
 }
 

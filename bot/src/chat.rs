@@ -16,6 +16,8 @@ use tidegate_rollout::{Actor, Entry, Health, Refusal, Rollout, RolloutId, Surrou
 pub use answer::Answer;
 pub use card::Card;
 
+use crate::telemetry::metrics::COMMANDS;
+
 /// Something said by a person with a proven identity.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -147,8 +149,10 @@ impl<D: Desk> Dispatcher<D> {
     /// # Errors
     /// [`DeskError`] says whether the order is stored.
     pub async fn dispatch(&self, request: Request, now: Timestamp) -> Result<Answer, DeskError> {
+        let (surface, command) = (request.actor.surface.word(), request.verb.word());
         let answer = self.answer(request, now).await;
-        metrics::counter!("tidegate_commands_total", "result" => outcome_word(&answer)).increment(1);
+        let result = outcome_word(&answer);
+        metrics::counter!(COMMANDS, "surface" => surface, "command" => command, "result" => result).increment(1);
         answer
     }
 

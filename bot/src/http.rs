@@ -23,7 +23,7 @@ pub use caller::{Caller, Way};
 pub use guard::Guard;
 pub use keys::Keyring;
 pub use login::Invitations;
-pub use probes::{Detail, Probes, Reload};
+pub use probes::{Detail, Probes, Reload, Standing};
 pub use problem::Problem;
 pub use routes::{Auth, Route, Routes};
 pub use server::Bounds;

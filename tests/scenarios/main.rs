@@ -21,4 +21,6 @@ mod readme;
 #[cfg(test)]
 mod store_contract;
 #[cfg(test)]
+mod telling;
+#[cfg(test)]
 mod tidy;

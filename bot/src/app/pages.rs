@@ -21,9 +21,11 @@ use crate::channel::feed::Line;
 use crate::chat::{Answer, Desk, DeskError, Request};
 use crate::clock;
 use crate::http::{Auth, Caller, Routes};
+use crate::pages::view::board::MOST_LINES;
 use crate::pages::view::{Banner, CHAT_EVENTS, EVENTS, Reader, Seen, Theme};
 use crate::pages::{self, Board, Chat, Confirm, Login, Pages, Press, RolloutPage, Sorry};
 use crate::render::{self, TemplateFault};
+use crate::store::StoreError;
 
 /// The most rollouts that the first page reads.
 const MOST: usize = 100;
@@ -85,6 +87,13 @@ impl From<DeskError> for Trouble {
 impl From<TemplateFault> for Trouble {
     fn from(fault: TemplateFault) -> Self {
         Self::Template(fault)
+    }
+}
+
+fn failed(tried: &'static str) -> impl FnOnce(StoreError) -> DeskError {
+    move |source| DeskError::NothingDone {
+        tried,
+        source: source.into(),
     }
 }
 
@@ -175,12 +184,20 @@ impl House {
                 share: self.share(rollout),
             })
             .collect();
-        let freezes = self.app.engine.store().freezes().await;
-        let freezes = freezes.map_err(|source| DeskError::NothingDone {
-            tried: "read the freezes",
-            source: source.into(),
-        })?;
-        Ok(Board::of(&seen, &self.server(now), &freezes, Some(reader), now))
+        let store = self.app.engine.store();
+        let freezes = store.freezes().await.map_err(failed("read the freezes"))?;
+        let few = u32::try_from(MOST_LINES).unwrap_or(u32::MAX);
+        let letters = store.dead_letters(few).await.map_err(failed("read the dead letters"))?;
+        let unsaid = store
+            .count_dead_letters()
+            .await
+            .map_err(failed("count the dead letters"))?;
+        let log = store
+            .server_history(few)
+            .await
+            .map_err(failed("read the server's log"))?;
+        let board = Board::of(&seen, &self.server(now), &freezes, Some(reader), now);
+        Ok(board.unsaid(&letters, unsaid, now).server_log(&log, now))
     }
 
     /// What is known of the alert path, over every receiver.

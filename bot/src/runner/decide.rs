@@ -18,7 +18,7 @@ use tidegate_rollout::{
 };
 use tracing::warn;
 
-use super::Engine;
+use super::{Engine, series};
 use crate::chat::{Answer, Request};
 use crate::store::{Begun, Environment, Opening, Saved};
 
@@ -137,6 +137,7 @@ impl Engine {
 
     /// What follows from a saved step: the cache, and a ring for whoever has work now.
     pub(super) fn saved(&self, step: &Step) {
+        series::decided(step);
         self.cache(step.next.clone());
         if step
             .actions

@@ -19,6 +19,7 @@ use crate::chat::{Answer, DeskError, Order, Request};
 use crate::clock;
 use crate::failpoint;
 use crate::store::{Arrival, Content, Settled};
+use crate::telemetry::metrics::{ALERTS, DECIDER_TICK};
 
 /// So many arrivals are decided before orders get their turn again.
 const BATCH: usize = 64;
@@ -230,8 +231,7 @@ impl Engine {
                 }
                 outcome
             };
-            metrics::counter!("tidegate_alerts_total", "source" => told.source.word(), "result" => outcome)
-                .increment(1);
+            metrics::counter!(ALERTS, "source" => told.source.word(), "result" => outcome).increment(1);
         }
         for (id, events) in concerned {
             self.jobs_first(jobs).await;
@@ -302,7 +302,7 @@ impl Engine {
             clippy::cast_precision_loss,
             reason = "a gauge of seconds needs no more than 52 bits"
         )]
-        metrics::gauge!("tidegate_decider_last_tick_timestamp_seconds").set(now.as_second() as f64);
+        metrics::gauge!(DECIDER_TICK).set(now.as_second() as f64);
     }
 
     /// Takes up arrivals after the `after`th that our queue does not hold, and says where to go on if there may be more.

@@ -9,6 +9,7 @@ use super::Engine;
 use crate::clock;
 use crate::failpoint;
 use crate::store::{Arrival, Content, Remembered};
+use crate::telemetry::metrics::WEBHOOK_EVENTS;
 
 impl Intake for Engine {
     async fn accept(&self, received: Received) -> Result<Answer, Unavailable> {
@@ -56,14 +57,12 @@ impl Intake for Engine {
             }
             Remembered::Repeated { .. } => Answer::Repeated,
         };
-        metrics::counter!("tidegate_webhook_events_total", "source" => source.word(), "result" => word(result))
-            .increment(1);
+        metrics::counter!(WEBHOOK_EVENTS, "source" => source.word(), "result" => word(result)).increment(1);
         Ok(result)
     }
 
     async fn missed(&self, missed: Missed) {
-        metrics::counter!("tidegate_webhook_events_total", "source" => missed.source.word(), "result" => "missed")
-            .increment(1);
+        metrics::counter!(WEBHOOK_EVENTS, "source" => missed.source.word(), "result" => "missed").increment(1);
         warn!(
             source = missed.source.word(),
             receiver = missed.receiver,
