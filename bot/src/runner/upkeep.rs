@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::Engine;
+use super::{Engine, poller};
 use crate::clock;
 
 /// Other replicas see a change within this time.
@@ -28,13 +28,7 @@ const GAP: Period = Period::seconds(2);
 pub(super) async fn resume(engine: &Engine, now: Timestamp) -> anyhow::Result<()> {
     let (flags, revision) = engine.store.flags().await.context("read the flags")?;
     engine.board.post(flags, revision);
-    let names: Vec<String> = engine
-        .settings()
-        .polled
-        .iter()
-        .map(|receiver| receiver.receiver.clone())
-        .collect();
-    engine.path.polls(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    poller::announce(engine);
     for rollout in engine.store.active().await.context("read the active rollouts")? {
         engine.cache(rollout);
     }
