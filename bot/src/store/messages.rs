@@ -1,13 +1,16 @@
 //! Owns what is to be said: one row per notice and channel, until it is sent or visibly buried.
 //! Refuses to let a message hold up an action; the two never share a claim.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
-use tidegate_rollout::{Notice, NoticeId, Period, Step};
+use tidegate_rollout::{Entry, Notice, NoticeId, Period, Step};
 
 use super::Store;
 use super::dialect::CLAIM_MESSAGES;
 use super::engine::Session;
 use super::error::StoreError;
+use super::log;
 use super::outbox::later;
 use super::sql::{Many, statements};
 use super::value::{self, Value, count, moment};
@@ -17,6 +20,13 @@ pub(super) const ENQUEUE: Many = Many {
     head: "INSERT INTO messages (notice, channel, rollout, document, created_at, due_at)",
     columns: 6,
     tail: "",
+};
+
+pub(super) const ANNOUNCE: Many = Many {
+    tries: "store an announcement",
+    head: ENQUEUE.head,
+    columns: ENQUEUE.columns,
+    tail: "ON CONFLICT (notice, channel) DO NOTHING RETURNING channel",
 };
 
 statements! {
@@ -59,6 +69,34 @@ pub struct DeadLetter {
 }
 
 impl Store {
+    /// Stores a notice that concerns the server and no rollout, once for each of `channels`, and writes `entry` into the
+    /// server's log. `false` when a notice of this id was stored before: then nothing happens.
+    ///
+    /// # Errors
+    /// When it could not be saved.
+    pub async fn announce(
+        &self,
+        notice: &Notice,
+        channels: &BTreeSet<String>,
+        entry: &Entry,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let document = value::seal("a notice", notice)?;
+        let values: Vec<Value<'_>> = channels
+            .iter()
+            .flat_map(|channel| row(notice, channel.clone(), &document, now))
+            .collect();
+        let mut session = self.engine().begin().await?;
+        let new: Vec<(String,)> = session.rows_many(&ANNOUNCE, &values).await?;
+        if new.is_empty() {
+            session.undo().await?;
+            return Ok(false);
+        }
+        log::append(&mut session, log::SERVER, std::slice::from_ref(entry)).await?;
+        session.commit("commit an announcement").await?;
+        Ok(true)
+    }
+
     /// Claims messages that are due, the oldest first.
     ///
     /// # Errors
@@ -171,15 +209,20 @@ pub(super) async fn enqueue(session: &mut Session, step: &Step, now: Timestamp) 
     for notice in &step.notices {
         let document = value::seal("a notice", notice)?;
         for channel in step.next.plan.channels_for(notice.kind.loudness()) {
-            values.extend([
-                notice.id.as_str().into(),
-                channel.into(),
-                notice.about.rollout.as_str().into(),
-                document.clone().into(),
-                notice.at.into(),
-                now.into(),
-            ]);
+            values.extend(row(notice, channel, &document, now));
         }
     }
     session.execute_many(&ENQUEUE, &values).await
+}
+
+/// A row of [`ENQUEUE`] and [`ANNOUNCE`].
+fn row<'a>(notice: &'a Notice, channel: String, document: &str, now: Timestamp) -> [Value<'a>; ENQUEUE.columns] {
+    [
+        notice.id.as_str().into(),
+        channel.into(),
+        notice.about.rollout.as_str().into(),
+        document.to_owned().into(),
+        notice.at.into(),
+        now.into(),
+    ]
 }
