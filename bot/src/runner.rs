@@ -1,6 +1,8 @@
 //! Owns the engine: it hears what was remembered, lets the core decide, saves, and keeps workers busy.
 //! Refuses to decide anything itself: every change of a rollout comes out of `tidegate_rollout::step`.
 
+#[cfg(test)]
+mod bench;
 mod decide;
 mod decider;
 mod desk;
@@ -228,6 +230,7 @@ impl Engine {
         self.vitals.expect("store", Some(STALE));
         self.vitals.expect("decider", Some(STALE));
         self.vitals.expect("first poll", None);
+        self.vitals.expect("poller", Some(poller::STALE));
         let followed_from = upkeep::resume(self, crate::clock::now()).await?;
         let engine = || Arc::clone(self);
         let needed = |part, work| tasks.spawn(needed(part, work, stop.clone()));

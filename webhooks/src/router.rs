@@ -142,7 +142,7 @@ impl<I: Intake> Entrance<I> {
         mut batch: Batch,
     ) -> Result<Taken, Rejected> {
         let mut taken = Taken::of(&batch);
-        batch.alerts.iter_mut().for_each(|alert| receiver.label(alert));
+        batch.alerts.iter_mut().for_each(|alert| receiver.label(name, alert));
         let received = Received {
             source: receiver.source(),
             receiver: name.to_owned(),

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 use tidegate_rollout::NoticeId;
+use tidegate_rollout::notice::About;
 use tokio::sync::broadcast;
 
 use super::Message;
@@ -81,7 +82,7 @@ impl Feed {
             by: notice.kind.by().to_owned(),
             kind: notice.kind.word().to_owned(),
             loudness: loudness.to_owned(),
-            rollout: Some(notice.about.rollout.to_string()),
+            rollout: (notice.about.rollout.as_str() != About::SERVER).then(|| notice.about.rollout.to_string()),
             text: message.text.clone(),
         });
     }

@@ -35,6 +35,12 @@ impl Alerts {
         if alerts.poll_timeout > alerts.poll_every {
             section.fault("poll_timeout", "must not be longer than `poll_every`");
         }
+        if alerts.poll_timeout > Period::seconds(8) {
+            section.fault(
+                "poll_timeout",
+                "must be at most `8s`: a suspect alert is asked about within ten",
+            );
+        }
         if alerts.poll_every > Period::minutes(1) {
             section.fault("poll_every", "must be at most `1m`: a lost webhook must cost seconds");
         }

@@ -69,6 +69,7 @@ pub(super) async fn run(engine: Arc<Engine>, queues: Queues, stop: CancellationT
 
 impl Engine {
     async fn job(&self, job: Job, now: Timestamp) {
+        self.mind_breaks(now).await;
         match job {
             Job::Order { arrival, reply } => {
                 let answer = self.ordered(&arrival, now).await;
@@ -144,6 +145,7 @@ impl Engine {
         for arrival in batch.drain(..) {
             taken.push(arrival.id.clone());
             self.jobs_first(jobs).await;
+            self.mind_breaks(clock::now()).await;
             match self.arrival(&arrival, jobs).await {
                 Ok(()) => settled.push(Settled {
                     id: arrival.id,

@@ -12,8 +12,8 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::Engine;
 use super::flags::SERVES;
+use super::{Engine, poller};
 use crate::clock;
 
 /// Other replicas see a change within this time.
@@ -34,13 +34,7 @@ const FAREWELL: Duration = Duration::from_secs(3);
 pub(super) async fn resume(engine: &Engine, now: Timestamp) -> anyhow::Result<u64> {
     let (flags, revision) = engine.store.flags().await.context("read the flags")?;
     engine.board.post(flags, revision);
-    let names: Vec<String> = engine
-        .settings()
-        .polled
-        .iter()
-        .map(|receiver| receiver.receiver.clone())
-        .collect();
-    engine.path.polls(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    poller::announce(engine);
     // Read first: what is saved from now on is read again as a change.
     let followed_from = engine.store.revision().await.context("read the revision")?;
     for rollout in engine.store.active().await.context("read the active rollouts")? {

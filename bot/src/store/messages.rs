@@ -1,13 +1,16 @@
 //! Owns what is to be said: one row per notice and channel, until it is sent or visibly buried.
 //! Refuses to let a message hold up an action, or a channel another one: none of them share a claim.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
-use tidegate_rollout::{Notice, NoticeId, Period, Step};
+use tidegate_rollout::{Entry, Notice, NoticeId, Period, Step};
 
 use super::Store;
 use super::dialect::CLAIM_MESSAGES;
 use super::engine::Session;
 use super::error::StoreError;
+use super::log;
 use super::outbox::later;
 use super::said::FEED;
 use super::sql::{Many, statements};
@@ -18,6 +21,13 @@ pub(super) const ENQUEUE: Many = Many {
     head: "INSERT INTO messages (notice, channel, rollout, document, created_at, due_at, state)",
     columns: 7,
     tail: "",
+};
+
+pub(super) const ANNOUNCE: Many = Many {
+    tries: "store an announcement",
+    head: ENQUEUE.head,
+    columns: ENQUEUE.columns,
+    tail: "ON CONFLICT (notice, channel) DO NOTHING RETURNING channel",
 };
 
 statements! {
@@ -47,6 +57,34 @@ pub struct Message {
 }
 
 impl Store {
+    /// Stores a notice that concerns the server and no rollout, once for each of `channels`, and writes `entry` into the
+    /// server's log. `false` when a notice of this id was stored before: then nothing happens.
+    ///
+    /// # Errors
+    /// When it could not be saved.
+    pub async fn announce(
+        &self,
+        notice: &Notice,
+        channels: &BTreeSet<String>,
+        entry: &Entry,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let document = value::seal("a notice", notice)?;
+        let values: Vec<Value<'_>> = channels
+            .iter()
+            .flat_map(|channel| row(notice, channel.clone(), &document, now))
+            .collect();
+        let mut session = self.engine().begin().await?;
+        let new: Vec<(String,)> = session.rows_many(&ANNOUNCE, &values).await?;
+        if new.is_empty() {
+            session.undo().await?;
+            return Ok(false);
+        }
+        log::append(&mut session, log::SERVER, std::slice::from_ref(entry)).await?;
+        session.commit("commit an announcement").await?;
+        Ok(true)
+    }
+
     /// The channels on which something is due that nobody has claimed.
     ///
     /// # Errors
@@ -132,17 +170,23 @@ pub(super) async fn enqueue(session: &mut Session, step: &Step, now: Timestamp) 
     for notice in &step.notices {
         let document = value::seal("a notice", notice)?;
         for channel in step.next.plan.channels_for(notice.kind.loudness()) {
-            let state = if channel == FEED { "sent" } else { "waiting" };
-            values.extend([
-                notice.id.as_str().into(),
-                channel.into(),
-                notice.about.rollout.as_str().into(),
-                document.clone().into(),
-                notice.at.into(),
-                now.into(),
-                state.into(),
-            ]);
+            values.extend(row(notice, channel, &document, now));
         }
     }
     session.execute_many(&ENQUEUE, &values).await
+}
+
+/// A row of [`ENQUEUE`] and [`ANNOUNCE`].
+fn row<'a>(notice: &'a Notice, channel: String, document: &str, now: Timestamp) -> [Value<'a>; ENQUEUE.columns] {
+    // What is said in the chat is said by being stored.
+    let state = if channel == FEED { "sent" } else { "waiting" };
+    [
+        notice.id.as_str().into(),
+        channel.into(),
+        notice.about.rollout.as_str().into(),
+        document.to_owned().into(),
+        notice.at.into(),
+        now.into(),
+        state.into(),
+    ]
 }

@@ -113,6 +113,7 @@ pub(super) fn every() -> impl Iterator<Item = &'static Statement> {
 pub(super) const EVERY_MANY: &[&Many] = &[
     &super::alerts::UPSERT,
     &super::log::APPEND,
+    &super::messages::ANNOUNCE,
     &super::messages::ENQUEUE,
     &super::outbox::ENQUEUE,
     &super::writer::INSERT,

@@ -262,6 +262,7 @@ pub(super) fn alert(name: &str, fingerprint: &str, starts_at: Timestamp) -> Aler
     ];
     Alert {
         source: Source::Alertmanager,
+        receiver: "default".to_owned(),
         fingerprint: Fingerprint(fingerprint.to_owned()),
         status: AlertStatus::Firing,
         labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),

@@ -7,9 +7,9 @@ use crate::period::Period;
 use crate::person::{Actor, Role};
 use crate::policy;
 use crate::refusal::{Code, Refusal};
-use crate::rollout::{Because, Decision, Hold, Holder, Pause, Stage};
+use crate::rollout::{Because, Decision, Guard, Hold, Holder, Pause, Stage};
 
-use super::{Work, advance, rollback};
+use super::{Work, advance, rollback, suspects};
 
 pub(super) fn commanded(
     work: &mut Work<'_>,
@@ -271,7 +271,10 @@ fn release(work: &mut Work<'_>, actor: &Actor, number: u32) -> Result<(), Refusa
             format!("{person} or the incident commander can release it."),
         ));
     }
-    work.next.holds.remove(place);
+    let released = work.next.holds.remove(place);
+    if released.by == Holder::Guard(Guard::Unreadable) {
+        suspects::settled_by_person(work, &released.subject);
+    }
     work.say(NoticeKind::Released {
         number,
         by: actor.person.to_string(),

@@ -10,6 +10,8 @@ mod bench;
 #[cfg(test)]
 mod clock;
 #[cfg(test)]
+mod crowds;
+#[cfg(test)]
 mod delivery;
 #[cfg(test)]
 mod field_failures;
@@ -19,6 +21,8 @@ mod flag;
 mod grammar;
 #[cfg(test)]
 mod policy;
+#[cfg(test)]
+mod polls;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]
