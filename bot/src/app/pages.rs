@@ -5,7 +5,7 @@ mod live;
 
 use std::sync::Arc;
 
-use axum::extract::{Form, Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE};
 use http::{HeaderMap, StatusCode};
@@ -20,7 +20,8 @@ use super::App;
 use crate::channel::feed::Line;
 use crate::chat::{Answer, Desk, DeskError, Request};
 use crate::clock;
-use crate::http::{Auth, Caller, Routes};
+use crate::http::asked::{Form, Path};
+use crate::http::{Auth, Caller, Guard, Routes};
 use crate::pages::view::board::MOST_LINES;
 use crate::pages::view::{Banner, CHAT_EVENTS, EVENTS, Reader, Seen, Theme};
 use crate::pages::{self, Board, Chat, Confirm, Login, Pages, Press, RolloutPage, Sorry};
@@ -40,7 +41,8 @@ struct House {
 }
 
 /// The pages, their files and their streams.
-pub(super) fn routes(routes: Routes, app: &App, pages: Arc<Pages>) -> Routes {
+pub(super) fn routes(routes: Routes, app: &App, guard: &Arc<Guard>, pages: Arc<Pages>) -> Routes {
+    let streams = live::Streams::new(app.clone(), guard.clone());
     let house = House {
         app: app.clone(),
         pages,
@@ -52,8 +54,8 @@ pub(super) fn routes(routes: Routes, app: &App, pages: Arc<Pages>) -> Routes {
         .post("/r/{id}/do", Auth::PERSON, press, house.clone())
         .get("/chat", Auth::PERSON, chat, house.clone())
         .post("/chat", Auth::PERSON, say, house.clone())
-        .get(EVENTS, Auth::PERSON, live::changes, app.clone())
-        .get(CHAT_EVENTS, Auth::PERSON, live::lines, app.clone())
+        .get(EVENTS, Auth::PERSON, live::changes, streams.clone())
+        .get(CHAT_EVENTS, Auth::PERSON, live::lines, streams)
         .get("/assets/{name}", Auth::Open, asset, house)
 }
 
@@ -166,15 +168,7 @@ impl House {
         rollouts.truncate(MOST);
         let newest = desk.newest(MOST as u32).await?;
         rollouts.extend(newest.into_iter().filter(|rollout| rollout.is_final()));
-        let calm = Surroundings::calm(now);
-        let mut arounds = Vec::with_capacity(rollouts.len());
-        for rollout in &rollouts {
-            arounds.push(if rollout.is_final() {
-                calm.clone()
-            } else {
-                desk.around(rollout).await?
-            });
-        }
+        let arounds = desk.arounds(&rollouts, now).await?;
         let seen: Vec<Seen<'_>> = rollouts
             .iter()
             .zip(&arounds)

@@ -265,6 +265,7 @@ fn sqlite_migrations() -> Migrator {
     migrations!(
         "sqlite",
         (1, "start", "0001_start.sql"),
+        (2, "sessions", "0002_sessions.sql"),
         (4, "telling", "0004_telling.sql"),
     )
 }
@@ -273,6 +274,7 @@ fn postgres_migrations() -> Migrator {
     migrations!(
         "postgres",
         (1, "start", "0001_start.sql"),
+        (2, "sessions", "0002_sessions.sql"),
         (4, "telling", "0004_telling.sql"),
     )
 }

@@ -162,8 +162,15 @@ async fn thousands_of_rows_go_in_pieces(world: World) -> Result<()> {
         person: PersonId::new("mara"),
         roles: [].into(),
         expires_at: Some(after(60)),
+        parent: None,
     };
-    store.add_token(&expired, noon()).await?;
+    let said = |_| Entry {
+        at: noon(),
+        kind: "signed-in".to_owned(),
+        by: "mara".to_owned(),
+        text: "mara signed in.".to_owned(),
+    };
+    store.add_token(&expired, said, noon()).await?;
     store.beat("r1", noon(), 0).await?;
     ensure!(store.prune(after(DAY), after(DAY)).await?.alerts == 2_500);
     ensure!(store.recent_alerts(noon()).await?.is_empty() && store.last_beat().await?.is_none());

@@ -2,13 +2,14 @@
 //! Refuses to show secrets: notices, alerts and logs carry none, and nothing else is shown.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidegate_rollout::{Alert, Entry, RolloutId};
 use utoipa::{IntoParams, ToSchema};
 
+use super::super::asked::{Path, Query};
 use super::super::problem::Problem;
 use super::Api;
 use crate::chat::{Card, Desk};
@@ -48,10 +49,11 @@ pub(super) async fn rollouts<D: Desk + 'static>(
     Query(page): Query<Page>,
 ) -> Result<Json<Rollouts>, Problem> {
     let now = clock::now();
-    let mut rollouts = Vec::new();
-    for rollout in api.dispatcher.desk().newest(page.limit()).await? {
-        rollouts.push(api.dispatcher.card(&rollout, now).await?);
-    }
+    let desk = api.dispatcher.desk();
+    let newest = desk.newest(page.limit()).await?;
+    let arounds = desk.arounds(&newest, now).await?;
+    let all = newest.iter().zip(&arounds);
+    let rollouts = all.map(|(rollout, around)| Card::of(rollout, around, now)).collect();
     Ok(Json(Rollouts { rollouts }))
 }
 
