@@ -4,6 +4,7 @@
 
 mod alerts;
 mod begin;
+mod cards;
 mod dialect;
 mod engine;
 mod environments;
@@ -16,6 +17,7 @@ mod log;
 mod messages;
 mod open;
 mod outbox;
+mod proofs;
 mod prune;
 mod rollouts;
 mod safety;
@@ -36,6 +38,7 @@ use tokio_util::task::TaskTracker;
 
 pub use alerts::Heard;
 pub use begin::{BeginFacts, Begun, Opening};
+pub use cards::{CardKey, CardRow};
 pub use environments::Environment;
 pub use error::{OpenError, StoreError};
 pub use flags::FlagWrite;
