@@ -8,6 +8,7 @@ mod parts;
 mod reload;
 mod restart;
 mod signals;
+mod slack;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -231,6 +232,7 @@ fn doors(routes: Routes, app: &App) -> Routes {
     let board = app.engine.board().clone();
     routes
         .receivers(hooks, tidegate_webhooks::paths())
+        .receivers(slack::doors(app), tidegate_webhooks::slack::paths())
         .post("/ofrep/v1/evaluate/flags/{key}", Auth::Flags, ofrep::one, board.clone())
         .post("/ofrep/v1/evaluate/flags", Auth::Flags, ofrep::all, board)
 }

@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod bench;
+mod cards;
 mod decide;
 mod decider;
 mod desk;
@@ -11,6 +12,7 @@ mod hands;
 mod intake;
 mod path;
 mod poller;
+mod preflight;
 mod queue;
 mod report;
 mod series;
@@ -246,6 +248,7 @@ impl Engine {
         needed("lane forward", hands::forward(engine(), stop.clone()).boxed());
         needed("voice", voice::run(engine(), stop.clone()).boxed());
         needed("web chat", tail::run(engine(), stop.clone()).boxed());
+        needed("cards", cards::run(engine(), stop.clone()).boxed());
         needed("poller", poller::run(engine(), stop.clone()).boxed());
         needed("upkeep", upkeep::run(engine(), followed_from, stop.clone()).boxed());
         Ok(())

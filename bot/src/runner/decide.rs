@@ -186,7 +186,12 @@ impl Engine {
         }
     }
 
-    fn around_plan(&self, plan: &Plan, environment: &Environment, undecided: Option<Period>) -> Surroundings {
+    pub(super) fn around_plan(
+        &self,
+        plan: &Plan,
+        environment: &Environment,
+        undecided: Option<Period>,
+    ) -> Surroundings {
         let settings = self.settings();
         let (watchdog_seen, poll) = self.path.over(&plan.spec.alerts.receivers);
         Surroundings {
@@ -344,7 +349,7 @@ impl Engine {
 }
 
 /// Whether every trigger of a plan looks at its own service and environment only.
-fn only_own(plan: &Plan) -> bool {
+pub(super) fn only_own(plan: &Plan) -> bool {
     let own = |trigger: &Trigger| trigger.alert.scope == Scope::Own;
     plan.spec.triggers.iter().all(own)
 }

@@ -158,10 +158,25 @@ async fn what_was_not_tried_does_not_count_as_tried(world: World) -> Result<()> 
     let first = store.claim_messages("chat", "r1", after(1), CLAIM, 1).await?.remove(0);
     ensure!(first.attempts == 1);
     store.defer_message(&first.notice.id, "chat", after(5), "busy").await?;
-    ensure!(store.claim_messages("chat", "r1", after(4), CLAIM, 10).await?.is_empty(), "it came before the first");
-    ensure!(store.claim_messages("log", "r1", after(4), CLAIM, 10).await?.len() == 2, "another channel waits");
+    ensure!(
+        store
+            .claim_messages("chat", "r1", after(4), CLAIM, 10)
+            .await?
+            .is_empty(),
+        "it came before the first"
+    );
+    ensure!(
+        store.claim_messages("log", "r1", after(4), CLAIM, 10).await?.len() == 2,
+        "another channel waits"
+    );
     let again = store.claim_messages("chat", "r1", after(5), CLAIM, 10).await?;
-    let order: Vec<_> = again.iter().map(|message| (&message.notice.id, message.attempts)).collect();
-    ensure!(order.len() == 2 && order[0] == (&first.notice.id, 1) && order[1].1 == 1, "{order:?}");
+    let order: Vec<_> = again
+        .iter()
+        .map(|message| (&message.notice.id, message.attempts))
+        .collect();
+    ensure!(
+        order.len() == 2 && order[0] == (&first.notice.id, 1) && order[1].1 == 1,
+        "{order:?}"
+    );
     Ok(())
 }

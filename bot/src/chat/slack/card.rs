@@ -1,0 +1,190 @@
+//! Owns the card of a rollout as Slack shows it: one message, at most eight blocks, that reads from top to bottom on a phone.
+//! Refuses buttons that cannot be pressed now: Slack cannot grey them out, so what they wait for stands in words.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tidegate_rollout::notice::clock;
+
+use super::super::Card;
+use super::press;
+use crate::render::slack::{self, Button, Confirm, Run};
+
+/// The most reasons that are listed; more are counted.
+const REASONS: usize = 8;
+
+/// A card to be posted, or to be put in the place of an older one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    /// The revision it shows.
+    pub generation: u64,
+    /// The sentence that stands for it.
+    pub text: String,
+    /// Its blocks.
+    pub blocks: Vec<Value>,
+}
+
+/// The picture of a card as of `now`.
+pub fn picture(card: &Card, now: Timestamp) -> Picture {
+    Picture {
+        generation: card.generation,
+        text: slack::whole(&sentence(card)),
+        blocks: blocks(card, Some(now)),
+    }
+}
+
+fn sentence(card: &Card) -> String {
+    let health = card.health.as_deref().map(|it| format!(", {it}")).unwrap_or_default();
+    let because = card
+        .because
+        .as_deref()
+        .map(|it| format!(" Because: {it}."))
+        .unwrap_or_default();
+    format!(
+        "{} {}: {}{} at {}{health}.{because} {}",
+        card.rollout,
+        title(card),
+        card.state,
+        phase(card),
+        card.weight,
+        card.next
+    )
+}
+
+fn title(card: &Card) -> String {
+    let version = card.version.as_deref().map(|it| format!(" {it}")).unwrap_or_default();
+    format!("{}{version} → {}", card.title, card.environment)
+}
+
+fn phase(card: &Card) -> String {
+    let name = |name: &String| format!(" phase {} of {} ({name})", card.number, card.phases);
+    card.phase.as_ref().map(name).unwrap_or_default()
+}
+
+/// The blocks of a card. Block ids carry the revision and the time: Slack wants new ones when a message is edited.
+pub(super) fn blocks(card: &Card, as_of: Option<Timestamp>) -> Vec<Value> {
+    let at = as_of.map_or(0, Timestamp::as_millisecond);
+    let id = |what: &str| format!("{what}:{}.{at}", card.generation);
+    let mut lines = vec![vec![
+        Run::Bold(known(&card.state)),
+        Run::Plain(format!("{}  {}", phase(card), card.weight)),
+    ]];
+    if let Some(health) = &card.health {
+        let detail = card
+            .health_detail
+            .as_deref()
+            .map(|it| format!("  {it}"))
+            .unwrap_or_default();
+        lines.push(vec![Run::Bold(known(health)), Run::Plain(detail)]);
+    }
+    lines.extend(
+        card.because
+            .as_ref()
+            .map(|it| vec![Run::Plain(format!("Because: {it}"))]),
+    );
+    lines.push(vec![Run::Plain(card.next.clone())]);
+    let mut blocks = vec![slack::header(&title(card)), slack::lines(&id("state"), &lines)];
+    if !card.waits_for.is_empty() {
+        let mut reasons: Vec<String> = card.waits_for.iter().take(REASONS).cloned().collect();
+        match card.waits_for.len().saturating_sub(REASONS) {
+            0 => {}
+            more => reasons.push(format!("and {more} more")),
+        }
+        blocks.push(slack::words(&id("waits"), "What keeps it from advancing:"));
+        blocks.push(slack::points(&id("reasons"), &reasons));
+    }
+    let buttons = buttons(card);
+    if !buttons.is_empty() {
+        blocks.push(slack::actions(&id("act"), &buttons));
+    }
+    blocks.push(slack::context(&id("print"), &small_print(card, as_of)));
+    blocks
+}
+
+fn small_print(card: &Card, as_of: Option<Timestamp>) -> String {
+    let mut parts = vec![card.rollout.clone(), format!("started by {}", card.started_by)];
+    if card.armed {
+        parts.push("auto-rollback ARMED".to_owned());
+    }
+    parts.push(format!("revision {}", card.generation));
+    parts.extend(as_of.map(|at| format!("as of {}", clock(at))));
+    parts.join(" · ")
+}
+
+/// States and healths are our own words, and there are few of them: nothing else is ever bold.
+fn known(word: &str) -> &'static str {
+    const WORDS: [&str; 14] = [
+        "ABORTED",
+        "ADVANCING",
+        "BAKING",
+        "COMPLETED",
+        "CRITICAL",
+        "HEALTHY",
+        "HELD",
+        "NO DATA",
+        "OFF TARGET",
+        "PAUSED",
+        "ROLLED BACK",
+        "ROLLING BACK",
+        "WAITING",
+        "WATCHING",
+    ];
+    WORDS.into_iter().find(|known| *known == word).unwrap_or("UNKNOWN")
+}
+
+fn buttons(card: &Card) -> Vec<Button<'_>> {
+    let value = || press::value(&card.rollout, card.generation);
+    let over = matches!(
+        card.state.as_str(),
+        "ABORTED" | "COMPLETED" | "ROLLED BACK" | "ROLLING BACK"
+    );
+    if over {
+        return Vec::new();
+    }
+    let mut buttons = Vec::new();
+    let may_advance = card.waits_for.is_empty() && matches!(card.state.as_str(), "ADVANCING" | "BAKING" | "WAITING");
+    if may_advance {
+        buttons.push(Button {
+            action: "advance",
+            value: value(),
+            label: "Advance…",
+            aloud: format!("Advance {} to the next phase", card.rollout),
+            dangerous: false,
+            confirm: Some(Confirm {
+                title: format!("Advance {}?", card.rollout),
+                text: format!("It leaves {} and lets more traffic to the new version.", card.weight),
+                yes: "Advance",
+                no: "Not yet",
+            }),
+        });
+    }
+    let (action, label, aloud) = if card.state == "PAUSED" {
+        ("resume", "Resume", "Resume")
+    } else {
+        ("pause", "Pause", "Pause")
+    };
+    buttons.push(Button {
+        action,
+        value: value(),
+        label,
+        aloud: format!("{aloud} {}", card.rollout),
+        dangerous: false,
+        confirm: None,
+    });
+    buttons.push(Button {
+        action: "rollback",
+        value: value(),
+        label: "Rollback…",
+        aloud: format!("Roll back {} now", card.rollout),
+        dangerous: true,
+        confirm: Some(Confirm {
+            title: format!("Roll back {} now?", card.rollout),
+            text: format!(
+                "{} of the traffic returns to the old version. It starts at once and cannot be undone.",
+                card.weight
+            ),
+            yes: "Roll back",
+            no: "Keep it",
+        }),
+    });
+    buttons
+}

@@ -1,0 +1,197 @@
+//! The card of a rollout and the thread below it: one message, always true, whatever Slack or the server do meanwhile.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use tidegate_tests::slack::{Mishap, Posted};
+use tidegate_tests::wait;
+
+use super::world::{ANA, PATIENCE, World};
+
+fn broadcasts(thread: &[Posted]) -> Vec<&str> {
+    let loud = thread.iter().filter(|message| message.broadcast);
+    loud.map(|message| message.text.as_str()).collect()
+}
+
+/// What the thread says when a gate waits for a person, and when a rollout has started.
+const GATE: &str = "GATE checkout-1";
+const STARTED: &str = "checkout-1 started by ana";
+
+fn count(thread: &[Posted], words: &str) -> usize {
+    thread.iter().filter(|message| message.text.contains(words)).count()
+}
+
+#[tokio::test]
+async fn a_rollback_is_one_card_its_thread_and_four_kinds_of_broadcast() -> Result<()> {
+    let world = World::new().await?;
+    let card = world.at_the_first_gate().await?;
+    let shown = card.shown();
+    ensure!(
+        shown.contains("Checkout <!channel> & *co* 2.3.0 → production"),
+        "{shown}"
+    );
+    ensure!(
+        shown.contains("WAITING phase 1 of 3 (canary)  5%") && shown.contains("HEALTHY"),
+        "{shown}"
+    );
+    ensure!(
+        card.buttons() == ["advance", "pause", "rollback"],
+        "{:?}",
+        card.buttons()
+    );
+    world.alert().await?;
+    let over = world
+        .card("the card says that it went back", |card| {
+            card.text.contains("ROLLED BACK")
+        })
+        .await?;
+    ensure!(
+        over.ts == card.ts && over.edits > 0 && over.buttons().is_empty(),
+        "{over:?}"
+    );
+    ensure!(
+        over.shown().contains("HighErrorRate") && over.pings().is_empty(),
+        "{}",
+        over.shown()
+    );
+    let thread = world
+        .thread("the thread tells it", |thread| count(thread, "ROLLED BACK") == 1)
+        .await?;
+    let loud = broadcasts(&thread);
+    ensure!(loud.len() == 3, "waits, goes back, went back: {loud:#?}");
+    ensure!(
+        count(&thread, STARTED) == 1 && thread.iter().all(|message| message.pings().is_empty()),
+        "{thread:#?}"
+    );
+    ensure!(world.slack.cards().len() == 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn slack_may_ask_to_be_left_alone() -> Result<()> {
+    let world = World::new().await?;
+    world
+        .slack
+        .mishap("chat.postMessage", &[Mishap::TooMany(1), Mishap::TooMany(1)]);
+    world.slack.mishap("chat.update", &[Mishap::TooMany(1), Mishap::Broken]);
+    let card = world.at_the_first_gate().await?;
+    let thread = world.thread("all is told", |thread| count(thread, GATE) == 1).await?;
+    ensure!(count(&thread, STARTED) == 1, "{thread:#?}");
+    // In the order in which it was decided.
+    let first = thread.iter().position(|message| message.text.contains(STARTED));
+    let last = thread.iter().position(|message| message.text.contains(GATE));
+    ensure!(first < last, "{thread:#?}");
+    ensure!(world.slack.cards().len() == 1 && world.slack.cards()[0].ts == card.ts);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_said_without_an_answer_is_not_said_twice() -> Result<()> {
+    let world = World::new().await?;
+    // The card, then two messages of its thread: Slack has them, and nobody hears so.
+    world.slack.mishap(
+        "chat.postMessage",
+        &[Mishap::DoneButLost, Mishap::DoneButLost, Mishap::DoneButLost],
+    );
+    world.at_the_first_gate().await?;
+    world.all_is_said().await?;
+    let thread = world.thread("all is told", |thread| count(thread, GATE) >= 1).await?;
+    ensure!(count(&thread, STARTED) == 1 && count(&thread, GATE) == 1, "{thread:#?}");
+    ensure!(world.slack.cards().len() == 1);
+    ensure!(world.slack.calls("conversations.history") > 0 && world.slack.calls("conversations.replies") > 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_card_is_true_after_a_restart() -> Result<()> {
+    let mut world = World::new().await?;
+    let card = world.at_the_first_gate().await?;
+    world.restart().await?;
+    let said = world.press(ANA, &card, "pause").await;
+    let said = match said {
+        // The restart itself may have moved the rollout on: then the button says so, and shows a fresh card.
+        Ok(said) if said.starts_with("R401") => world.say(ANA, "pause").await?,
+        said => said?,
+    };
+    ensure!(said.contains("paused"), "{said}");
+    let paused = world.card("it is paused", |card| card.text.contains("PAUSED")).await?;
+    ensure!(
+        paused.ts == card.ts && paused.buttons().contains(&"resume".to_owned()),
+        "{paused:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_card_that_somebody_deleted_comes_again_with_the_next_notice() -> Result<()> {
+    let world = World::new().await?;
+    let card = world.at_the_first_gate().await?;
+    world.slack.delete(&card.ts);
+    world.say(ANA, "note \"nobody sees a card now\"").await?;
+    wait::until("the edit finds nothing to edit", PATIENCE, async || {
+        ensure!(
+            world
+                .slack
+                .refused()
+                .iter()
+                .any(|why| why.contains("message_not_found"))
+        );
+        Ok(())
+    })
+    .await?;
+    world.say(ANA, "pause \"lunch\"").await?;
+    let again = world
+        .slack
+        .card("a new card", PATIENCE, |new| new.ts != card.ts)
+        .await?;
+    ensure!(again.text.contains("PAUSED"), "{}", again.text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_was_not_invited_is_told_what_to_do_and_nothing_is_lost() -> Result<()> {
+    let world = World::new().await?;
+    world.slack.invite(false);
+    world.say(ANA, "start checkout version:2.3.0").await?;
+    wait::until("it was tried", PATIENCE, async || {
+        ensure!(world.slack.refused().iter().any(|why| why.contains("not_in_channel")));
+        Ok(())
+    })
+    .await?;
+    ensure!(world.slack.cards().is_empty());
+    world.slack.invite(true);
+    let card = world.slack.card("the card comes", PATIENCE, |_| true).await?;
+    ensure!(card.text.contains("checkout-1"), "{}", card.text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_the_scope_to_look_it_is_said_all_the_same() -> Result<()> {
+    let world = World::new().await?;
+    world.slack.scopes(&["commands", "chat:write"]);
+    world.slack.mishap("chat.postMessage", &[Mishap::Broken]);
+    world.say(ANA, "start checkout version:2.3.0").await?;
+    let card = world.slack.card("the card comes", PATIENCE, |_| true).await?;
+    ensure!(card.text.contains("checkout-1"), "{}", card.text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn traffic_does_not_wait_for_slack() -> Result<()> {
+    let world = World::new().await?;
+    world.at_the_first_gate().await?;
+    let broken = vec![Mishap::Broken; 50];
+    world.slack.mishap("chat.postMessage", &broken);
+    world.slack.mishap("chat.update", &broken);
+    let begun = std::time::Instant::now();
+    world.alert().await?;
+    wait::until("it is rolled back", PATIENCE, async || {
+        let rollout = world.rollout().await?;
+        ensure!(rollout.state_word() == "ROLLED BACK", "{}", rollout.state_word());
+        Ok(())
+    })
+    .await?;
+    println!("rolled back in {:?} while Slack was down", begun.elapsed());
+    ensure!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    Ok(())
+}
