@@ -62,8 +62,10 @@ pub enum Mishap {
     TooMany(u64),
     /// 500.
     Broken,
-    /// It is done, and the answer never arrives.
+    /// It is done, and the answer is lost on its way.
     DoneButLost,
+    /// It is done, and no answer comes for a long time.
+    DoneAndSilent,
 }
 
 #[derive(Debug, Default)]

@@ -97,7 +97,6 @@ pub(super) fn every() -> impl Iterator<Item = &'static Statement> {
         super::messages::STATEMENTS,
         super::open::STATEMENTS,
         super::outbox::STATEMENTS,
-        super::proofs::STATEMENTS,
         super::prune::STATEMENTS,
         super::rollouts::STATEMENTS,
         super::said::STATEMENTS,

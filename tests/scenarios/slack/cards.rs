@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use tidegate_tests::slack::{Mishap, Posted};
+use tidegate_tests::slack::{Mishap, Posted, Slack};
 use tidegate_tests::wait;
 
-use super::world::{ANA, PATIENCE, World};
+use super::world::{ANA, PATIENCE, World, setup};
 
 fn broadcasts(thread: &[Posted]) -> Vec<&str> {
     let loud = thread.iter().filter(|message| message.broadcast);
@@ -15,7 +15,7 @@ fn broadcasts(thread: &[Posted]) -> Vec<&str> {
 
 /// What the thread says when a gate waits for a person, and when a rollout has started.
 const GATE: &str = "GATE checkout-1";
-const STARTED: &str = "checkout-1 started by ana";
+const STARTED: &str = "checkout-1 started by";
 
 fn count(thread: &[Posted], words: &str) -> usize {
     thread.iter().filter(|message| message.text.contains(words)).count()
@@ -193,5 +193,41 @@ async fn traffic_does_not_wait_for_slack() -> Result<()> {
     .await?;
     println!("rolled back in {:?} while Slack was down", begun.elapsed());
     ensure!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_killed_while_slack_answers_posts_nothing_twice() -> Result<()> {
+    let slack = Slack::start().await?;
+    // It is back sooner than Slack would take the next message.
+    slack.unpaced();
+    // Slack takes the card, then a message of its thread, and each time the server dies before it hears so.
+    slack.mishap("chat.postMessage", &[Mishap::DoneAndSilent]);
+    let mut server = setup(&slack)?.start().await?;
+    let (code, said) = server
+        .command(&["rollout", "start", "checkout", "version:2.3.0"])
+        .await?;
+    ensure!(code == 0, "{said}");
+    for (what, posts) in [("the card", 1), ("the thread", 2)] {
+        wait::until(what, PATIENCE, async || {
+            ensure!(slack.messages().len() == posts, "{} messages", slack.messages().len());
+            Ok(())
+        })
+        .await?;
+        server.kill()?;
+        if posts == 1 {
+            slack.mishap("chat.postMessage", &[Mishap::DoneAndSilent]);
+        }
+        server.start_again().await?;
+    }
+    let gate = wait::until("the gate is told", PATIENCE, async || {
+        let messages = slack.messages();
+        ensure!(messages.iter().any(|message| message.text.contains(GATE)));
+        Ok(messages)
+    })
+    .await?;
+    ensure!(slack.cards().len() == 1, "{} cards", slack.cards().len());
+    ensure!(count(&gate, STARTED) == 1 && count(&gate, GATE) == 1, "{gate:#?}");
+    ensure!(slack.refused().is_empty(), "{:?}", slack.refused());
     Ok(())
 }

@@ -12,6 +12,7 @@ use tidegate::config::Sources;
 use tidegate_rollout::{Rollout, RolloutId};
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::slack::{Answered, CHANNEL, Posted, SECRET, Signed, Slack, TEAM, TOKEN};
+use tidegate_tests::tidegate::Setup;
 use tidegate_tests::{http, wait};
 
 /// Longer than anything here takes on a busy machine; nothing waits for it to pass.
@@ -30,7 +31,7 @@ const ALERTMANAGER: &str = "the-token-of-alertmanager";
 /// Text from outside that tries everything.
 pub(super) const HOSTILE: &str = "<!channel> <!here|x> <@U0ANA> <!subteam^S1> <https://evil.example|click> @everyone *bold* `code` :fire: &lt;!channel&gt;";
 
-const PLAN: &str = r#"
+pub(super) const PLAN: &str = r#"
 apiVersion: tidegate.dev/v1alpha1
 kind: RolloutPlan
 metadata: { name: checkout }
@@ -56,6 +57,30 @@ spec:
     team: { channels: [releases], hears: everything }
 "#;
 
+/// What a real server is told about the workspace and the people in it.
+pub(super) fn setup(slack: &Slack) -> Result<Setup> {
+    let setup = Setup::new()?
+        .plan("checkout", PLAN)?
+        .with(json!({
+            "people": people(),
+            "slack": { "workspaces": [TEAM], "api_url": slack.api_url(), "hooks_url": slack.hooks_url() },
+            "channels": { "releases": { "slack": { "channel": CHANNEL } } },
+        }))
+        .secret_file(
+            "signing",
+            SECRET,
+            |file| json!({ "slack": { "signing_secret_file": file } }),
+        )?;
+    setup.secret_file("bot", TOKEN, |file| json!({ "slack": { "token_file": file } }))
+}
+
+fn people() -> Value {
+    json!([
+        { "id": "ana", "slack": ANA, "roles": ["operator", "oncall", "incident-commander"] },
+        { "id": "vic", "slack": VIC, "roles": ["viewer"] },
+    ])
+}
+
 /// All of it.
 pub(super) struct World {
     pub(super) slack: Slack,
@@ -77,10 +102,7 @@ impl World {
         let mut settings = json!({
             "web": { "listen_address": "127.0.0.1:0" },
             "storage": { "path": scratch.path().join("data") },
-            "people": [
-                { "id": "ana", "slack": ANA, "roles": ["operator", "oncall", "incident-commander"] },
-                { "id": "vic", "slack": VIC, "roles": ["viewer"] },
-            ],
+            "people": people(),
             "plans": [scratch.path().join("plan.yaml")],
             "receivers": { "alertmanager": { "default": { "bearer_file": secret("am", ALERTMANAGER)? } } },
             "slack": {

@@ -44,20 +44,30 @@ fn no<T>(word: &str) -> Result<T, No> {
 }
 
 async fn call(State(book): State<Shared>, Path(method): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
-    let mut book = open(&book);
+    let (answer, silent) = judge(&book, method, &headers, &body);
+    if silent {
+        std::future::pending::<()>().await;
+    }
+    answer
+}
+
+/// The answer, and whether it is kept back.
+fn judge(book: &Shared, method: String, headers: &HeaderMap, body: &[u8]) -> (Response, bool) {
+    let mut book = open(book);
     book.calls.entry(method.clone()).or_default().push(Instant::now());
     let mishap = book.mishaps.get_mut(&method).filter(|left| !left.is_empty());
     let mishap = mishap.map(|left| left.remove(0));
     let outcome = match &mishap {
         Some(Mishap::Says(word)) => no(word),
         Some(Mishap::TooMany(seconds)) => Err(No::TooMany(*seconds)),
-        Some(Mishap::Broken) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        Some(Mishap::DoneButLost) | None => done(&mut book, &method, &headers, &body),
+        Some(Mishap::Broken) => return (StatusCode::INTERNAL_SERVER_ERROR.into_response(), false),
+        Some(Mishap::DoneButLost | Mishap::DoneAndSilent) | None => done(&mut book, &method, headers, body),
     };
     if matches!(mishap, Some(Mishap::DoneButLost)) {
-        return StatusCode::BAD_GATEWAY.into_response();
+        return (StatusCode::BAD_GATEWAY.into_response(), false);
     }
-    match outcome {
+    let silent = matches!(mishap, Some(Mishap::DoneAndSilent));
+    let answer = match outcome {
         Ok(mut answer) => {
             answer["ok"] = true.into();
             Json(answer).into_response()
@@ -72,7 +82,8 @@ async fn call(State(book): State<Shared>, Path(method): Path<String>, headers: H
             }
             Json(json!({ "ok": false, "error": error })).into_response()
         }
-    }
+    };
+    (answer, silent)
 }
 
 fn done(book: &mut Book, method: &str, headers: &HeaderMap, body: &[u8]) -> Result<Value, No> {
