@@ -1,9 +1,13 @@
 //! Words typed after the slash command: the same verbs as everywhere, refusals with code, reason and next step.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Result, ensure};
 use tidegate_rollout::command::USAGES;
+use tidegate_tests::slack::Answered;
+use tidegate_tests::wait;
 
-use super::world::{ANA, EVE, HOSTILE, VIC, World};
+use super::world::{ANA, EVE, HOSTILE, PATIENCE, VIC, World};
 
 #[tokio::test]
 async fn every_verb_is_understood_and_answered_to_the_asker_alone() -> Result<()> {
@@ -85,20 +89,64 @@ async fn text_from_outside_is_text() -> Result<()> {
     Ok(())
 }
 
+/// Somebody else holds the database for writing, until this is dropped.
+async fn holding_the_database(world: &World) -> Result<sqlx::SqliteConnection> {
+    let file = world.scratch.path().join("data/tidegate.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(file)
+        .busy_timeout(PATIENCE);
+    let mut other = sqlx::ConnectOptions::connect(&options).await?;
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await?;
+    Ok(other)
+}
+
+/// What somebody sees later who was told at once that it is worked on.
+async fn later(world: &World, answered: &Answered) -> Result<String> {
+    ensure!(answered.took < Duration::from_secs(3), "{:?}", answered.took);
+    ensure!(answered.shown().contains("Working on it"), "{answered:?}");
+    let late = world.slack.late_answer(&answered.response_url, PATIENCE).await?;
+    Ok(tidegate_tests::slack::read(&late).0)
+}
+
 #[tokio::test]
 async fn what_cannot_be_stored_is_said_and_not_done() -> Result<()> {
     let world = World::new().await?;
-    // Somebody else holds the database.
-    let file = world.scratch.path().join("data/tidegate.db");
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
-    let mut other = sqlx::ConnectOptions::connect(&options).await?;
-    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await?;
+    let other = holding_the_database(&world).await?;
     let answered = world.typed(ANA, "start checkout version:1").await?;
-    ensure!(answered.shown().contains("not stored, nothing done"), "{answered:?}");
-    ensure!(answered.took < std::time::Duration::from_secs(3), "{:?}", answered.took);
-    sqlx::raw_sql("ROLLBACK").execute(&mut other).await?;
+    let late = later(&world, &answered).await?;
+    ensure!(late.contains("not stored, nothing done"), "{late}");
+    drop(other);
     ensure!(world.rollouts().await? == 0);
     let good = world.say(ANA, "start checkout version:1").await?;
     ensure!(good.contains("checkout-1"), "{good}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn taken_up_too_late_only_a_rollback_is_done() -> Result<()> {
+    let world = World::new().await?;
+    world.at_the_first_gate().await?;
+    let other = holding_the_database(&world).await?;
+    let begun = Instant::now();
+    let advance = world.slack.command(ANA, "advance");
+    let rollback = world.slack.command(ANA, "rollback \"customers complain\"");
+    let (advance, rollback) = tokio::join!(
+        world.deliver("/slack/commands", &advance),
+        world.deliver("/slack/commands", &rollback),
+    );
+    wait::until("both have waited for longer than they may", PATIENCE, async || {
+        ensure!(begun.elapsed() > Duration::from_millis(2_600));
+        Ok(())
+    })
+    .await?;
+    drop(other);
+    let late = later(&world, &advance?).await?;
+    // Whichever the decider takes up first: neither advances anything.
+    ensure!(late.starts_with("R4"), "{late}");
+    let late = later(&world, &rollback?).await?;
+    ensure!(late.contains("Rollback from 5%"), "{late}");
+    world
+        .card("it is rolled back", |card| card.text.contains("ROLLED BACK"))
+        .await?;
     Ok(())
 }

@@ -133,7 +133,7 @@ async fn the_platforms_own_retry_gets_the_first_answer_again() -> Result<()> {
     let signed = world.slack.command(ANA, START);
     let first = world.deliver("/slack/commands", &signed).await?;
     // The same interaction, signed anew: another time, another signature.
-    let retry = signed.again(SECRET, 1);
+    let retry = signed.again(SECRET, -30);
     let second = world.deliver("/slack/commands", &retry).await?;
     ensure!(
         second.status == StatusCode::OK && second.body == first.body,
