@@ -7,4 +7,5 @@ mod commands;
 mod forgery;
 mod form;
 mod load;
+mod wire;
 mod world;

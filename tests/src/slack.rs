@@ -7,6 +7,7 @@
 mod api;
 mod blocks;
 mod people;
+pub mod types;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -132,48 +132,54 @@ fn known(word: &str) -> &'static str {
 }
 
 fn buttons(card: &Card) -> Vec<Button<'_>> {
-    let value = || press::value(&card.rollout, card.generation);
-    let over = matches!(
-        card.state.as_str(),
-        "ABORTED" | "COMPLETED" | "ROLLED BACK" | "ROLLING BACK"
-    );
-    if over {
-        return Vec::new();
+    match card.state.as_str() {
+        "ROLLING BACK" if card.stuck.is_some() => vec![rollback(card, "Try again…")],
+        "ABORTED" | "COMPLETED" | "ROLLED BACK" | "ROLLING BACK" => Vec::new(),
+        "ADVANCING" | "BAKING" | "WAITING" if card.waits_for.is_empty() => {
+            vec![advance(card), pause(card), rollback(card, "Rollback…")]
+        }
+        _ => vec![pause(card), rollback(card, "Rollback…")],
     }
-    let mut buttons = Vec::new();
-    let may_advance = card.waits_for.is_empty() && matches!(card.state.as_str(), "ADVANCING" | "BAKING" | "WAITING");
-    if may_advance {
-        buttons.push(Button {
-            action: "advance",
-            value: value(),
-            label: "Advance…",
-            aloud: format!("Advance {} to the next phase", card.rollout),
-            dangerous: false,
-            confirm: Some(Confirm {
-                title: format!("Advance {}?", card.rollout),
-                text: format!("It leaves {} and lets more traffic to the new version.", card.weight),
-                yes: "Advance",
-                no: "Not yet",
-            }),
-        });
+}
+
+fn advance(card: &Card) -> Button<'_> {
+    Button {
+        action: "advance",
+        value: press::value(&card.rollout, card.generation),
+        label: "Advance…",
+        aloud: format!("Advance {} to the next phase", card.rollout),
+        dangerous: false,
+        confirm: Some(Confirm {
+            title: format!("Advance {}?", card.rollout),
+            text: format!("It leaves {} and lets more traffic to the new version.", card.weight),
+            yes: "Advance",
+            no: "Not yet",
+        }),
     }
-    let (action, label, aloud) = if card.state == "PAUSED" {
-        ("resume", "Resume", "Resume")
+}
+
+fn pause(card: &Card) -> Button<'_> {
+    let (action, label) = if card.state == "PAUSED" {
+        ("resume", "Resume")
     } else {
-        ("pause", "Pause", "Pause")
+        ("pause", "Pause")
     };
-    buttons.push(Button {
+    Button {
         action,
-        value: value(),
+        value: press::value(&card.rollout, card.generation),
         label,
-        aloud: format!("{aloud} {}", card.rollout),
+        aloud: format!("{label} {}", card.rollout),
         dangerous: false,
         confirm: None,
-    });
-    buttons.push(Button {
+    }
+}
+
+/// Always the last of its row, and never pressed by mistake.
+fn rollback<'a>(card: &Card, label: &'a str) -> Button<'a> {
+    Button {
         action: "rollback",
-        value: value(),
-        label: "Rollback…",
+        value: press::value(&card.rollout, card.generation),
+        label,
         aloud: format!("Roll back {} now", card.rollout),
         dangerous: true,
         confirm: Some(Confirm {
@@ -185,6 +191,5 @@ fn buttons(card: &Card) -> Vec<Button<'_>> {
             yes: "Roll back",
             no: "Keep it",
         }),
-    });
-    buttons
+    }
 }
