@@ -34,6 +34,7 @@ use tidegate_rollout::{Outcome, Period, Rollout, RolloutId};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use url::Url;
 
 use crate::channel::Channel;
 use crate::channel::feed::Feed;
@@ -75,6 +76,8 @@ pub struct Settings {
     pub keep_for: Period,
     /// Channels by name.
     pub channels: BTreeMap<String, Arc<Channel>>,
+    /// Where the pages are, if people outside can reach them.
+    pub pages: Option<Url>,
 }
 
 /// So many automatic rollbacks in such a window.

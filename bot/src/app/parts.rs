@@ -56,6 +56,7 @@ pub(super) fn settings(config: &Config, replica: &str, net: &Net, feed: &Arc<Fee
         lease_for: LEASE,
         keep_for: config.storage.keep,
         channels: channels(config, net, feed),
+        pages: config.web.external_url.clone(),
     }
 }
 

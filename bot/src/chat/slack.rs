@@ -103,6 +103,9 @@ pub async fn pressed<D: Desk>(
     value: &str,
     now: Timestamp,
 ) -> Result<Response, DeskError> {
+    if action == press::OPEN {
+        return Ok(Response::Nothing);
+    }
     let (verb, rollout, seen) = match press::read(action, value) {
         Ok(read) => read,
         Err(refusal) => return Ok(Response::Say(words::answer(&refusal.into()))),

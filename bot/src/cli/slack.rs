@@ -26,7 +26,7 @@ pub(super) enum SlackCommand {
 /// What the manifest says.
 #[derive(Args, Debug)]
 pub(super) struct Manifest {
-    /// The address under which Slack reaches the server; else `web.external_url` of the configuration.
+    /// The address under which Slack reaches the server, with its path; else `web.external_url` of the configuration.
     #[arg(long, value_name = "URL")]
     url: Option<Url>,
     /// The slash command; else that of the configured app, else `/rollout`.
@@ -78,7 +78,7 @@ impl Manifest {
 
     fn manifest(&self, config: &Config, address: &Url) -> Value {
         let base = address.as_str().trim_end_matches('/');
-        let door = |path: &str| format!("{base}{}{path}", config.web.route_prefix);
+        let door = |path: &str| format!("{base}{path}");
         let configured = || config.slack.as_ref().map(|slack| slack.command.clone());
         let command = self.command.clone().or_else(configured);
         let command = command.unwrap_or_else(|| COMMAND.to_owned());
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_manifest_names_the_doors_below_the_prefix() {
+    fn the_manifest_names_the_doors_below_the_address() {
         let manifest = Manifest {
             url: None,
             command: None,

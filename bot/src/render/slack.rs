@@ -162,6 +162,8 @@ pub struct Button<'a> {
     pub dangerous: bool,
     /// What is asked once more.
     pub confirm: Option<Confirm>,
+    /// The page that it opens.
+    pub link: Option<String>,
 }
 
 /// What is asked before a button counts.
@@ -188,6 +190,9 @@ impl Button<'_> {
         });
         if self.dangerous {
             button["style"] = "danger".into();
+        }
+        if let Some(link) = &self.link {
+            button["url"] = link.as_str().into();
         }
         if let Some(confirm) = &self.confirm {
             button["confirm"] = json!({

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tidegate_rollout::RolloutId;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
+use url::Url;
 
 use super::Engine;
 use crate::channel::slack::{Edited, SlackChannel};
@@ -207,18 +208,31 @@ async fn draw(engine: &Engine, rollout: &RolloutId) -> anyhow::Result<Option<Dra
         return Ok(None);
     };
     let around = Desk::around(engine, &rollout).await?;
+    let page = engine.page(&rollout.id);
     let now = clock::now();
     let Picture {
         generation,
         text,
         blocks,
-    } = picture(&Card::of(&rollout, &around, now), now);
+    } = picture(&Card::of(&rollout, &around, now), page.as_ref(), now);
     Ok(Some(Drawn {
         started_at: rollout.started_at,
         generation,
         text,
         blocks,
     }))
+}
+
+impl Engine {
+    /// Where the page of a rollout is, if people outside can reach it.
+    fn page(&self, rollout: &RolloutId) -> Option<Url> {
+        let mut page = self.settings().pages.clone()?;
+        page.path_segments_mut()
+            .ok()?
+            .pop_if_empty()
+            .extend(["r", rollout.as_str()]);
+        Some(page)
+    }
 }
 
 /// A card as it would be sent now.

@@ -395,6 +395,12 @@ fn together(starts_at: Timestamp) -> Timestamp {
 /// The answer to an order that a crash kept from being answered.
 const BEFORE: &str = "That was done before; see `history`.";
 
+/// Whether an answer says more than that the order was done before. An order that is taken up twice, by its sender's job
+/// and by a sweep, must keep its first answer.
+pub(super) fn says_what_was_done(answer: &Answer) -> bool {
+    answer.text != BEFORE
+}
+
 /// A command that waited too long is refused, for its sender no longer looks; a rollback is done and told.
 fn too_late(request: &Request, now: Timestamp) -> Option<Refusal> {
     let is_rollback = matches!(&request.verb, Verb::Do(tidegate_rollout::Command::Rollback { .. }));

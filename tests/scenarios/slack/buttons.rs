@@ -151,6 +151,26 @@ async fn what_no_button_carries_is_refused() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_way_to_the_page_is_a_button_that_does_nothing_here() -> Result<()> {
+    let world = World::with(|settings| settings["web"]["external_url"] = "https://tidegate.example/x/".into()).await?;
+    let card = world.at_the_first_gate().await?;
+    ensure!(
+        card.buttons() == ["open", "advance", "pause", "rollback"],
+        "{:?}",
+        card.buttons()
+    );
+    let open = card.button("open").expect("it stands there");
+    ensure!(open["url"] == "https://tidegate.example/x/r/checkout-1", "{open}");
+    let before = world.rollout().await?.generation;
+    let answered = world
+        .deliver("/slack/interactions", &world.slack.press(ANA, &card, "open")?)
+        .await?;
+    ensure!(answered.status == StatusCode::OK && world.rollout().await?.generation == before);
+    ensure!(world.slack.late().is_empty(), "{:?}", world.slack.late());
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_same_press_again_is_a_replay() -> Result<()> {
     let world = World::new().await?;
     let card = world.at_the_first_gate().await?;

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use tidegate_tests::postgres::Postgres;
+use tidegate_tests::scratch::Scratch;
 use tidegate_tests::slack::{Mishap, Posted, Slack};
 use tidegate_tests::wait;
 
@@ -229,5 +231,41 @@ async fn a_server_killed_while_slack_answers_posts_nothing_twice() -> Result<()>
     ensure!(slack.cards().len() == 1, "{} cards", slack.cards().len());
     ensure!(count(&gate, STARTED) == 1 && count(&gate, GATE) == 1, "{gate:#?}");
     ensure!(slack.refused().is_empty(), "{:?}", slack.refused());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_on_postgresql_keep_one_card_and_believe_a_request_once() -> Result<()> {
+    let database = Postgres::shared().await?;
+    let url = database.create_database().await?;
+    let secrets = Scratch::new("postgres")?;
+    let file = secrets.write("url", url)?;
+    let world =
+        World::with(|settings| settings["storage"]["postgres_url_file"] = file.display().to_string().into()).await?;
+    let other = world.replica().await?;
+    let elsewhere = |path: &str| format!("http://{}{path}", other.address);
+    let card = world.at_the_first_gate().await?;
+    let press = world.slack.press(ANA, &card, "pause")?;
+    let here = world.deliver("/slack/interactions", &press).await?;
+    let there = world.slack.deliver(&elsewhere("/slack/interactions"), &press).await?;
+    ensure!(here.status == 200 && there.status == 401, "{here:?}\n{there:?}");
+    let paused = world.card("it is paused", |card| card.text.contains("PAUSED")).await?;
+    let resume = world.slack.press(ANA, &paused, "resume")?;
+    world.slack.deliver(&elsewhere("/slack/interactions"), &resume).await?;
+    let said = world.slack.late_answer(&resume.response_url, PATIENCE).await?;
+    ensure!(
+        said["text"].as_str().is_some_and(|text| text.contains("resumed")),
+        "{said}"
+    );
+    let thread = world
+        .thread("all is told", |thread| {
+            count(thread, "resumed by ana") >= 1 && count(thread, GATE) >= 1
+        })
+        .await?;
+    for words in [STARTED, GATE, "paused by ana", "resumed by ana"] {
+        ensure!(count(&thread, words) <= 1, "{words}: {thread:#?}");
+    }
+    ensure!(world.slack.cards().len() == 1);
+    other.stop().await;
     Ok(())
 }

@@ -98,6 +98,10 @@ async fn every_notice_is_taken_shown_literally_and_as_loud_as_it_should_be() -> 
     Ok(())
 }
 
+fn page() -> url::Url {
+    "https://tidegate.example/r/checkout-17".parse().expect("it is one")
+}
+
 /// A card in which every text is as bad and as long as it can be.
 fn worst(state: &str) -> Card {
     let long = WORSE.repeat(40);
@@ -143,7 +147,7 @@ fn the_worst_card_is_taken_and_calls_nobody() {
         "COMPLETED",
         "ABORTED",
     ] {
-        let drawn = picture(&worst(state), Timestamp::UNIX_EPOCH);
+        let drawn = picture(&worst(state), Some(&page()), Timestamp::UNIX_EPOCH);
         let message = serde_json::json!({ "text": drawn.text, "blocks": drawn.blocks });
         assert_eq!(tidegate_tests::slack::judge(&message), Ok(()), "{state}");
         let (shown, pings) = tidegate_tests::slack::read(&message);
@@ -168,7 +172,7 @@ async fn slacks_own_types_take_everything() -> Result<()> {
         let answered = world.typed(user, text).await?;
         blocks.extend(answered.body["blocks"].as_array().cloned().unwrap_or_default());
     }
-    blocks.extend(picture(&worst("BAKING"), Timestamp::UNIX_EPOCH).blocks);
+    blocks.extend(picture(&worst("BAKING"), Some(&page()), Timestamp::UNIX_EPOCH).blocks);
     world.typed(ANA, "start").await?;
     let mut form = world.slack.form().context("no form is open")?;
     if let Some(form) = form.as_object_mut() {

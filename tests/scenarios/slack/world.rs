@@ -138,6 +138,12 @@ impl World {
         Ok(())
     }
 
+    /// Starts another replica on the same storage.
+    pub(super) async fn replica(&self) -> Result<Running> {
+        let config = self.sources.load().context("the configuration is refused")?;
+        app::start(self.sources.clone(), config, None).await
+    }
+
     /// Stops the server and starts it again on the same storage.
     pub(super) async fn restart(&mut self) -> Result<()> {
         self.running.take().context("it runs")?.stop().await;

@@ -152,6 +152,12 @@ fn element(element: &Value) -> Result<(), String> {
     if let Some(value) = element["value"].as_str() {
         within(value, 2_000, "value")?;
     }
+    if let Some(url) = element["url"].as_str() {
+        within(url, 3_000, "url")?;
+        if !url.starts_with("https://") && !url.starts_with("http://") {
+            return refuse(format!("no address: {url}"));
+        }
+    }
     if let Some(aloud) = element["accessibility_label"].as_str() {
         within(aloud, 75, "accessibility_label")?;
     }

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 use tidegate_rollout::notice::clock;
+use url::Url;
 
 use super::super::Card;
 use super::press;
@@ -23,12 +24,12 @@ pub struct Picture {
     pub blocks: Vec<Value>,
 }
 
-/// The picture of a card as of `now`.
-pub fn picture(card: &Card, now: Timestamp) -> Picture {
+/// The picture of a card as of `now`, with a way to its page where there is one.
+pub fn picture(card: &Card, page: Option<&Url>, now: Timestamp) -> Picture {
     Picture {
         generation: card.generation,
         text: slack::whole(&sentence(card)),
-        blocks: blocks(card, Some(now)),
+        blocks: blocks(card, page, Some(now)),
     }
 }
 
@@ -61,7 +62,7 @@ fn phase(card: &Card) -> String {
 }
 
 /// The blocks of a card. Block ids carry the revision and the time: Slack wants new ones when a message is edited.
-pub(super) fn blocks(card: &Card, as_of: Option<Timestamp>) -> Vec<Value> {
+pub(super) fn blocks(card: &Card, page: Option<&Url>, as_of: Option<Timestamp>) -> Vec<Value> {
     let at = as_of.map_or(0, Timestamp::as_millisecond);
     let id = |what: &str| format!("{what}:{}.{at}", card.generation);
     let mut lines = vec![vec![
@@ -92,7 +93,8 @@ pub(super) fn blocks(card: &Card, as_of: Option<Timestamp>) -> Vec<Value> {
         blocks.push(slack::words(&id("waits"), "What keeps it from advancing:"));
         blocks.push(slack::points(&id("reasons"), &reasons));
     }
-    let buttons = buttons(card);
+    let mut buttons = buttons(card);
+    buttons.splice(0..0, page.map(|page| open(card, page)));
     if !buttons.is_empty() {
         blocks.push(slack::actions(&id("act"), &buttons));
     }
@@ -142,6 +144,19 @@ fn buttons(card: &Card) -> Vec<Button<'_>> {
     }
 }
 
+/// The way to the page, first in its row: Rollback is last, and nothing else stands beside it.
+fn open<'a>(card: &Card, page: &Url) -> Button<'a> {
+    Button {
+        action: press::OPEN,
+        value: press::value(&card.rollout, card.generation),
+        label: "Open",
+        aloud: format!("Open the page of {}", card.rollout),
+        dangerous: false,
+        confirm: None,
+        link: Some(page.to_string()),
+    }
+}
+
 fn advance(card: &Card) -> Button<'_> {
     Button {
         action: "advance",
@@ -155,6 +170,7 @@ fn advance(card: &Card) -> Button<'_> {
             yes: "Advance",
             no: "Not yet",
         }),
+        link: None,
     }
 }
 
@@ -171,6 +187,7 @@ fn pause(card: &Card) -> Button<'_> {
         aloud: format!("{label} {}", card.rollout),
         dangerous: false,
         confirm: None,
+        link: None,
     }
 }
 
@@ -191,5 +208,6 @@ fn rollback<'a>(card: &Card, label: &'a str) -> Button<'a> {
             yes: "Roll back",
             no: "Keep it",
         }),
+        link: None,
     }
 }

@@ -5,6 +5,9 @@ use tidegate_rollout::Refusal;
 use tidegate_rollout::command::{Command, Verb};
 use tidegate_rollout::refusal::Code;
 
+/// The button that only opens a page. Slack tells of it too, and there is nothing to do.
+pub(super) const OPEN: &str = "open";
+
 /// What a button carries.
 pub(super) fn value(rollout: &str, generation: u64) -> String {
     format!("{rollout}:{generation}")

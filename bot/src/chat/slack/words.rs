@@ -29,7 +29,7 @@ pub(super) fn answer(answer: &Answer) -> Value {
         (Some(_) | None, _) => vec![slack::words("answer", &text)],
     };
     if let Some(card) = &answer.card {
-        blocks.extend(card::blocks(card, None));
+        blocks.extend(card::blocks(card, None, None));
     }
     message(&text, blocks)
 }
