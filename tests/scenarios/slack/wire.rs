@@ -87,6 +87,7 @@ async fn every_notice_is_taken_shown_literally_and_as_loud_as_it_should_be() -> 
         "advance-failed",
         "completed",
         "decision-opened",
+        "delivery-missed",
         "guard-holds",
         "no-data",
         "rollback-stuck",
