@@ -317,6 +317,16 @@ fn say_hello(config: &Config, address: SocketAddr, control_address: Option<Socke
     if config.receivers.doors.is_empty() {
         warn!("No receiver is configured: every webhook is answered 404");
     }
+    if let Some(slack) = &config.slack {
+        info!(
+            command = slack.command,
+            workspaces = slack.app.workspaces.join(" "),
+            "Listens to Slack"
+        );
+        if config.people.iter().all(|person| person.slack.is_none()) {
+            warn!("Nobody under `people` has a member id of Slack: everybody there is refused");
+        }
+    }
     info!(version = env!("CARGO_PKG_VERSION"), %address, "Listening");
     if let Some(control) = control_address {
         info!(address = %control, "Listening for people");
