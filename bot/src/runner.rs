@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod bench;
+mod cards;
 mod decide;
 mod decider;
 mod desk;
@@ -11,6 +12,7 @@ mod hands;
 mod intake;
 mod path;
 mod poller;
+mod preflight;
 mod queue;
 mod report;
 mod series;
@@ -32,6 +34,7 @@ use tidegate_rollout::{Outcome, Period, Rollout, RolloutId};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use url::Url;
 
 use crate::channel::Channel;
 use crate::channel::feed::Feed;
@@ -73,6 +76,8 @@ pub struct Settings {
     pub keep_for: Period,
     /// Channels by name.
     pub channels: BTreeMap<String, Arc<Channel>>,
+    /// Where the pages are, if people outside can reach them.
+    pub pages: Option<Url>,
 }
 
 /// So many automatic rollbacks in such a window.
@@ -246,6 +251,7 @@ impl Engine {
         needed("lane forward", hands::forward(engine(), stop.clone()).boxed());
         needed("voice", voice::run(engine(), stop.clone()).boxed());
         needed("web chat", tail::run(engine(), stop.clone()).boxed());
+        needed("cards", cards::run(engine(), stop.clone()).boxed());
         needed("poller", poller::run(engine(), stop.clone()).boxed());
         needed("upkeep", upkeep::run(engine(), followed_from, stop.clone()).boxed());
         Ok(())

@@ -19,6 +19,8 @@ mod harness;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod slack;
+#[cfg(test)]
 mod store_contract;
 #[cfg(test)]
 mod telling;
