@@ -163,7 +163,7 @@ async fn build(mut config: Config) -> anyhow::Result<(App, Queues)> {
     let storage = parts::storage(&config.storage);
     let store = Store::open(&storage).await?;
     if store.take_over(&storage).await? {
-        info!("Took over what the process before had not finished");
+        info!("This process serves from the storage directory alone");
     }
     let net = Net::new(config.allowed_hosts()).context("could not set up the HTTP client")?;
     let feed = Arc::new(Feed::default());

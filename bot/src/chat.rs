@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod card;
 pub mod slack;
+pub mod names;
 mod words;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use tidegate_rollout::{Actor, Entry, Health, Refusal, Rollout, RolloutId, Surrou
 
 pub use answer::Answer;
 pub use card::Card;
+use names::Names;
 
 use crate::telemetry::metrics::COMMANDS;
 
@@ -207,7 +209,16 @@ impl<D: Desk> Dispatcher<D> {
     /// The [`Refusal`] that says what is not understood.
     pub fn read(&self, text: &str, now: Timestamp) -> Result<Said, Refusal> {
         let active = self.desk.active();
-        grammar::parse(text, now, |word| active.iter().any(|rollout| is_called(rollout, word)))
+        let names = Names {
+            rollouts: active.iter().map(|rollout| rollout.id.to_string()).collect(),
+            plans: self.desk.plans(),
+        };
+        let named = |word: &str| match names.mean(word) {
+            _ if active.iter().any(|rollout| is_called(rollout, word)) => grammar::Named::Yes,
+            Ok(_) => grammar::Named::No,
+            Err(name) => grammar::Named::Nearly(name.to_owned()),
+        };
+        grammar::parse(text, now, named)
     }
 
     /// Answers a request.

@@ -79,7 +79,7 @@ impl Card {
             phase: rollout.phase().map(|phase| phase.name.clone()),
             number: rollout.phase_index() + 1,
             phases: spec.phases.len(),
-            next: next(rollout, now),
+            next: next(rollout, around, now),
             waits_for,
             because: because(rollout).map(ToString::to_string),
             stuck: stuck(rollout).map(str::to_owned),
@@ -154,7 +154,7 @@ fn stuck(rollout: &Rollout) -> Option<&str> {
 }
 
 /// Time left rather than time passed, and what happens then.
-fn next(rollout: &Rollout, now: Timestamp) -> String {
+fn next(rollout: &Rollout, around: &Surroundings, now: Timestamp) -> String {
     let spec = &rollout.plan.spec;
     match &rollout.stage {
         Stage::Advancing { failed: Some(why), .. } => {
@@ -170,8 +170,13 @@ fn next(rollout: &Rollout, now: Timestamp) -> String {
                 .get(*phase)
                 .map_or((Period::ZERO, Gate::Manual), |phase| (phase.bake, phase.gate));
             let left = needed.minus(rollout.bake.at(now));
+            let stands = rollout.pause.is_some()
+                || !rollout.holds.is_empty()
+                || !rollout.decisions.is_empty()
+                || around.freeze.is_some();
             let then = match gate {
-                Gate::Auto => "it goes on by itself",
+                _ if stands => "it stands still until what stands in its way is gone",
+                Gate::Auto => "it goes on by itself if it is healthy",
                 Gate::Manual => "its gate waits for a person",
             };
             format!("Bakes {left} more of {needed}, then {then}.")

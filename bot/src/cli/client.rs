@@ -137,7 +137,7 @@ impl Server {
             Exit::Unreachable,
             format!("cannot reach {}: {:#}", self.base, anyhow::anyhow!("{fault}")),
         )
-        .hint("Is the server running? Name another one with --server or TIDEGATE_SERVER.")
+        .hint("Is the server running? Name another one with --server or TIDEGATE_SERVER, with its scheme: http://127.0.0.1:9797.")
     }
 
     /// A problem document, or whatever stands there instead.

@@ -26,7 +26,7 @@ pub enum Exit {
     Unreachable,
     /// The state changed underneath: read again, then retry.
     Stale,
-    /// `doctor` found problems.
+    /// A check found problems.
     Problems,
     /// Interrupted from the keyboard; a rollout goes on without us.
     Interrupted,
@@ -82,7 +82,7 @@ impl Exit {
             Self::TimedOut => "time-out while waiting",
             Self::Unreachable => "cannot reach the server, or something it needs",
             Self::Stale => "state changed underneath: read again, retry",
-            Self::Problems => "`doctor` found problems",
+            Self::Problems => "a check found problems, as `log verify` does",
             Self::Interrupted => "interrupted; the rollout itself goes on",
         }
     }

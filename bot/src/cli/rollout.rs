@@ -3,7 +3,6 @@
 
 mod follow;
 mod grammar;
-mod names;
 mod order;
 mod say;
 

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use tidegate_rollout::plan::Target;
 use tidegate_rollout::{Action, ActionKind, AdvanceToken, Lane, NoToken, Outcome, Period};
 use tokio::sync::{Notify, oneshot};
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -40,25 +39,40 @@ pub(super) async fn safety(engine: Arc<Engine>, part: Part, stop: CancellationTo
         Part::Lowering => &engine.wake.lowering,
         Part::Asking => &engine.wake.asking,
     };
-    let mut busy = FuturesUnordered::new();
+    // Tasks of their own: an attempt that was held still while this loop waits for the one connection that writes might
+    // be the one that has it.
+    let mut busy = JoinSet::new();
     let mut look = true;
     loop {
         if look {
             let room = CLAIM.saturating_sub(u32::try_from(busy.len()).unwrap_or(u32::MAX));
             for claimed in claim(&engine, part, room).await {
-                busy.push(attempt(&engine, claimed, None));
+                let engine = Arc::clone(&engine);
+                busy.spawn(async move { attempt(&engine, claimed, None).await });
             }
         }
         look = tokio::select! {
             () = stop.cancelled() => break,
             // Where there was no room, there is now.
-            Some(()) = busy.next() => true,
+            Some(ended) = busy.join_next() => whole(ended),
             () = bell.notified() => true,
             () = tokio::time::sleep(LOOK_EVERY) => true,
         };
     }
     // What is under way is brought to its end, which each attempt has.
-    while busy.next().await.is_some() {}
+    while let Some(ended) = busy.join_next().await {
+        whole(ended);
+    }
+}
+
+/// A panic in an attempt is one of the lane.
+fn whole(ended: Result<(), JoinError>) -> bool {
+    if let Err(failure) = ended
+        && failure.is_panic()
+    {
+        std::panic::resume_unwind(failure.into_panic());
+    }
+    true
 }
 
 async fn claim(engine: &Engine, part: Part, room: u32) -> Vec<Claimed> {

@@ -22,8 +22,19 @@ pub struct Said {
 /// The longest text anybody can say; a command is a line, not a document.
 pub const LONGEST: usize = 2_000;
 
-/// Reads one line. `known` tells whether a word names a rollout or a plan with an active rollout.
-pub fn parse(text: &str, now: Timestamp, known: impl Fn(&str) -> bool) -> Result<Said, Refusal> {
+/// Whether a word names a rollout, or a plan with an active one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+    /// It is nearly this name: whoever wrote it meant a name, and not the beginning of a reason.
+    Nearly(String),
+}
+
+/// Reads one line. `named` tells whether a word names a rollout.
+pub fn parse(text: &str, now: Timestamp, named: impl Fn(&str) -> Named) -> Result<Said, Refusal> {
     if text.len() > LONGEST {
         return Err(misread("", format!("That is longer than {LONGEST} characters.")));
     }
@@ -38,7 +49,7 @@ pub fn parse(text: &str, now: Timestamp, known: impl Fn(&str) -> bool) -> Result
     };
     let rollout = match usage.verb {
         "start" | "freeze" | "thaw" | "list" | "whoami" | "help" => None,
-        _ => words.take_rollout(&known),
+        _ => words.take_rollout(&named)?,
     };
     let verb = read_verb(usage, &mut words, now)?;
     words.must_be_empty(usage)?;
@@ -215,21 +226,31 @@ struct Words {
 }
 
 impl Words {
-    fn take_rollout(&mut self, known: impl Fn(&str) -> bool) -> Option<String> {
-        let names_rollout = |word: &str| known(word) || looks_like_id(word);
-        match self.left.front() {
-            Some(Word::Bare(word)) if names_rollout(word) => {
+    fn take_rollout(&mut self, named: impl Fn(&str) -> Named) -> Result<Option<String>, Refusal> {
+        let is_name = |word: &str| named(word) == Named::Yes || looks_like_id(word);
+        Ok(match self.left.front() {
+            Some(Word::Bare(word)) if is_name(word) => {
                 let word = word.clone();
                 self.left.pop_front();
                 Some(word)
             }
+            Some(Word::Bare(word)) => match named(word) {
+                Named::Nearly(name) => {
+                    return Err(Refusal::new(
+                        Code::R103,
+                        format!("I know no rollout `{word}`."),
+                        format!("Did you mean `{name}`? Nothing was done. Quote it if it belongs to a reason."),
+                    ));
+                }
+                Named::Yes | Named::No => None,
+            },
             Some(Word::Option(key, value)) if key == "rollout" => {
                 let value = value.clone();
                 self.left.pop_front();
                 Some(value)
             }
             _ => None,
-        }
+        })
     }
 
     fn take_bare(&mut self, usage: &Usage, what: &str) -> Result<String, Refusal> {

@@ -194,7 +194,7 @@ impl Blocker {
                 lasting,
             } => Refusal::new(
                 Code::R203,
-                format!("{by} holds it since {lasting}: \"{reason}\"."),
+                format!("Hold {number}: {by} holds it since {lasting}: \"{reason}\"."),
                 format!("Say `release {number}` once that is settled."),
             ),
             Self::Undecided { number, question } => Refusal::new(
@@ -245,7 +245,9 @@ pub(super) fn by_person(work: &mut Work<'_>) -> Result<(), Refusal> {
             "There is nothing to advance. A rollback stays possible until the watch is over.",
         ));
     }
-    let found = blockers(&work.next, work.around, work.now);
+    let mut found = blockers(&work.next, work.around, work.now);
+    // What passes by itself comes last: the hint is the first one's, and it must not be "wait" where waiting is in vain.
+    found.sort_by_key(|blocker| matches!(blocker, Blocker::Moving | Blocker::Bake { .. } | Blocker::Calming { .. }));
     let Some((first, others)) = found.split_first() else {
         forward(work);
         return Ok(());

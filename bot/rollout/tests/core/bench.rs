@@ -313,7 +313,7 @@ impl Bench {
 
     /// Somebody types a line.
     pub(crate) fn types(&mut self, actor: &Actor, line: &str) -> Result<(), Refusal> {
-        let said = grammar::parse(line, self.now, |_| false)?;
+        let said = grammar::parse(line, self.now, |_| grammar::Named::No)?;
         match said.verb {
             Verb::Do(command) => self.says(actor, command),
             other => panic!("{other:?} does not concern one rollout"),

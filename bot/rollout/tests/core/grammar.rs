@@ -1,14 +1,18 @@
 //! What people type: every usage, every alias, quotes of phones, and text that means nothing.
 
 use proptest::prelude::*;
-use tidegate_rollout::command::grammar::{LONGEST, Said, parse};
+use tidegate_rollout::command::grammar::{LONGEST, Named, Said, parse};
 use tidegate_rollout::command::{Answer, Command, USAGES, Verb};
 use tidegate_rollout::{Code, Refusal};
 
 use crate::bench::at;
 
 fn read(text: &str) -> Result<Said, Refusal> {
-    parse(text, at(0), |word| word == "checkout")
+    parse(text, at(0), |word| match word {
+        "checkout" => Named::Yes,
+        "chekcout" => Named::Nearly("checkout".to_owned()),
+        _ => Named::No,
+    })
 }
 
 fn verb(text: &str) -> Verb {
@@ -226,4 +230,13 @@ proptest! {
         let refusal = read(&broken).expect_err("nothing is run");
         prop_assert!(refusal.code == Code::R101 || refusal.message.contains("quote"), "{}", refusal);
     }
+}
+
+#[test]
+fn a_misspelt_rollout_is_no_reason_unless_it_is_quoted() {
+    let refused = read("rollback chekcout").expect_err("nothing may be guessed");
+    assert_eq!(refused.code, Code::R103);
+    assert!(refused.hint.contains("`checkout`") && refused.hint.contains("Nothing was done"), "{refused}");
+    let quoted = read(r#"rollback "chekcout fails""#).expect("a reason");
+    assert_eq!(quoted.rollout, None);
 }

@@ -185,7 +185,7 @@ fn answer(word: &str) -> Option<Answer> {
 mod tests {
     use tidegate_rollout::command::USAGES;
 
-    use super::super::names::Names;
+    use crate::chat::names::Names;
     use super::*;
 
     fn order(line: &[&str]) -> Order {

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::super::client::{Server, refused};
 use super::super::{Exit, Failure, Out};
-use super::names::Names;
 use super::order::Order;
 use super::status;
+use crate::chat::names::Names;
 use crate::chat::{Answer, Card};
 use crate::http::api::Said;
 

@@ -5,11 +5,11 @@ use tidegate_rollout::plan::suggest::closest;
 
 /// What the server knows by name.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Names {
+pub struct Names {
     /// The newest rollouts, by their ids.
-    pub(super) rollouts: Vec<String>,
+    pub rollouts: Vec<String>,
     /// The plans.
-    pub(super) plans: Vec<String>,
+    pub plans: Vec<String>,
 }
 
 impl Names {
@@ -17,7 +17,7 @@ impl Names {
     ///
     /// # Errors
     /// The name it may be a misspelling of.
-    pub(super) fn mean(&self, word: &str) -> Result<bool, &str> {
+    pub fn mean(&self, word: &str) -> Result<bool, &str> {
         let of_rollouts = self.rollouts.iter().filter_map(|id| plan_of(id));
         let plans: Vec<&str> = self.plans.iter().map(String::as_str).chain(of_rollouts).collect();
         let ids = self.rollouts.iter().map(String::as_str);
