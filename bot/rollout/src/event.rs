@@ -9,6 +9,7 @@ use crate::alert::Alert;
 use crate::command::Command;
 use crate::ids::ActionId;
 use crate::person::Actor;
+use crate::weight::Weight;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +35,15 @@ pub enum Event {
         action: ActionId,
         /// How it went.
         outcome: Outcome,
+    },
+    /// The target was looked at while nothing was asked of it, and does not read as it was written.
+    Drifted {
+        /// The epoch under which it was looked at; a look from before a later decision says nothing.
+        epoch: u64,
+        /// The weight found.
+        found: Weight,
+        /// What was found, in words.
+        how: String,
     },
     /// Time passed, or the surroundings changed.
     Ticked,

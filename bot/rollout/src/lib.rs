@@ -9,6 +9,7 @@ pub mod alert;
 pub mod attention;
 pub mod begin;
 pub mod bucket;
+pub mod capacity;
 pub mod chain;
 pub mod command;
 pub mod entry;

@@ -9,6 +9,7 @@ pub mod reference;
 pub mod schema;
 pub mod source;
 pub mod suggest;
+mod target;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,8 @@ use crate::ids::PersonId;
 use crate::matcher::Matcher;
 use crate::period::Period;
 use crate::weight::Weight;
+
+pub use target::{FlagTarget, ReplicasTarget, RouteTarget, SelectorTarget, Target};
 
 /// A whole plan file, `apiVersion: tidegate.dev/v1alpha1`, `kind: RolloutPlan`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -140,34 +143,6 @@ pub struct PlanRole {
     /// What they are there for, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duties: Option<String>,
-}
-
-/// What carries the traffic, by its driver.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub enum Target {
-    /// The built-in feature flag, asked over OFREP.
-    Flag(FlagTarget),
-}
-
-impl Target {
-    /// The name of what is moved. At most one rollout that is not final may hold it.
-    pub fn name(&self) -> String {
-        match self {
-            Self::Flag(flag) => format!("flag/{}", flag.key),
-        }
-    }
-}
-
-/// A flag that this plan raises.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct FlagTarget {
-    /// The key that the service evaluates.
-    pub key: String,
-    /// Targeting keys by group; a group is in only in the phases that name it.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub groups: BTreeMap<String, Vec<String>>,
 }
 
 /// One step of the weight.

@@ -55,6 +55,7 @@ pub fn step(rollout: &Rollout, around: &Surroundings, event: &Event, now: Timest
         Event::Polled(alert) => alerts::alerted(&mut work, alert, alerts::Word::Api),
         Event::Commanded { actor, command, seen } => commands::commanded(&mut work, actor, command, *seen)?,
         Event::Reported { action, outcome } => outcomes::reported(&mut work, action, outcome),
+        Event::Drifted { epoch, found, how } => outcomes::drifted(&mut work, *epoch, *found, how),
         Event::Returned { away_since } => clock::returned(&mut work, *away_since),
         Event::Ticked => {}
     }

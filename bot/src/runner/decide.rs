@@ -119,7 +119,11 @@ impl Engine {
     ) -> anyhow::Result<Surroundings> {
         let services = match event {
             Event::Alerted(alert) | Event::Polled(alert) => self.services_with(alert, rollout).await?,
-            Event::Commanded { .. } | Event::Reported { .. } | Event::Ticked | Event::Returned { .. } => 1,
+            Event::Commanded { .. }
+            | Event::Reported { .. }
+            | Event::Drifted { .. }
+            | Event::Ticked
+            | Event::Returned { .. } => 1,
         };
         Ok(self.around(rollout, environment, services))
     }

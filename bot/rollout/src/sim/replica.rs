@@ -355,7 +355,11 @@ impl World<'_> {
         let (now, steady) = (self.wall(replica), self.steady(replica));
         let services = match event {
             Event::Alerted(alert) | Event::Polled(alert) => self.store.services_with(alert),
-            Event::Commanded { .. } | Event::Reported { .. } | Event::Ticked | Event::Returned { .. } => 1,
+            Event::Commanded { .. }
+            | Event::Reported { .. }
+            | Event::Drifted { .. }
+            | Event::Ticked
+            | Event::Returned { .. } => 1,
         };
         let watched = self.replicas[replica].attention.watched(rollout, steady);
         Surroundings {

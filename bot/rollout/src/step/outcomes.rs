@@ -7,7 +7,7 @@ use crate::notice::NoticeKind;
 use crate::period::Period;
 use crate::plan::Gate;
 use crate::planted::{self, Bug};
-use crate::rollout::{Because, Guard, Stage};
+use crate::rollout::{Because, Guard, Holder, Stage};
 
 use super::rollback::ASKED_AGAIN;
 use super::{Work, suspects};
@@ -119,6 +119,29 @@ fn foreign(work: &mut Work<'_>, found: crate::weight::Weight) {
     work.guard_holds(Guard::ForeignChange, &target, reason);
 }
 
+/// Somebody else moved the target while it baked or was watched: nothing advances until a person has settled who owns it.
+/// Said once: while a hold stands for it, another look adds nothing.
+pub(super) fn drifted(work: &mut Work<'_>, epoch: u64, found: crate::weight::Weight, how: &str) {
+    let settled = match work.next.stage {
+        Stage::Baking { .. } | Stage::AtGate { .. } | Stage::Watching { .. } => true,
+        Stage::Advancing { .. }
+        | Stage::RollingBack { .. }
+        | Stage::RolledBack { .. }
+        | Stage::Completed { .. }
+        | Stage::Aborted { .. } => false,
+    };
+    let holder = Holder::Guard(Guard::ForeignChange);
+    if !settled || epoch != work.next.epoch || work.next.holds.iter().any(|hold| hold.by == holder) {
+        return;
+    }
+    let target = work.next.plan.spec.target.name();
+    let reason = format!(
+        "{target} reads {found} where we wrote {}: {how}. Somebody else writes to it. Settle who owns it, then `release`; `rollback` works as ever.",
+        work.next.wanted
+    );
+    work.guard_holds(Guard::ForeignChange, &target, reason);
+}
+
 struct RollingBack {
     because: Because,
     from: crate::weight::Weight,
@@ -196,7 +219,7 @@ pub(super) fn mind_workers(work: &mut Work<'_>) {
             action,
             since,
             failed: None,
-        } if Period::between(since, work.now) >= UNANSWERED_AFTER => {
+        } if Period::between(since, work.now) >= unanswered_after(work) => {
             let why = "no worker has answered";
             work.next.stage = Stage::Advancing {
                 phase,
@@ -205,7 +228,10 @@ pub(super) fn mind_workers(work: &mut Work<'_>) {
                 failed: Some(why.to_owned()),
             };
             work.say(NoticeKind::AdvanceFailed {
-                why: format!("{why} for {UNANSWERED_AFTER}. Say `advance` to try again, or `rollback`."),
+                why: format!(
+                    "{why} for {}. Say `advance` to try again, or `rollback`.",
+                    unanswered_after(work)
+                ),
             });
         }
         Stage::Advancing { .. }
@@ -217,6 +243,11 @@ pub(super) fn mind_workers(work: &mut Work<'_>) {
         | Stage::Completed { .. }
         | Stage::Aborted { .. } => {}
     }
+}
+
+/// A target that needs its time gets it: its worker gives up first, and says why.
+fn unanswered_after(work: &Work<'_>) -> Period {
+    UNANSWERED_AFTER.plus(work.next.plan.spec.target.patience())
 }
 
 /// Pages once about a rollback that does not come through, and once more after a person asked for zero again.

@@ -28,6 +28,19 @@ const fn case(
 const MATCHERS: &str = r#"matchers: ['alertname="CheckoutLatencyHigh"']"#;
 const SLOW: &str = "spec.triggers[1].alert.matchers";
 
+/// The flag of the example, and the groups that only a flag has.
+const FLAG: &str = "    flag:\n      key: checkout-v2       # what the service asks for over OFREP\n      groups:\n        staff: [mara, jon, nia]\n";
+const STAFF: (&str, &str) = ("      groups: [staff]        # all of them, on top of the 15%\n", "");
+const STAFF_AGAIN: (&str, &str) = ("      groups: [staff]\n", "");
+const REPLICAS: &str = "    deployment-replicas: { namespace: shop, new: checkout-v2, old: checkout-v1, total: 20 }\n";
+const DIP: &str = "    deployment-replicas: { namespace: shop, new: v2, old: v1, total: 20, floor: 80% }\n";
+const FEW: &str = "    deployment-replicas: { namespace: shop, new: v2, old: v1, total: 5 }\n";
+const NO_PODS: &str = "    deployment-replicas: { namespace: shop, new: v2, old: v1, total: 0 }\n";
+const SAME: &str = "    httproute: { namespace: shop, route: checkout, new: checkout, old: checkout }\n";
+const BIG: &str = "    httproute: { namespace: Shop, route: checkout, new: v2, old: v1 }\n";
+const SELECTOR: &str =
+    "    service-selector: { namespace: shop, service: checkout, label: version, new: v2, old: v1, ready: 3 }\n";
+
 const CASES: &[Case] = &[
     case(Code::P100, &[("  mode", "mode"), ("spec:\n", "spec: [\n")], "", ":"),
     case(
@@ -71,6 +84,42 @@ const CASES: &[Case] = &[
         &[("service: checkout ", "service: 7 ")],
         "spec.service",
         "7",
+    ),
+    case(
+        Code::P104,
+        &[(FLAG, NO_PODS), STAFF, STAFF_AGAIN],
+        "spec.target.deployment-replicas.total",
+        "0",
+    ),
+    case(
+        Code::P107,
+        &[(FLAG, BIG), STAFF, STAFF_AGAIN],
+        "spec.target.httproute.namespace",
+        "Shop",
+    ),
+    case(
+        Code::P203,
+        &[(FLAG, FEW), STAFF, STAFF_AGAIN],
+        "spec.phases[0].weight",
+        "15%",
+    ),
+    case(
+        Code::P209,
+        &[(FLAG, SELECTOR), STAFF, STAFF_AGAIN],
+        "spec.phases[1].weight",
+        "40%",
+    ),
+    case(
+        Code::P215,
+        &[(FLAG, SAME), STAFF, STAFF_AGAIN],
+        "spec.target.httproute.old",
+        "checkout",
+    ),
+    case(
+        Code::P231,
+        &[(FLAG, DIP), STAFF, STAFF_AGAIN],
+        "spec.target.deployment-replicas.floor",
+        "80%",
     ),
     case(
         Code::P105,
@@ -364,6 +413,15 @@ fn the_example_is_without_fault() {
     let read = check(EXAMPLE);
     assert_eq!(read.findings, Vec::<Finding>::new());
     assert_eq!(read.plan.expect("a plan").name(), "checkout");
+}
+
+#[test]
+fn a_plan_for_pods_is_without_fault() {
+    let text = EXAMPLE
+        .replace(FLAG, REPLICAS)
+        .replace(STAFF.0, "")
+        .replace(STAFF_AGAIN.0, "");
+    assert_eq!(check(&text).findings, Vec::<Finding>::new());
 }
 
 #[test]
