@@ -4,6 +4,7 @@
 mod alerts;
 mod current;
 mod fault;
+mod kubernetes;
 mod log;
 mod outside;
 mod people;
@@ -22,6 +23,7 @@ use ::config::{ConfigError, Environment, Format, Map, Source, Value, ValueKind};
 pub use alerts::{Alerts, Budget};
 pub use current::Current;
 pub use fault::{Fault, Faults};
+pub use kubernetes::{Access, Kubernetes};
 pub use log::{Level, Log, LogFormat};
 pub use outside::{Channel, Limits, Outside};
 pub use people::{People, Person};
@@ -61,6 +63,8 @@ pub struct Config {
     pub budget: Budget,
     /// Where notices go, by name; `log` and `chat` are always there.
     pub channels: BTreeMap<String, Channel>,
+    /// How Kubernetes is reached.
+    pub kubernetes: Kubernetes,
     /// What may be reached.
     pub outside: Outside,
     /// What the outside may cost.
@@ -96,6 +100,7 @@ impl Config {
             alerts: root.section("alerts", Alerts::read),
             budget: root.section("environments", |section| section.section("budget", Budget::read)),
             channels: outside::channels(root),
+            kubernetes: root.section("kubernetes", Kubernetes::read),
             outside: Outside::read(root),
             limits: root.section("limits", Limits::read),
             warnings: Vec::new(),

@@ -118,6 +118,11 @@ impl Plans {
         self.usable.keys().cloned().collect()
     }
 
+    /// The usable plans.
+    pub fn all(&self) -> impl Iterator<Item = &Plan> {
+        self.usable.values().map(|plan| &**plan)
+    }
+
     /// The alert receivers that any usable plan relies on.
     pub fn receivers(&self) -> impl Iterator<Item = &String> {
         self.usable.values().flat_map(|plan| &plan.spec.alerts.receivers)

@@ -7,6 +7,8 @@ mod desk;
 mod flags;
 mod hands;
 mod intake;
+mod lookout;
+mod mover;
 mod path;
 mod poller;
 mod report;
@@ -29,6 +31,7 @@ use crate::channel::feed::Feed;
 use crate::chat::{Answer, DeskError};
 use crate::config::Alertmanager;
 use crate::driver::flag::FlagBoard;
+use crate::driver::kubernetes::cluster::Cluster;
 use crate::net::Net;
 use crate::plans::Plans;
 use crate::render::Renderer;
@@ -63,6 +66,8 @@ pub struct Settings {
     pub keep_for: Period,
     /// Channels by name.
     pub channels: BTreeMap<String, Arc<Channel>>,
+    /// The cluster in which plans may move something.
+    pub cluster: Option<Arc<Cluster>>,
 }
 
 /// So many automatic rollbacks in such a window.
@@ -106,6 +111,7 @@ pub struct Engine {
     feed: Arc<Feed>,
     renderer: Arc<ArcSwap<Renderer>>,
     path: AlertPath,
+    sights: lookout::Sights,
     attention: Mutex<Attention>,
     began: Instant,
     active: RwLock<BTreeMap<RolloutId, Arc<Rollout>>>,
@@ -173,6 +179,7 @@ impl Engine {
             feed: parts.feed,
             renderer: parts.renderer,
             path: AlertPath::default(),
+            sights: lookout::Sights::default(),
             attention: Mutex::default(),
             began: Instant::now(),
             active: RwLock::default(),
@@ -207,6 +214,7 @@ impl Engine {
         tasks.spawn(hands::safety(Arc::clone(self), stop.clone()));
         tasks.spawn(hands::forward(Arc::clone(self), stop.clone()));
         tasks.spawn(voice::run(Arc::clone(self), stop.clone()));
+        tasks.spawn(lookout::run(Arc::clone(self), stop.clone()));
         tasks.spawn(poller::run(Arc::clone(self), stop.clone()));
         tasks.spawn(upkeep::run(Arc::clone(self), stop.clone()));
         Ok(())

@@ -15,6 +15,8 @@ mod doors;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod kubernetes;
+#[cfg(test)]
 mod store_contract;
 #[cfg(test)]
 mod tidy;

@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use crate::channel::webhook::Webhook;
 use crate::channel::{Channel, feed::Feed};
 use crate::config::{self, Config};
+use crate::driver::kubernetes::cluster::Cluster;
 use crate::net::Net;
 use crate::plans::Plans;
 use crate::render::Renderer;
@@ -53,6 +54,7 @@ pub(super) fn settings(config: &Config, replica: &str, net: &Net, feed: &Arc<Fee
         lease_for: LEASE,
         keep_for: config.storage.keep,
         channels: channels(config, net, feed),
+        cluster: Cluster::new(&config.kubernetes).map(Arc::new),
     }
 }
 
@@ -87,6 +89,14 @@ pub(super) fn plans(config: &Config) -> Plans {
             channel,
             "A plan names a channel that is not configured; what is said there ends as a dead letter"
         );
+    }
+    if config.kubernetes.access.is_none() {
+        for plan in plans.all().filter(|plan| plan.spec.target.is_in_kubernetes()) {
+            warn!(
+                plan = plan.name(),
+                "A plan moves something in Kubernetes, and `kubernetes` in the configuration says nothing"
+            );
+        }
     }
     info!(plans = plans.names().join(" "), "Read the plans");
     plans

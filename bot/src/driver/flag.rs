@@ -13,7 +13,7 @@ use tidegate_rollout::plan::FlagTarget;
 use tidegate_rollout::{AdvanceToken, ReadBack, Share, Weight};
 use tokio::sync::watch;
 
-use super::{Driver, DriverError, Wanted};
+use super::{Driver, DriverError, Seen, Wanted};
 use crate::leadership::Leadership;
 
 /// Where flags are durable.
@@ -199,6 +199,7 @@ impl<B: FlagBook> FlagDriver<B> {
         if posted.state.weight != wanted.weight {
             return Err(DriverError::Foreign {
                 found: posted.state.weight,
+                how: format!("the flag {} serves another weight", self.target.key),
             });
         }
         while busy && posted.observed().total == 0 && started.elapsed() < EVALUATION_WAIT {
@@ -256,6 +257,17 @@ impl<B: FlagBook> Driver for FlagDriver<B> {
             groups: Vec::new(),
         };
         self.set(&wanted, now).await
+    }
+
+    /// The book is ours alone, so a flag never reads differently; what is seen is its traffic.
+    async fn look(&self, _: Weight) -> Result<Seen, DriverError> {
+        let posted = self.board.peek(&self.target.key);
+        let share = posted.map(|posted| posted.observed()).filter(|share| share.total > 0);
+        let how = share.map_or_else(
+            || "no evaluation seen since the last change".to_owned(),
+            |share| format!("{} of {} evaluations went to the new version", share.new, share.total),
+        );
+        Ok(Seen { share, how })
     }
 }
 

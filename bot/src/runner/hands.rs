@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
-use tidegate_rollout::plan::Target;
 use tidegate_rollout::{Action, ActionKind, AdvanceToken, Lane, Outcome, Period};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
-use super::flags::Book;
+use super::mover::Mover;
 use super::{Engine, Job, poller};
 use crate::clock;
-use crate::driver::flag::FlagDriver;
 use crate::driver::{Driver, DriverError, Wanted};
 use crate::failpoint;
 use crate::leadership::Leadership;
@@ -27,27 +27,35 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const ATTEMPT: Duration = Duration::from_secs(10);
 /// A forward action that failed so often is given up, and a person must say `advance` again.
 const FORWARD_ATTEMPTS: u32 = 5;
+/// How soon a target that was written and has not followed yet is looked at again.
+const LOOK_AGAIN: Period = Period::millis(500);
 /// So many rows are claimed at once.
 const CLAIM: u32 = 16;
 
+/// So many actions of a lane are worked on side by side. One target that hangs delays no other.
+const SIDE_BY_SIDE: usize = 256;
+
 /// The lane to zero: every replica, no lease.
 pub(super) async fn safety(engine: Arc<Engine>, stop: CancellationToken) {
-    while wait(&engine.wake.safety, &stop).await {
-        drain(&engine, None).await;
+    let mut work = FuturesUnordered::new();
+    while wait(&engine.wake.safety, &mut work, &stop).await {
+        work.extend(claim(&engine, None, work.len()).await);
     }
+    while work.next().await.is_some() {}
 }
 
 /// The lane forward: only the leader.
 pub(super) async fn forward(engine: Arc<Engine>, stop: CancellationToken) {
-    let mut lease: Option<Leadership> = None;
-    while wait(&engine.wake.forward, &stop).await {
+    let mut lease: Option<Arc<Leadership>> = None;
+    let mut work = FuturesUnordered::new();
+    while wait(&engine.wake.forward, &mut work, &stop).await {
         let settings = engine.settings();
         let fresh = lease
             .as_ref()
             .is_some_and(|led| led.holds(Instant::now() + half(settings.lease_for)));
         if !fresh {
             lease = match engine.store.lead(&settings.replica, settings.lease_for).await {
-                Ok(lease) => lease,
+                Ok(lease) => lease.map(Arc::new),
                 Err(failure) => {
                     warn!("Could not ask for the lease: {failure}");
                     None
@@ -55,47 +63,63 @@ pub(super) async fn forward(engine: Arc<Engine>, stop: CancellationToken) {
             };
         }
         if let Some(led) = lease.as_ref().filter(|led| led.holds(Instant::now())) {
-            drain(&engine, Some(led)).await;
+            work.extend(claim(&engine, Some(led), work.len()).await);
         }
     }
+    while work.next().await.is_some() {}
 }
 
 fn half(period: Period) -> Duration {
     Duration::try_from(period.duration()).unwrap_or_default() / 2
 }
 
-/// Waits for a ring or the next look; `false` when it is time to stop.
-async fn wait(bell: &Notify, stop: &CancellationToken) -> bool {
-    tokio::select! {
-        () = stop.cancelled() => false,
-        () = bell.notified() => true,
-        () = tokio::time::sleep(LOOK_EVERY) => true,
+/// Works until a ring or the next look; `false` when it is time to stop.
+async fn wait<F: Future<Output = ()>>(bell: &Notify, work: &mut FuturesUnordered<F>, stop: &CancellationToken) -> bool {
+    let look = tokio::time::sleep(LOOK_EVERY);
+    tokio::pin!(look);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return false,
+            () = bell.notified() => return true,
+            () = &mut look => return true,
+            Some(()) = work.next(), if !work.is_empty() => {}
+        }
     }
 }
 
-async fn drain(engine: &Engine, led: Option<&Leadership>) {
+/// Takes up everything that waits in a lane.
+async fn claim<'a>(
+    engine: &'a Engine,
+    led: Option<&Arc<Leadership>>,
+    busy: usize,
+) -> Vec<impl Future<Output = ()> + use<'a>> {
     let settings = engine.settings();
-    loop {
+    let mut taken = Vec::new();
+    while taken.len() + busy < SIDE_BY_SIDE {
         let now = clock::now();
         let (store, by) = (&engine.store, &settings.replica);
         let claimed = match led {
             None => store.claim_safety(by, now, settings.claim_for, CLAIM).await,
             Some(led) => store.claim_forward(led, by, now, settings.claim_for, CLAIM).await,
         };
-        let claimed = match claimed {
-            Ok(claimed) => claimed,
-            Err(failure) => return warn!("Could not look for things to do: {failure}"),
-        };
-        if claimed.is_empty() {
-            return;
+        match claimed {
+            Ok(claimed) if claimed.is_empty() => break,
+            Ok(claimed) => taken.extend(
+                claimed
+                    .into_iter()
+                    .map(|claimed| attempt(engine, claimed, led.cloned())),
+            ),
+            Err(failure) => {
+                warn!("Could not look for things to do: {failure}");
+                break;
+            }
         }
-        let work = claimed.into_iter().map(|claimed| attempt(engine, claimed, led));
-        futures_util::future::join_all(work).await;
     }
+    taken
 }
 
 /// One attempt at one action, and what is noted of it.
-async fn attempt(engine: &Engine, claimed: Claimed, led: Option<&Leadership>) {
+async fn attempt(engine: &Engine, claimed: Claimed, led: Option<Arc<Leadership>>) {
     let Claimed {
         action,
         attempts,
@@ -104,19 +128,22 @@ async fn attempt(engine: &Engine, claimed: Claimed, led: Option<&Leadership>) {
     let started = clock::now();
     let since = first_tried_at;
     failpoint::hit!("hands.before-attempt");
-    let tried = tokio::time::timeout(ATTEMPT, perform(engine, &action, led, started)).await;
+    let tried = tokio::time::timeout(ATTEMPT, perform(engine, &action, led.as_deref(), started)).await;
     failpoint::hit!("hands.after-attempt");
+    let mut waits = false;
     let outcome = match tried {
         Ok(Ok(Some(outcome))) => outcome,
         // Overtaken by a later decision: nothing to report.
         Ok(Ok(None)) => return close(engine, &action, "overtaken").await,
-        Ok(Err(failure)) => failing(&action, attempts, since, format!("{failure:#}")),
-        Err(_) => failing(
-            &action,
-            attempts,
-            since,
-            format!("no answer within {} s", ATTEMPT.as_secs()),
-        ),
+        Ok(Err(failure)) => {
+            waits = matches!(failure.downcast_ref(), Some(DriverError::Waiting { .. }));
+            let final_word = matches!(failure.downcast_ref(), Some(DriverError::Refused { .. }));
+            failing(&action, attempts, since, final_word, format!("{failure:#}"))
+        }
+        Err(_) => {
+            let why = format!("no answer within {} s", ATTEMPT.as_secs());
+            failing(&action, attempts, since, false, why)
+        }
     };
     let over = !matches!(
         outcome,
@@ -133,18 +160,28 @@ async fn attempt(engine: &Engine, claimed: Claimed, led: Option<&Leadership>) {
         info!(action.id = %action.id, attempts, "Action {} ended: {why}", action.id);
         close(engine, &action, &why).await;
     } else {
-        warn!(action.id = %action.id, attempts, "Action {} did not work, it is tried again: {why}", action.id);
-        let until = clock::now()
-            .saturating_add(back_off(attempts).duration())
-            .unwrap_or(Timestamp::MAX);
+        if waits {
+            debug!(action.id = %action.id, attempts, "Action {} is under way: {why}", action.id);
+        } else {
+            warn!(action.id = %action.id, attempts, "Action {} did not work, it is tried again: {why}", action.id);
+        }
+        let pause = if waits { LOOK_AGAIN } else { back_off(attempts) };
+        let until = clock::now().saturating_add(pause.duration()).unwrap_or(Timestamp::MAX);
         if let Err(failure) = engine.store.postpone_action(&action.id, until, &why).await {
             warn!("Could not note when to try {} again: {failure}", action.id);
         }
     }
 }
 
-fn failing(action: &Action, attempts: u32, since: Timestamp, why: String) -> Outcome {
-    if action.lane() == Lane::Forward && attempts >= FORWARD_ATTEMPTS {
+/// It did not work this time. Forward it is given up once it was tried often enough and for as long as its target may take,
+/// or when the target's word is final until a person changes something.
+fn failing(action: &Action, attempts: u32, since: Timestamp, final_word: bool, why: String) -> Outcome {
+    let patience = match &action.kind {
+        ActionKind::SetWeight { target, .. } | ActionKind::ToZero { target } => target.patience(),
+        ActionKind::AskAboutAlert { .. } => Period::ZERO,
+    };
+    let worn_out = attempts >= FORWARD_ATTEMPTS && Period::between(since, clock::now()) >= patience;
+    if action.lane() == Lane::Forward && (worn_out || final_word) {
         return Outcome::GaveUp { attempts, why };
     }
     Outcome::Failing { attempts, since, why }
@@ -181,11 +218,10 @@ async fn perform(
                 answer,
             }));
         }
-        ActionKind::ToZero { target } => {
-            driver(engine, target)
-                .to_zero(action.rollout.as_str(), action.epoch, now)
-                .await
-        }
+        ActionKind::ToZero { target } => match Mover::of(engine, target) {
+            Ok(mover) => mover.to_zero(action.rollout.as_str(), action.epoch, now).await,
+            Err(error) => Err(error),
+        },
         ActionKind::SetWeight { target, weight, groups } => {
             let rollout = engine
                 .store
@@ -202,26 +238,22 @@ async fn perform(
                 weight: *weight,
                 groups: groups.clone(),
             };
-            driver(engine, target).raise(&wanted, led, token, now).await
+            match Mover::of(engine, target) {
+                Ok(mover) => mover.raise(&wanted, led, token, now).await,
+                Err(error) => Err(error),
+            }
         }
     };
     match done {
         Ok(read_back) => Ok(Some(Outcome::Applied(read_back))),
         Err(DriverError::Fenced { found }) => Ok(Some(Outcome::Fenced { found })),
-        Err(DriverError::Foreign { found }) => Ok(Some(Outcome::Foreign { found })),
-        Err(unreachable @ DriverError::Unreachable { .. }) => Err(unreachable.into()),
-    }
-}
-
-fn driver(engine: &Engine, target: &Target) -> FlagDriver<Book> {
-    match target {
-        Target::Flag(flag) => {
-            let book = Book {
-                store: engine.store.clone(),
-                replica: engine.settings().replica.clone(),
-            };
-            FlagDriver::new(flag.clone(), book, Arc::clone(&engine.board))
+        Err(DriverError::Foreign { found, how }) => {
+            warn!(action.id = %action.id, "Somebody else writes to {}: {how}", action.rollout);
+            Ok(Some(Outcome::Foreign { found }))
         }
+        Err(
+            trouble @ (DriverError::Unreachable { .. } | DriverError::Waiting { .. } | DriverError::Refused { .. }),
+        ) => Err(trouble.into()),
     }
 }
 

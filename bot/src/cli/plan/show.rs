@@ -44,7 +44,6 @@ pub(super) fn run(file: &Path, out: &mut Out) -> Result<Exit, Failure> {
 
 fn page(plan: &Plan) -> String {
     let spec = &plan.spec;
-    let Target::Flag(flag) = &spec.target;
     let mode = match spec.mode {
         Mode::Armed => "armed: rolls back by itself",
         Mode::Shadow => "shadow: only says what it would have done",
@@ -55,7 +54,7 @@ fn page(plan: &Plan) -> String {
             "service".to_owned(),
             format!("{} in {}", one_line(&spec.service), one_line(&spec.environment)),
         ],
-        vec!["moves".to_owned(), format!("flag {}", one_line(&flag.key))],
+        vec!["moves".to_owned(), moves(&spec.target)],
         vec!["mode".to_owned(), mode.to_owned()],
     ];
     let mut page = format!("{}\n{}", one_line(&spec.title), columns(&head, 2));
@@ -71,6 +70,36 @@ fn page(plan: &Plan) -> String {
     section(&mut page, "People", people(plan));
     section(&mut page, "Told", told(plan));
     page
+}
+
+/// What carries the traffic, in words.
+fn moves(target: &Target) -> String {
+    match target {
+        Target::Flag(flag) => format!("flag {}", one_line(&flag.key)),
+        Target::DeploymentReplicas(target) => format!(
+            "Deployments {} (new) and {} (old) in {}: {} pods in all, never fewer than {} ready",
+            one_line(&target.new),
+            one_line(&target.old),
+            one_line(&target.namespace),
+            target.total,
+            target.floor_pods()
+        ),
+        Target::ServiceSelector(target) => format!(
+            "Service {} in {}: {}={} (new) or {} (old)",
+            one_line(&target.service),
+            one_line(&target.namespace),
+            one_line(&target.label),
+            one_line(&target.new),
+            one_line(&target.old)
+        ),
+        Target::HttpRoute(target) => format!(
+            "HTTPRoute {} in {}: Services {} (new) and {} (old)",
+            one_line(&target.route),
+            one_line(&target.namespace),
+            one_line(&target.new),
+            one_line(&target.old)
+        ),
+    }
 }
 
 fn section(page: &mut String, title: &str, rows: Vec<Vec<String>>) {
