@@ -90,6 +90,7 @@ impl Rollout {
             decisions: Vec::new(),
             alerts: BTreeMap::new(),
             no_data: None,
+            progress: None,
         };
         remember(&mut rollout, &start.recent, now);
         may_begin(&rollout, around, now)?;

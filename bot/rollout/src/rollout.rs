@@ -53,6 +53,20 @@ pub struct Rollout {
     pub alerts: BTreeMap<Fingerprint, Tracked>,
     /// Set while health is unknown.
     pub no_data: Option<Unknown>,
+    /// What the worker last said about the action in force, while it has not come through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+}
+
+/// An action that has not come through yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The action.
+    pub action: ActionId,
+    /// How often it had been tried when this was said first.
+    pub attempts: u32,
+    /// What is there, and what stands in the way.
+    pub why: String,
 }
 
 /// Where a rollout stands.
@@ -406,6 +420,11 @@ pub struct Unknown {
 }
 
 impl Rollout {
+    /// What is known about an action that has not come through.
+    pub fn progress_of(&self, action: &ActionId) -> Option<&Progress> {
+        self.progress.as_ref().filter(|progress| progress.action == *action)
+    }
+
     /// The index of the phase it is in or moves to; the last one from the watch on.
     pub fn phase_index(&self) -> usize {
         let last = self.plan.spec.phases.len().saturating_sub(1);

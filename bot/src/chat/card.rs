@@ -143,10 +143,13 @@ fn next(rollout: &Rollout, now: Timestamp) -> String {
         Stage::Advancing { failed: Some(why), .. } => {
             format!("The target could not be moved: {why}. Say `advance` to try again.")
         }
-        Stage::Advancing { since, .. } => format!(
-            "The target was asked {} ago and has not answered.",
-            Period::between(*since, now)
-        ),
+        Stage::Advancing { since, action, .. } => {
+            let lasting = Period::between(*since, now);
+            match rollout.progress_of(action) {
+                Some(progress) => format!("The target was asked {lasting} ago: {}.", progress.why),
+                None => format!("The target was asked {lasting} ago and has not answered."),
+            }
+        }
         Stage::Baking { phase, .. } => {
             let (needed, gate) = spec
                 .phases
@@ -168,10 +171,13 @@ fn next(rollout: &Rollout, now: Timestamp) -> String {
         } => {
             format!("Rolling back for {} and stuck: {why}", Period::between(*since, now))
         }
-        Stage::RollingBack { since, .. } => format!(
-            "Rolling back for {}; zero has not been read back yet.",
-            Period::between(*since, now)
-        ),
+        Stage::RollingBack { since, action, .. } => {
+            let lasting = Period::between(*since, now);
+            match rollout.progress_of(action) {
+                Some(progress) => format!("Rolling back for {lasting}: {}.", progress.why),
+                None => format!("Rolling back for {lasting}; zero has not been read back yet."),
+            }
+        }
         Stage::RolledBack { read_back, .. } => {
             format!("Zero was read back at {}. {}.", clock(read_back.at), read_back.how)
         }

@@ -178,6 +178,16 @@ impl House {
             .collect())
     }
 
+    /// Waits until the card says what is waited for.
+    pub(super) async fn shows(&self, id: &str, words: &str) -> Result<()> {
+        wait::until(&format!("the card says: {words}"), PATIENCE, async || {
+            let card = self.card(id).await?;
+            ensure!(card["next"].as_str().is_some_and(|next| next.contains(words)), "{card}");
+            Ok(())
+        })
+        .await
+    }
+
     /// Waits for a line of the log that contains `words`.
     pub(super) async fn told(&self, id: &str, words: &str) -> Result<String> {
         wait::until(&format!("it is told: {words}"), PATIENCE, async || {

@@ -95,7 +95,7 @@ async fn rolled_back_is_said_only_when_the_gateway_has_taken_it_over() -> Result
     })
     .await?;
     house
-        .told(&id, "a gateway has not looked at generation 3 of boka yet")
+        .shows(&id, "a gateway has not looked at generation 3 of boka yet")
         .await?;
     assert_eq!(
         house.card(&id).await?["state"],
@@ -124,7 +124,7 @@ async fn a_service_without_endpoints_gets_no_traffic_either_way() -> Result<()> 
     house.cluster.readiness(NAMESPACE, "stable", Readiness::Never);
     house.strike().await?;
     house
-        .told(&id, "0 endpoints of checkout-stable are ready and 1 are needed")
+        .shows(&id, "0 endpoints of checkout-stable are ready and 1 are needed")
         .await?;
     assert_eq!(weights(&house)?, (90.into(), 10.into()));
     house.cluster.readiness(NAMESPACE, "stable", Readiness::AtOnce);

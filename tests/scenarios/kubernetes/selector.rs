@@ -76,7 +76,7 @@ async fn traffic_never_goes_back_to_a_colour_that_is_not_there() -> Result<()> {
     house.cluster.readiness(NAMESPACE, "boka-blue", Readiness::Never);
     house.strike().await?;
     house
-        .told(
+        .shows(
             &id,
             "0 pods of blue are ready and 3 are needed; the Service still selects green",
         )

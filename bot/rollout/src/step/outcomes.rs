@@ -7,7 +7,7 @@ use crate::notice::NoticeKind;
 use crate::period::Period;
 use crate::plan::Gate;
 use crate::planted::{self, Bug};
-use crate::rollout::{Because, Guard, Holder, Stage};
+use crate::rollout::{Because, Guard, Holder, Progress, Stage};
 
 use super::rollback::ASKED_AGAIN;
 use super::{Work, suspects};
@@ -26,6 +26,7 @@ pub(super) fn reported(work: &mut Work<'_>, action: &ActionId, outcome: &Outcome
         suspects::answered(work, key, *answer);
         return;
     }
+    note_progress(work, action, outcome);
     match work.next.stage.clone() {
         Stage::Advancing {
             phase,
@@ -58,6 +59,37 @@ pub(super) fn reported(work: &mut Work<'_>, action: &ActionId, outcome: &Outcome
         | Stage::RolledBack { .. }
         | Stage::Completed { .. }
         | Stage::Aborted { .. } => {}
+    }
+}
+
+/// Remembers what a worker says while it goes on trying, so that people see what is waited for. Said again, it is no news.
+fn note_progress(work: &mut Work<'_>, action: &ActionId, outcome: &Outcome) {
+    let in_force = match &work.next.stage {
+        Stage::Advancing { action, .. } | Stage::RollingBack { action, .. } => Some(action),
+        Stage::Baking { .. }
+        | Stage::AtGate { .. }
+        | Stage::Watching { .. }
+        | Stage::RolledBack { .. }
+        | Stage::Completed { .. }
+        | Stage::Aborted { .. } => None,
+    };
+    if in_force != Some(action) {
+        return;
+    }
+    let Outcome::Failing { attempts, why, .. } = outcome else {
+        work.next.progress = None;
+        return;
+    };
+    if work
+        .next
+        .progress_of(action)
+        .is_none_or(|progress| progress.why != *why)
+    {
+        work.next.progress = Some(Progress {
+            action: action.clone(),
+            attempts: *attempts,
+            why: why.clone(),
+        });
     }
 }
 
@@ -212,7 +244,10 @@ pub(super) fn mind_workers(work: &mut Work<'_>) {
                 since,
                 stuck: None,
             };
-            stuck(work, state, action, SILENT, 0);
+            match work.next.progress_of(&action).cloned() {
+                Some(Progress { attempts, why, .. }) => stuck(work, state, action, &why, attempts),
+                None => stuck(work, state, action, SILENT, 0),
+            }
         }
         Stage::Advancing {
             phase,
