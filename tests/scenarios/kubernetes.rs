@@ -5,6 +5,7 @@
 
 mod faults;
 mod house;
+mod ladder;
 mod replicas;
 mod rights;
 mod route;

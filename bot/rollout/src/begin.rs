@@ -91,6 +91,7 @@ impl Rollout {
             alerts: BTreeMap::new(),
             no_data: None,
             progress: None,
+            ladder: Vec::new(),
         };
         remember(&mut rollout, &start.recent, now);
         may_begin(&rollout, around, now)?;

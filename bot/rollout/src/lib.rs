@@ -18,6 +18,7 @@ pub mod event;
 pub mod flag;
 pub mod health;
 pub mod ids;
+pub mod ladder;
 pub mod matcher;
 pub mod notice;
 pub mod period;

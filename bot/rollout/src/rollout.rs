@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::ReadBack;
 use crate::alert::{AlertKey, Fingerprint, Labels, Source, Suppression};
 use crate::ids::{ActionId, PersonId, RolloutId};
+use crate::ladder::Climb;
 use crate::period::Period;
 use crate::plan::{DecideDefault, Phase, Plan};
 use crate::planted::{self, Bug};
@@ -56,6 +57,9 @@ pub struct Rollout {
     /// What the worker last said about the action in force, while it has not come through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// The way back so far, the first rung first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ladder: Vec<Climb>,
 }
 
 /// An action that has not come through yet.

@@ -42,6 +42,8 @@ pub struct Card {
     pub waits_for: Vec<String>,
     /// Why it went back, once it did.
     pub because: Option<String>,
+    /// The way back, rung by rung, with times.
+    pub ladder: Vec<String>,
     /// Who started it.
     pub started_by: String,
     /// When, in RFC 3339.
@@ -79,6 +81,7 @@ impl Card {
             next: next(rollout, now),
             waits_for,
             because: because(rollout).map(ToString::to_string),
+            ladder: rollout.ladder.iter().map(|climb| climb.line(now)).collect(),
             started_by: rollout.started_by.to_string(),
             started_at: rollout.started_at.to_string(),
             generation: rollout.generation,
@@ -111,6 +114,10 @@ impl Card {
         lines.extend(self.health_detail.clone());
         lines.extend(self.because.as_ref().map(|because| format!("Because: {because}")));
         lines.push(self.next.clone());
+        // One rung is said by what it waits for, or read back.
+        if self.ladder.len() > 1 {
+            lines.extend(self.ladder.iter().map(|rung| format!("- {rung}")));
+        }
         lines.extend(self.waits_for.iter().map(|reason| format!("- {reason}")));
         lines.join("\n")
     }

@@ -220,10 +220,12 @@ impl Engine {
             Err(refusal) => return Ok(refusal.into()),
         };
         let target = plan.spec.target.name();
+        let also = plan.targets();
         let window = self.settings().budget_of(&plan.spec.environment).window;
         let opening = Opening {
             plan: name,
             target: &target,
+            also: &also,
             environment: &plan.spec.environment,
             window_since: now.saturating_sub(window.duration()).unwrap_or(Timestamp::MIN),
             cause: Some(cause),

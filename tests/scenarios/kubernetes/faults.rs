@@ -150,7 +150,7 @@ async fn nobody_is_overruled_twice_on_the_way_back() -> Result<()> {
 #[tokio::test]
 async fn a_cluster_that_hangs_delays_no_other_rollback() -> Result<()> {
     let cluster = replicas::cluster().await?;
-    let (setup, scratch) = setup(&cluster, &target(), &weeks(), RIGHTS).await?;
+    let (setup, scratch) = setup(&cluster, &target(), &weeks(), RIGHTS)?;
     let mut other = plan(&json!({ "flag": { "key": "other" } }), &[phase("all", "100%")]);
     other["metadata"]["name"] = "other".into();
     other["spec"]["service"] = "other".into();

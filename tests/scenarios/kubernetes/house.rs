@@ -52,30 +52,33 @@ pub(super) fn plan(target: &Value, phases: &[Value]) -> Value {
     })
 }
 
+/// The text of a manifest of rights that users apply.
+pub(super) fn manifest(name: &str) -> Result<String> {
+    let path = repository().join("deploy/kubernetes").join(name);
+    std::fs::read_to_string(path).context("the manifest of the rights")
+}
+
 /// How a server for `target` is set up, with the rights of the manifest `rights`.
-pub(super) async fn setup(
-    cluster: &Kubernetes,
-    target: &Value,
-    phases: &[Value],
-    rights: &str,
-) -> Result<(Setup, Scratch)> {
-    let manifest = repository().join("deploy/kubernetes").join(rights);
-    cluster.grant(&std::fs::read_to_string(manifest).context("the manifest of the rights")?)?;
+pub(super) fn setup(cluster: &Kubernetes, target: &Value, phases: &[Value], rights: &str) -> Result<(Setup, Scratch)> {
+    setup_for(cluster, &plan(target, phases), &manifest(rights)?)
+}
+
+/// How a server for a plan is set up, with these rights.
+pub(super) fn setup_for(cluster: &Kubernetes, plan: &Value, rights: &str) -> Result<(Setup, Scratch)> {
+    cluster.grant(rights)?;
     let scratch = Scratch::new("kubeconfig")?;
     let kubeconfig = cluster.kubeconfig(&scratch, TIDEGATE)?;
     let settings = json!({
         "kubernetes": { "kubeconfig": kubeconfig, "call_timeout": "500ms" },
         "environments": { "budget": { "automatic_rollbacks": 1_000_000, "window": "15m" } },
     });
-    let setup = Setup::new()?
-        .plan(PLAN, &plan(target, phases).to_string())?
-        .with(settings);
+    let setup = Setup::new()?.plan(PLAN, &plan.to_string())?.with(settings);
     Ok((setup, scratch))
 }
 
 impl House {
     pub(super) async fn start(cluster: Kubernetes, target: &Value, phases: &[Value], rights: &str) -> Result<Self> {
-        let (setup, scratch) = setup(&cluster, target, phases, rights).await?;
+        let (setup, scratch) = setup(&cluster, target, phases, rights)?;
         Self::with(cluster, setup, scratch).await
     }
 
@@ -87,7 +90,7 @@ impl House {
         rights: &str,
         point: &str,
     ) -> Result<Self> {
-        let (setup, scratch) = setup(&cluster, target, phases, rights).await?;
+        let (setup, scratch) = setup(&cluster, target, phases, rights)?;
         let setup = setup.build(Build::Failpoints).env("TIDEGATE_FAILPOINT", point);
         Self::with(cluster, setup, scratch).await
     }

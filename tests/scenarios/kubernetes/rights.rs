@@ -59,7 +59,7 @@ async fn a_deployment_that_is_not_there_and_a_token_that_is_not_known_are_named(
         .await?;
 
     let cluster = replicas::cluster().await?;
-    let (setup, _kubeconfig) = super::house::setup(&cluster, &replicas::target(), &replicas::weeks(), RIGHTS).await?;
+    let (setup, _kubeconfig) = super::house::setup(&cluster, &replicas::target(), &replicas::weeks(), RIGHTS)?;
     let scratch = Scratch::new("stranger")?;
     let stranger = cluster.kubeconfig(&scratch, "the-token-of-a-stranger")?;
     assert_ne!(TIDEGATE, "the-token-of-a-stranger");

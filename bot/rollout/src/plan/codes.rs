@@ -176,6 +176,12 @@ codes! {
     P215 Error "old and new are the same",
         "A rollback would lead back to the version that it flees from.",
         "Name the version that runs today as the old one.";
+    P220 Error "way back that leaves the target as it is",
+        "Zero read back from another rung ends the rollback, and what was raised would stay raised.",
+        "Name the target of the plan in one of the rungs, best in the first.";
+    P221 Error "no time for a rung",
+        "The next rung would always be climbed at once.",
+        "Give it at least a second: `within: 30s`.";
     P231 Info "capacity may dip",
         "With a floor below 100% fewer pods than usual serve while versions change.",
         "Nothing, if it is meant; else leave `floor` out.";

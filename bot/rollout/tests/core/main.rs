@@ -18,6 +18,8 @@ mod flag;
 #[cfg(test)]
 mod grammar;
 #[cfg(test)]
+mod ladder;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod routing;

@@ -41,6 +41,9 @@ const BIG: &str = "    httproute: { namespace: Shop, route: checkout, new: v2, o
 const SELECTOR: &str =
     "    service-selector: { namespace: shop, service: checkout, label: version, new: v2, old: v1, ready: 3 }\n";
 
+const ELSEWHERE: &str = "  rollback: { ladder: [{ name: other, target: { flag: { key: other } } }] }\n";
+const AT_ONCE: &str = "  rollback: { ladder: [{ name: off, target: { flag: { key: checkout-v2 } }, within: 0s }] }\n";
+
 const CASES: &[Case] = &[
     case(Code::P100, &[("  mode", "mode"), ("spec:\n", "spec: [\n")], "", ":"),
     case(
@@ -114,6 +117,24 @@ const CASES: &[Case] = &[
         &[(FLAG, SAME), STAFF, STAFF_AGAIN],
         "spec.target.httproute.old",
         "checkout",
+    ),
+    case(
+        Code::P220,
+        &[(
+            "  noData: hold               # silence is not health: stay, and page\n",
+            ELSEWHERE,
+        )],
+        "spec.rollback.ladder",
+        "ladder",
+    ),
+    case(
+        Code::P221,
+        &[(
+            "  noData: hold               # silence is not health: stay, and page\n",
+            AT_ONCE,
+        )],
+        "spec.rollback.ladder[0].within",
+        "0s",
     ),
     case(
         Code::P231,

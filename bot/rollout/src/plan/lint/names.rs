@@ -44,6 +44,8 @@ pub(super) fn check(plan: &Plan, found: &mut Vec<Finding>) {
     twice(phases, "phases", found);
     let triggers = spec.triggers.iter().map(|trigger| trigger.name.as_str());
     twice(triggers, "triggers", found);
+    let rungs = spec.rollback.ladder.iter().map(|rung| rung.name.as_str());
+    twice(rungs, "rollback.ladder", found);
 }
 
 /// The names that people type, and where they stand.
@@ -64,6 +66,9 @@ fn all_names(plan: &Plan) -> Vec<(&str, Path)> {
             .enumerate()
             .map(|(i, one)| (one.name.as_str(), listed("triggers", i))),
     );
+    let rungs = spec.rollback.ladder.iter().enumerate();
+    let ladder = Path::spec("rollback").key("ladder");
+    names.extend(rungs.map(|(i, rung)| (rung.name.as_str(), ladder.index(i).key("name"))));
     names.extend(
         spec.roles
             .keys()

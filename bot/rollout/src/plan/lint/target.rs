@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::period::Period;
 use crate::plan::codes::Code;
 use crate::plan::diagnostic::Finding;
 use crate::plan::place::Path;
@@ -21,18 +22,38 @@ static LABEL: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 
 pub(super) fn check(plan: &Plan, found: &mut Vec<Finding>) {
-    let at = Path::spec("target");
+    one(&plan.spec.target, &Path::spec("target"), found);
     match &plan.spec.target {
+        Target::DeploymentReplicas(target) => whole_pods(plan, target, found),
+        Target::ServiceSelector(_) => all_or_nothing(plan, found),
+        Target::Flag(_) | Target::HttpRoute(_) => {}
+    }
+    ladder(plan, found);
+}
+
+fn one(target: &Target, at: &Path, found: &mut Vec<Finding>) {
+    match target {
         Target::Flag(target) => flag(target, &at.key("flag"), found),
-        Target::DeploymentReplicas(target) => {
-            replicas(target, &at.key("deployment-replicas"), found);
-            whole_pods(plan, target, found);
-        }
-        Target::ServiceSelector(target) => {
-            selector(target, &at.key("service-selector"), found);
-            all_or_nothing(plan, found);
-        }
+        Target::DeploymentReplicas(target) => replicas(target, &at.key("deployment-replicas"), found),
+        Target::ServiceSelector(target) => selector(target, &at.key("service-selector"), found),
         Target::HttpRoute(target) => route(target, &at.key("httproute"), found),
+    }
+}
+
+fn ladder(plan: &Plan, found: &mut Vec<Finding>) {
+    let at = Path::spec("rollback").key("ladder");
+    let rungs = &plan.spec.rollback.ladder;
+    for (index, rung) in rungs.iter().enumerate() {
+        one(&rung.target, &at.index(index).key("target"), found);
+        if rung.within < Period::seconds(1) {
+            let message = format!("`{}` has {} to come through", rung.name, rung.within);
+            found.push(Finding::new(Code::P221, at.index(index).key("within"), message).help("write `within: 30s`"));
+        }
+    }
+    let target = plan.spec.target.name();
+    if !rungs.is_empty() && rungs.iter().all(|rung| rung.target.name() != target) {
+        let message = format!("no rung brings {target} back to zero");
+        found.push(Finding::new(Code::P220, at, message).help("make the target of the plan the first rung"));
     }
 }
 

@@ -202,6 +202,7 @@ fn example(key: &str) -> &'static str {
         "deployment-replicas" => "{ namespace: shop, new: checkout-v2, old: checkout-v1, total: 5 }",
         "service-selector" => "{ namespace: shop, service: checkout, label: version, new: v2, old: v1, ready: 3 }",
         "httproute" => "{ namespace: shop, route: checkout, new: checkout-v2, old: checkout-v1 }",
+        "rollback" => "{ ladder: [{ name: flag-off, target: { flag: { key: checkout-v2 } }, within: 15s }] }",
         "total" | "ready" => "5",
         "target" => "{ flag: { key: checkout-v2 } }",
         "matchers" => "['severity=\"critical\"']",
