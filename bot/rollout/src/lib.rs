@@ -30,6 +30,7 @@ mod planted;
 pub mod planted;
 pub mod policy;
 pub mod poll;
+pub mod progress;
 pub mod refusal;
 pub mod rollout;
 pub mod route;

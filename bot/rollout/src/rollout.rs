@@ -14,6 +14,7 @@ use crate::ladder::Climb;
 use crate::period::Period;
 use crate::plan::{DecideDefault, Phase, Plan};
 use crate::planted::{self, Bug};
+use crate::progress::Progress;
 use crate::surroundings::Surroundings;
 use crate::weight::Weight;
 
@@ -60,17 +61,6 @@ pub struct Rollout {
     /// The way back so far, the first rung first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ladder: Vec<Climb>,
-}
-
-/// An action that has not come through yet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
-    /// The action.
-    pub action: ActionId,
-    /// How often it had been tried when this was said first.
-    pub attempts: u32,
-    /// What is there, and what stands in the way.
-    pub why: String,
 }
 
 /// Where a rollout stands.
@@ -424,11 +414,6 @@ pub struct Unknown {
 }
 
 impl Rollout {
-    /// What is known about an action that has not come through.
-    pub fn progress_of(&self, action: &ActionId) -> Option<&Progress> {
-        self.progress.as_ref().filter(|progress| progress.action == *action)
-    }
-
     /// The index of the phase it is in or moves to; the last one from the watch on.
     pub fn phase_index(&self) -> usize {
         let last = self.plan.spec.phases.len().saturating_sub(1);

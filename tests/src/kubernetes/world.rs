@@ -354,7 +354,7 @@ fn check(key: &Key, before: &Value, changed: &Value) -> Result<(), No> {
             for rule in changed["spec"]["rules"].as_array().into_iter().flatten() {
                 for backend in rule["backendRefs"].as_array().into_iter().flatten() {
                     let weight = &backend["weight"];
-                    if !weight.is_null() && !weight.as_u64().is_some_and(|weight| weight <= 1_000_000) {
+                    if !weight.is_null() && weight.as_u64().is_none_or(|weight| weight > 1_000_000) {
                         return invalid(format!("spec.rules.backendRefs.weight: Invalid value: {weight}"));
                     }
                     if backend["name"].as_str().is_none() {

@@ -7,7 +7,8 @@ use crate::notice::NoticeKind;
 use crate::period::Period;
 use crate::plan::Gate;
 use crate::planted::{self, Bug};
-use crate::rollout::{Because, Guard, Holder, Progress, Stage};
+use crate::progress::Progress;
+use crate::rollout::{Because, Guard, Holder, Stage};
 
 use super::rollback::{self, ASKED_AGAIN};
 use super::{Work, suspects};

@@ -7,7 +7,7 @@ use tidegate_rollout::Period;
 use tidegate_rollout::plan::diagnostic::Level;
 use tidegate_rollout::plan::source::check;
 use tidegate_rollout::plan::{
-    Audience, DecideDefault, Gate, Hears, Mode, NoData, Plan, Scope, Severity, SeverityAction, Target, Watchdog,
+    Audience, DecideDefault, Gate, Hears, Mode, NoData, Plan, Rung, Scope, Severity, SeverityAction, Target, Watchdog,
 };
 
 use crate::cli::out::Format;
@@ -66,6 +66,7 @@ fn page(plan: &Plan) -> String {
     let ending = format!("  {watched}; done after {} at the earliest\n", least(plan));
     page.push_str(&ending);
     section(&mut page, "Stopped by", triggers(plan));
+    section(&mut page, "Way back", way_back(plan));
     section(&mut page, "Silence", silence(plan));
     section(&mut page, "People", people(plan));
     section(&mut page, "Told", told(plan));
@@ -100,6 +101,18 @@ fn moves(target: &Target) -> String {
             one_line(&target.old)
         ),
     }
+}
+
+/// The rungs, where the plan has a ladder.
+fn way_back(plan: &Plan) -> Vec<Vec<String>> {
+    let row = |(index, rung): (usize, &Rung)| {
+        vec![
+            format!("{}. {}", index + 1, one_line(&rung.name)),
+            format!("within {}", rung.within),
+            moves(&rung.target),
+        ]
+    };
+    plan.spec.rollback.ladder.iter().enumerate().map(row).collect()
 }
 
 fn section(page: &mut String, title: &str, rows: Vec<Vec<String>>) {
