@@ -19,7 +19,7 @@ const PAGED: Duration = Duration::from_secs(60);
 
 /// A house whose rollout carries three of five pods.
 async fn in_week_two() -> Result<(House, String)> {
-    let house = replicas::house().await?;
+    let house = replicas::fake_house().await?;
     let id = house.begin().await?;
     house.waits(&id, "week-1").await?;
     house.advance(&id).await?;
@@ -55,12 +55,15 @@ async fn whatever_a_single_call_does_the_way_back_ends_at_zero() -> Result<()> {
                 continue;
             }
             let (house, id) = in_week_two().await?;
-            house.cluster.trouble(method.clone(), path, times, mishap.clone());
+            house.cluster.trouble(method.clone(), path, times, mishap.clone())?;
             let struck = Instant::now();
             house.strike().await?;
             let end = ends_at_zero(&house, &id).await;
             end.with_context(|| format!("{method} {path}: {mishap:?}"))?;
-            ensure!(house.cluster.struck() > 0, "{method} {path}: {mishap:?} never happened");
+            ensure!(
+                house.cluster.struck()? > 0,
+                "{method} {path}: {mishap:?} never happened"
+            );
             println!(
                 "{method} {path} {mishap:?} ×{times}: at zero after {:?}",
                 struck.elapsed()
@@ -81,7 +84,7 @@ async fn an_api_that_lies_is_never_called_rolled_back_and_somebody_is_paged() ->
     let (house, id) = in_week_two().await?;
     house
         .cluster
-        .trouble(Method::PATCH, "deployments", u32::MAX, Mishap::Lies);
+        .trouble(Method::PATCH, "deployments", u32::MAX, Mishap::Lies)?;
     house.strike().await?;
     wait::until("the page", PAGED, async || {
         let log = house.log(&id).await?;
@@ -93,7 +96,7 @@ async fn an_api_that_lies_is_never_called_rolled_back_and_somebody_is_paged() ->
     })
     .await?;
     assert_eq!(house.card(&id).await?["state"], "ROLLING BACK");
-    house.cluster.calm();
+    house.cluster.calm()?;
     ends_at_zero(&house, &id).await
 }
 
@@ -126,9 +129,9 @@ async fn nobody_is_overruled_twice_on_the_way_back() -> Result<()> {
     house
         .told(&id, "the target still reads 80%; another writer may be at work")
         .await?;
-    let before = house.calls(&Method::PATCH, NEW);
+    let before = house.calls(&Method::PATCH, NEW)?;
     wait::until("it has looked again", PATIENCE, async || {
-        let looks = house.calls(&Method::GET, NEW);
+        let looks = house.calls(&Method::GET, NEW)?;
         ensure!(looks > before + 10, "{looks} looks");
         Ok(())
     })
@@ -138,7 +141,7 @@ async fn nobody_is_overruled_twice_on_the_way_back() -> Result<()> {
         (4, 5),
         "the other writer's word stands after the second time"
     );
-    assert_eq!(house.calls(&Method::PATCH, NEW), before);
+    assert_eq!(house.calls(&Method::PATCH, NEW)?, before);
     // A person settles who owns it, and says so.
     house.cluster.readiness(NAMESPACE, OLD, Readiness::AtOnce);
     house.say(json!({ "verb": "rollback", "rollout": id })).await?;
@@ -149,7 +152,7 @@ async fn nobody_is_overruled_twice_on_the_way_back() -> Result<()> {
 
 #[tokio::test]
 async fn a_cluster_that_hangs_delays_no_other_rollback() -> Result<()> {
-    let cluster = replicas::cluster().await?;
+    let cluster = replicas::fake_cluster().await?;
     let (setup, scratch) = setup(&cluster, &target(), &weeks(), RIGHTS)?;
     let mut other = plan(&json!({ "flag": { "key": "other" } }), &[phase("all", "100%")]);
     other["metadata"]["name"] = "other".into();
@@ -163,13 +166,13 @@ async fn a_cluster_that_hangs_delays_no_other_rollback() -> Result<()> {
 
     house
         .cluster
-        .trouble(Method::GET, "deployments", u32::MAX, Mishap::Hangs);
+        .trouble(Method::GET, "deployments", u32::MAX, Mishap::Hangs)?;
     house
         .cluster
-        .trouble(Method::PATCH, "deployments", u32::MAX, Mishap::Hangs);
+        .trouble(Method::PATCH, "deployments", u32::MAX, Mishap::Hangs)?;
     house.strike().await?;
     wait::until("the cluster hangs", PATIENCE, async || {
-        ensure!(house.cluster.struck() > 0, "nothing was asked of it yet");
+        ensure!(house.cluster.struck()? > 0, "nothing was asked of it yet");
         Ok(())
     })
     .await?;
@@ -181,7 +184,7 @@ async fn a_cluster_that_hangs_delays_no_other_rollback() -> Result<()> {
         said.elapsed()
     );
     assert!(said.elapsed() < Duration::from_secs(2), "{:?}", said.elapsed());
-    house.cluster.calm();
+    house.cluster.calm()?;
     house.becomes(&id, "ROLLED BACK").await?;
     Ok(())
 }
@@ -211,7 +214,7 @@ async fn a_death_at_any_write_ends_at_zero_with_all_capacity() -> Result<()> {
 /// One rollout up to its second week and back; the server dies when it passes `point` the `nth` time. Whether it did.
 async fn dies(point: &str, nth: u32) -> Result<bool> {
     let name = format!("{point}:{nth}");
-    let mut house = House::dying(replicas::cluster().await?, &target(), &weeks(), RIGHTS, &name).await?;
+    let mut house = House::dying(replicas::fake_cluster().await?, &target(), &weeks(), RIGHTS, &name).await?;
     for version in [NEW, OLD] {
         house
             .cluster

@@ -30,11 +30,11 @@ fn ladder() -> Value {
 }
 
 async fn house() -> Result<(House, String)> {
-    let cluster = Kubernetes::start().await?;
-    cluster.deployment(NAMESPACE, "blue", 3, "boka", "blue");
-    cluster.deployment(NAMESPACE, "green", 3, "boka", "green");
-    cluster.service(NAMESPACE, "boka-blue", "boka", Some("blue"));
-    cluster.service(NAMESPACE, "boka-green", "boka", Some("green"));
+    let cluster = Kubernetes::fake().await?;
+    cluster.deployment(NAMESPACE, "blue", 3, "boka", "blue")?;
+    cluster.deployment(NAMESPACE, "green", 3, "boka", "green")?;
+    cluster.service(NAMESPACE, "boka-blue", "boka", Some("blue"))?;
+    cluster.service(NAMESPACE, "boka-green", "boka", Some("green"))?;
     let backend = |name: &str, weight: u32| json!({ "name": name, "port": 80, "weight": weight });
     let object = json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
@@ -44,7 +44,7 @@ async fn house() -> Result<(House, String)> {
             "rules": [{ "backendRefs": [backend("boka-blue", 100), backend("boka-green", 0)] }],
         },
     });
-    cluster.place("gateway.networking.k8s.io", "httproutes", object);
+    cluster.place("gateway.networking.k8s.io", "httproutes", object)?;
     let mut plan = plan(&route(), &[phase("half", "50%")]);
     plan["spec"]["rollback"] = ladder();
     let pods = manifest("deployment-replicas.yaml")?
@@ -107,7 +107,7 @@ async fn whatever_is_wrong_with_the_first_rung_the_second_brings_traffic_home() 
         let (mut house, id) = house().await?;
         house
             .cluster
-            .trouble(Method::PATCH, "httproutes", u32::MAX, mishap.clone());
+            .trouble(Method::PATCH, "httproutes", u32::MAX, mishap.clone())?;
         house.strike().await?;
         wait::until("the second rung is climbed", PATIENCE, async || {
             let told = told(&house, &id).await?;
@@ -133,7 +133,7 @@ async fn whatever_is_wrong_with_the_first_rung_the_second_brings_traffic_home() 
         );
         assert!(told[1].contains("zero read back after"), "{told:?}");
         // The rung below is tried on: nothing stays raised once it can be lowered.
-        house.cluster.calm();
+        house.cluster.calm()?;
         wait::until("the route is at zero, too", PATIENCE, async || {
             ensure!(green_weight(&house)? == 0, "{}", green_weight(&house)?);
             Ok(())
@@ -153,10 +153,10 @@ async fn the_last_rung_ends_what_two_before_it_could_not() -> Result<()> {
     let (house, id) = house().await?;
     house
         .cluster
-        .trouble(Method::PATCH, "httproutes", u32::MAX, Mishap::Refused(500));
+        .trouble(Method::PATCH, "httproutes", u32::MAX, Mishap::Refused(500))?;
     house
         .cluster
-        .trouble(Method::PATCH, "deployments", u32::MAX, Mishap::Refused(403));
+        .trouble(Method::PATCH, "deployments", u32::MAX, Mishap::Refused(403))?;
     // The flag is ours and cannot fail, so the story ends there, with two rungs named that did not come through.
     house.strike().await?;
     let card = wait::until("the flag ends it", Duration::from_secs(60), async || {

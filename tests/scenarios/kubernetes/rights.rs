@@ -12,7 +12,7 @@ use super::replicas::{self, NAMESPACE, OLD, RIGHTS, asked};
 
 #[tokio::test]
 async fn without_the_right_to_patch_it_says_which_one_is_missing_at_once() -> Result<()> {
-    let house = replicas::house().await?;
+    let house = replicas::fake_house().await?;
     let rules = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: { name: reader, namespace: finance }\nrules:\n\
         - { apiGroups: [apps], resources: [deployments], verbs: [get] }\n\
         - { apiGroups: [autoscaling], resources: [horizontalpodautoscalers], verbs: [list] }\n";
@@ -36,7 +36,7 @@ async fn without_the_right_to_patch_it_says_which_one_is_missing_at_once() -> Re
 
 #[tokio::test]
 async fn the_shipped_rights_are_all_that_is_used_and_events_may_be_missing() -> Result<()> {
-    let house = replicas::house().await?;
+    let house = replicas::fake_house().await?;
     let manifest = tidegate_tests::paths::repository()
         .join("deploy/kubernetes")
         .join(RIGHTS);
@@ -44,21 +44,21 @@ async fn the_shipped_rights_are_all_that_is_used_and_events_may_be_missing() -> 
     house.cluster.grant(&manifest)?;
     let id = house.begin().await?;
     house.waits(&id, "week-1").await?;
-    assert!(house.calls(&Method::POST, "/events") > 0 && house.cluster.events().is_empty());
+    assert!(house.calls(&Method::POST, "/events")? > 0 && house.cluster.events()?.is_empty());
     Ok(())
 }
 
 #[tokio::test]
 async fn a_deployment_that_is_not_there_and_a_token_that_is_not_known_are_named() -> Result<()> {
-    let cluster = Kubernetes::start().await?;
-    cluster.deployment(NAMESPACE, OLD, 5, "finance-service", "v1");
+    let cluster = Kubernetes::fake().await?;
+    cluster.deployment(NAMESPACE, OLD, 5, "finance-service", "v1")?;
     let house = House::start(cluster, &replicas::target(), &replicas::weeks(), RIGHTS).await?;
     let id = house.begin().await?;
     house
         .told(&id, "deployments.apps \"finance-service-v2\" not found")
         .await?;
 
-    let cluster = replicas::cluster().await?;
+    let cluster = replicas::fake_cluster().await?;
     let (setup, _kubeconfig) = super::house::setup(&cluster, &replicas::target(), &replicas::weeks(), RIGHTS)?;
     let scratch = Scratch::new("stranger")?;
     let stranger = cluster.kubeconfig(&scratch, "the-token-of-a-stranger")?;
@@ -73,7 +73,7 @@ async fn a_deployment_that_is_not_there_and_a_token_that_is_not_known_are_named(
 
 #[tokio::test]
 async fn a_plan_for_a_cluster_that_is_not_configured_says_what_to_fill_in() -> Result<()> {
-    let cluster = replicas::cluster().await?;
+    let cluster = replicas::fake_cluster().await?;
     let plan = super::house::plan(&replicas::target(), &[phase("all", "100%")]);
     let setup = Setup::new()?.plan("sluice", &plan.to_string())?;
     let house = House::with(cluster, setup, Scratch::new("none")?).await?;

@@ -35,11 +35,11 @@ fn route() -> Result<Value> {
 
 async fn house() -> Result<House> {
     let cluster = Kubernetes::start().await?;
-    cluster.deployment(NAMESPACE, "stable", 3, "checkout", "stable");
-    cluster.deployment(NAMESPACE, "canary", 3, "checkout", "canary");
-    cluster.service(NAMESPACE, "checkout-stable", "checkout", Some("stable"));
-    cluster.service(NAMESPACE, "checkout-canary", "checkout", Some("canary"));
-    cluster.place("gateway.networking.k8s.io", "httproutes", route()?);
+    cluster.deployment(NAMESPACE, "stable", 3, "checkout", "stable")?;
+    cluster.deployment(NAMESPACE, "canary", 3, "checkout", "canary")?;
+    cluster.service(NAMESPACE, "checkout-stable", "checkout", Some("stable"))?;
+    cluster.service(NAMESPACE, "checkout-canary", "checkout", Some("canary"))?;
+    cluster.place("gateway.networking.k8s.io", "httproutes", route()?)?;
     let phases = [phase("some", "10%"), phase("third", "33.3%"), phase("all", "100%")];
     House::start(cluster, &target(), &phases, RIGHTS).await
 }

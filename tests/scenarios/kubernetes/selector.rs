@@ -19,9 +19,9 @@ fn target() -> Value {
 
 async fn house() -> Result<House> {
     let cluster = Kubernetes::start().await?;
-    cluster.deployment(NAMESPACE, "boka-blue", 3, "boka", "blue");
-    cluster.deployment(NAMESPACE, "boka-green", 3, "boka", "green");
-    cluster.service(NAMESPACE, "boka", "boka", Some("blue"));
+    cluster.deployment(NAMESPACE, "boka-blue", 3, "boka", "blue")?;
+    cluster.deployment(NAMESPACE, "boka-green", 3, "boka", "green")?;
+    cluster.service(NAMESPACE, "boka", "boka", Some("blue"))?;
     House::start(cluster, &target(), &[phase("green", "100%")], RIGHTS).await
 }
 

@@ -5,9 +5,10 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
+use super::fake::Cluster;
 use super::rights::Wish;
 use super::world::{Key, No, full, not_found};
-use super::{Cluster, key, patch};
+use super::{key, patch};
 
 /// What a path names.
 #[derive(Debug)]

@@ -1,52 +1,20 @@
-//! What the fake cluster remembers: objects with versions and generations, pods that become ready when they are told to, and
-//! the lowest capacity there ever was.
+//! What the fake cluster remembers: objects with versions and generations, and what controllers make of them.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::crew::{Crews, accepted, slice_of};
+
 /// Group, resource, namespace, name.
 pub(super) type Key = (String, String, String, String);
-
-/// When new pods become ready.
-#[derive(Clone, Copy, Debug)]
-pub enum Readiness {
-    /// As soon as they are there.
-    AtOnce,
-    /// That long after they were made.
-    After(Duration),
-    /// At most so many of them, the oldest first.
-    UpTo(usize),
-    /// Never.
-    Never,
-}
-
-#[derive(Clone, Debug)]
-struct Pod {
-    name: String,
-    born: Instant,
-    ready: bool,
-}
-
-/// The pods of one Deployment.
-#[derive(Debug)]
-struct Crew {
-    pods: Vec<Pod>,
-    readiness: Readiness,
-}
 
 /// Everything there is.
 #[derive(Debug, Default)]
 pub(super) struct World {
     pub(super) objects: BTreeMap<Key, Value>,
-    crews: BTreeMap<(String, String), Crew>,
+    pub(super) crews: Crews,
     version: u64,
-    names: u64,
-    /// Whether gateways look at routes.
-    pub(super) gateways_stand_still: bool,
-    /// The fewest ready pods ever seen, per label `app`.
-    least: BTreeMap<String, usize>,
     /// The most pods that the Deployments were ever asked for, in order of the writes.
     pub(super) asked: Vec<(String, u64)>,
 }
@@ -74,23 +42,8 @@ impl World {
             .insert((group.to_owned(), resource.to_owned(), namespace, name), object);
         self.tick();
         // What was there before anybody looked does not count as a dip.
-        self.least.clear();
+        self.crews.count_anew();
         self.tick();
-    }
-
-    pub(super) fn readiness(&mut self, namespace: &str, name: &str, readiness: Readiness) {
-        let crew = self.crew(namespace, name);
-        crew.readiness = readiness;
-        self.tick();
-    }
-
-    fn crew(&mut self, namespace: &str, name: &str) -> &mut Crew {
-        self.crews
-            .entry((namespace.to_owned(), name.to_owned()))
-            .or_insert(Crew {
-                pods: Vec::new(),
-                readiness: Readiness::AtOnce,
-            })
     }
 
     /// Replaces an object by a changed one, as any writer does.
@@ -164,49 +117,26 @@ impl World {
             .collect();
         for key in routes
             .iter()
-            .filter(|_| !self.gateways_stand_still)
+            .filter(|_| !self.crews.gateways_stand_still)
             .cloned()
             .collect::<Vec<_>>()
         {
             self.run_route(&key);
         }
-        self.count(&deployments);
+        self.crews.count();
     }
 
     fn run_deployment(&mut self, key: &Key) {
         let Some(mut object) = self.objects.get(key).cloned() else {
             return;
         };
-        let wanted = usize::try_from(object["spec"]["replicas"].as_u64().unwrap_or(1)).unwrap_or(usize::MAX);
-        let now = Instant::now();
-        let mut names = self.names;
-        let crew = self.crew(&key.2, &key.3);
-        // As a ReplicaSet does: those that are not ready go first, then the youngest.
-        crew.pods.sort_by_key(|pod| (!pod.ready, pod.born));
-        crew.pods.truncate(wanted);
-        while crew.pods.len() < wanted {
-            names += 1;
-            crew.pods.push(Pod {
-                name: format!("{}-{names}", key.3),
-                born: now,
-                ready: false,
-            });
-        }
-        let readiness = crew.readiness;
-        for (index, pod) in crew.pods.iter_mut().enumerate() {
-            pod.ready = match readiness {
-                Readiness::AtOnce => true,
-                Readiness::After(delay) => pod.ready || now.duration_since(pod.born) >= delay,
-                Readiness::UpTo(most) => index < most,
-                Readiness::Never => false,
-            };
-        }
-        let ready = crew.pods.iter().filter(|pod| pod.ready).count();
-        self.names = names;
+        let wanted = object["spec"]["replicas"].as_u64().unwrap_or(1);
+        let labels = object["spec"]["template"]["metadata"]["labels"].clone();
+        let (pods, ready) = self.crews.settle(&key.2, &key.3, wanted, labels);
         let status = json!({
             "observedGeneration": object["metadata"]["generation"],
-            "replicas": wanted, "updatedReplicas": wanted, "readyReplicas": ready, "availableReplicas": ready,
-            "unavailableReplicas": wanted - ready,
+            "replicas": pods, "updatedReplicas": pods, "readyReplicas": ready, "availableReplicas": ready,
+            "unavailableReplicas": pods - ready,
         });
         if object["status"] != status {
             object["status"] = status;
@@ -219,13 +149,7 @@ impl World {
         let Some(mut object) = self.objects.get(key).cloned() else {
             return;
         };
-        let generation = object["metadata"]["generation"].clone();
-        let parents = object["spec"]["parentRefs"].as_array().cloned().unwrap_or_default();
-        let condition = |kind: &str| json!({ "type": kind, "status": "True", "reason": kind, "message": "", "observedGeneration": generation });
-        let status = json!({ "parents": parents.iter().map(|parent| json!({
-            "parentRef": parent, "controllerName": "example.com/gateway",
-            "conditions": [condition("Accepted"), condition("ResolvedRefs")],
-        })).collect::<Vec<_>>() });
+        let status = accepted(&object);
         if object["status"] != status {
             object["status"] = status;
             object["metadata"]["resourceVersion"] = self.next_version().into();
@@ -233,76 +157,21 @@ impl World {
         }
     }
 
-    fn count(&mut self, deployments: &[Key]) {
-        let mut ready: BTreeMap<String, usize> = BTreeMap::new();
-        for key in deployments {
-            let app = self.objects[key]["spec"]["template"]["metadata"]["labels"]["app"]
-                .as_str()
-                .unwrap_or_default();
-            let crew = self.crews.get(&(key.2.clone(), key.3.clone()));
-            let count = crew.map_or(0, |crew| crew.pods.iter().filter(|pod| pod.ready).count());
-            *ready.entry(app.to_owned()).or_default() += count;
-        }
-        for (app, count) in ready {
-            let least = self.least.entry(app).or_insert(count);
-            *least = count.min(*least);
-        }
-    }
-
-    pub(super) fn least(&self, app: &str) -> usize {
-        self.least.get(app).copied().unwrap_or(0)
-    }
-
-    /// All pods of a namespace as the API shows them.
+    /// The pods of a namespace.
     pub(super) fn pods(&self, namespace: &str) -> Vec<Value> {
-        let mut pods = Vec::new();
-        for ((of, name), crew) in self.crews.iter().filter(|((of, _), _)| of == namespace) {
-            let key = ("apps".to_owned(), "deployments".to_owned(), of.clone(), name.clone());
-            let labels = self
-                .objects
-                .get(&key)
-                .map(|it| it["spec"]["template"]["metadata"]["labels"].clone());
-            pods.extend(crew.pods.iter().map(|pod| {
-                let ready = if pod.ready { "True" } else { "False" };
-                json!({
-                    "metadata": { "name": pod.name, "namespace": of, "labels": labels },
-                    "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": ready }] },
-                })
-            }));
-        }
+        let mut pods = self.crews.pods();
+        pods.retain(|pod| pod["metadata"]["namespace"] == namespace);
         pods
     }
 
-    /// The endpoint slices of a namespace, as their controller would keep them.
+    /// The endpoint slices of a namespace.
     pub(super) fn slices(&self, namespace: &str) -> Vec<Value> {
+        let pods = self.crews.pods();
         let services = self
             .objects
             .iter()
             .filter(|(key, _)| key.1 == "services" && key.2 == namespace);
-        let slice = |(key, service): (&Key, &Value)| {
-            let selector = service["spec"]["selector"].as_object().cloned().unwrap_or_default();
-            let pods = self.pods(namespace);
-            let fits = |pod: &&Value| {
-                selector
-                    .iter()
-                    .all(|(label, value)| pod["metadata"]["labels"][label] == *value)
-            };
-            let endpoints = pods.iter().filter(fits).enumerate().map(|(index, pod)| {
-                let ready = pod["status"]["conditions"][0]["status"] == "True";
-                json!({
-                    "addresses": [format!("10.0.0.{}", index + 1)], "conditions": { "ready": ready, "serving": ready },
-                    "targetRef": { "kind": "Pod", "name": pod["metadata"]["name"], "namespace": namespace },
-                })
-            });
-            json!({
-                "metadata": {
-                    "name": format!("{}-1", key.3), "namespace": namespace,
-                    "labels": { "kubernetes.io/service-name": key.3 },
-                },
-                "addressType": "IPv4", "endpoints": endpoints.collect::<Vec<_>>(),
-            })
-        };
-        services.map(slice).collect()
+        services.map(|(_, service)| slice_of(service, &pods)).collect()
     }
 }
 
