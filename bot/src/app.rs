@@ -234,12 +234,12 @@ fn desks(routes: Routes, app: &App, guard: &Arc<Guard>) -> anyhow::Result<Routes
     Ok(api::routes(routes, &api))
 }
 
-/// Reads every chain of the log of the configured storage; a running server may go on meanwhile.
+/// Reads every chain of the log of the configured storage, and writes nothing; a running server may go on meanwhile.
 ///
 /// # Errors
 /// When the storage cannot be opened or read.
 pub async fn verify_log(config: &Config) -> anyhow::Result<LogReport> {
-    let store = Store::open(&parts::storage(&config.storage)).await?;
+    let store = Store::open_to_read(&parts::storage(&config.storage)).await?;
     let report = store.verify_log().await.context("could not read the log");
     store.close().await;
     report

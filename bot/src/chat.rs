@@ -44,13 +44,25 @@ pub struct Order {
 
 /// Why the desk could not do its work.
 #[derive(Debug, thiserror::Error)]
-#[error("not stored, nothing done: could not {tried}")]
-pub struct DeskError {
-    /// What we tried.
-    pub tried: &'static str,
-    /// What stood in the way.
-    #[source]
-    pub source: anyhow::Error,
+pub enum DeskError {
+    /// Nothing was stored, so nothing will be done.
+    #[error("not stored, nothing done: could not {tried}")]
+    NothingDone {
+        /// What we tried.
+        tried: &'static str,
+        /// What stood in the way.
+        #[source]
+        source: anyhow::Error,
+    },
+    /// The order is stored, and nobody has decided it yet.
+    #[error(
+        "stored and not decided yet: a rollback will be done, anything else only if that is within seconds; see the status"
+    )]
+    Undecided {
+        /// What stood in the way.
+        #[source]
+        source: anyhow::Error,
+    },
 }
 
 /// Who remembers and decides.
@@ -104,7 +116,7 @@ impl<D: Desk> Dispatcher<D> {
     /// Answers a line of text.
     ///
     /// # Errors
-    /// [`DeskError`] when the order could not be stored; nothing was done then.
+    /// [`DeskError`] says whether the order is stored.
     pub async fn said(
         &self,
         actor: Actor,
@@ -133,7 +145,7 @@ impl<D: Desk> Dispatcher<D> {
     /// Answers a request.
     ///
     /// # Errors
-    /// [`DeskError`] when the order could not be stored; nothing was done then.
+    /// [`DeskError`] says whether the order is stored.
     pub async fn dispatch(&self, request: Request, now: Timestamp) -> Result<Answer, DeskError> {
         let answer = self.answer(request, now).await;
         metrics::counter!("tidegate_commands_total", "result" => outcome_word(&answer)).increment(1);
@@ -247,7 +259,8 @@ fn is_called(rollout: &Rollout, name: &str) -> bool {
 
 fn outcome_word(answer: &Result<Answer, DeskError>) -> &'static str {
     match answer {
-        Err(_) => "not_stored",
+        Err(DeskError::NothingDone { .. }) => "not_stored",
+        Err(DeskError::Undecided { .. }) => "undecided",
         Ok(answer) if answer.ok => "done",
         Ok(_) => "refused",
     }

@@ -11,15 +11,20 @@ mod lookout;
 mod mover;
 mod path;
 mod poller;
+mod queue;
 mod report;
 mod upkeep;
 mod voice;
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tidegate_rollout::attention::Attention;
 use tidegate_rollout::{Outcome, Period, Rollout, RolloutId};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -35,10 +40,11 @@ use crate::driver::kubernetes::cluster::Cluster;
 use crate::net::Net;
 use crate::plans::Plans;
 use crate::render::Renderer;
-use crate::store::{Arrival, Store};
+use crate::store::{Arrival, Part, Store};
 use crate::vitals::Vitals;
 
 pub use path::AlertPath;
+use queue::Waiting;
 
 /// What the engine must know of the configuration. Replaced as a whole by a reload.
 pub struct Settings {
@@ -117,6 +123,9 @@ pub struct Engine {
     active: RwLock<BTreeMap<RolloutId, Arc<Rollout>>>,
     jobs: mpsc::Sender<Job>,
     arrivals: mpsc::Sender<Arrival>,
+    waiting: Mutex<Waiting>,
+    /// Changes of rollouts up to this one are in the cache.
+    revision: AtomicU64,
     wake: Wake,
     changes: watch::Sender<u64>,
     vitals: Vitals,
@@ -125,7 +134,8 @@ pub struct Engine {
 /// Bells that shorten the wait of the workers. A missed ring costs one look at the store, never a lost row.
 #[derive(Default)]
 struct Wake {
-    safety: Notify,
+    lowering: Notify,
+    asking: Notify,
     forward: Notify,
     voice: Notify,
     poll: Notify,
@@ -165,6 +175,18 @@ const ARRIVALS: usize = 4_096;
 /// A part that was silent for so long is not well.
 const STALE: Duration = Duration::from_secs(10);
 
+/// Runs a part without which nothing may go on. Where it ends before it is told to, the whole process does: whoever
+/// restarts it gets every part back, while a server that takes alerts and decides nothing would look well for ever.
+async fn needed(part: &'static str, work: BoxFuture<'static, ()>, stop: CancellationToken) {
+    let ended = AssertUnwindSafe(work).catch_unwind().await;
+    if ended.is_err() || !stop.is_cancelled() {
+        tracing::error!(
+            "The {part} has ended by itself, which is a defect of Tidegate; the process ends, to be restarted"
+        );
+        std::process::abort();
+    }
+}
+
 impl Engine {
     /// An engine that has not started.
     pub fn new(parts: Parts) -> (Arc<Self>, Queues) {
@@ -185,6 +207,8 @@ impl Engine {
             active: RwLock::default(),
             jobs,
             arrivals,
+            waiting: Mutex::default(),
+            revision: AtomicU64::new(0),
             wake: Wake::default(),
             changes: watch::Sender::new(0),
             vitals: parts.vitals,
@@ -210,13 +234,22 @@ impl Engine {
         self.vitals.expect("decider", Some(STALE));
         self.vitals.expect("first poll", None);
         upkeep::resume(self, crate::clock::now()).await?;
-        tasks.spawn(decider::run(Arc::clone(self), queues, stop.clone()));
-        tasks.spawn(hands::safety(Arc::clone(self), stop.clone()));
-        tasks.spawn(hands::forward(Arc::clone(self), stop.clone()));
-        tasks.spawn(voice::run(Arc::clone(self), stop.clone()));
-        tasks.spawn(lookout::run(Arc::clone(self), stop.clone()));
-        tasks.spawn(poller::run(Arc::clone(self), stop.clone()));
-        tasks.spawn(upkeep::run(Arc::clone(self), stop.clone()));
+        let engine = || Arc::clone(self);
+        let needed = |part, work| tasks.spawn(needed(part, work, stop.clone()));
+        needed("decider", decider::run(engine(), queues, stop.clone()).boxed());
+        needed(
+            "lane to zero",
+            hands::safety(engine(), Part::Lowering, stop.clone()).boxed(),
+        );
+        needed(
+            "lane of questions",
+            hands::safety(engine(), Part::Asking, stop.clone()).boxed(),
+        );
+        needed("lane forward", hands::forward(engine(), stop.clone()).boxed());
+        needed("voice", voice::run(engine(), stop.clone()).boxed());
+        needed("lookout", lookout::run(engine(), stop.clone()).boxed());
+        needed("poller", poller::run(engine(), stop.clone()).boxed());
+        needed("upkeep", upkeep::run(engine(), stop.clone()).boxed());
         Ok(())
     }
 

@@ -42,7 +42,7 @@ pub use lease::Replica;
 pub use log::{ChainReport, LogReport};
 pub use messages::{DeadLetter, Message};
 pub use open::{Place, Storage};
-pub use outbox::Claimed;
+pub use outbox::{Claimed, LONGEST_PAUSE, Part};
 pub use prune::Pruned;
 pub use save::Saved;
 pub use tokens::{NewToken, Token, TokenHash, TokenKind};
@@ -72,19 +72,31 @@ impl Store {
     /// # Errors
     /// [`OpenError::Unsafe`] when a power cut could lose what was promised; others when it cannot be reached.
     pub async fn open(storage: &Storage) -> Result<Self, OpenError> {
-        let engine = open::open(storage).await?;
+        Ok(Self::on(open::open(storage).await?))
+    }
+
+    /// Opens a store that is there already, and changes nothing in it: no tables are made or brought up to date, and every
+    /// statement that writes fails.
+    ///
+    /// # Errors
+    /// [`OpenError::Missing`] when there is no such database; others when it cannot be read.
+    pub async fn open_to_read(storage: &Storage) -> Result<Self, OpenError> {
+        Ok(Self::on(open::open_to_read(storage).await?))
+    }
+
+    fn on(engine: Engine) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let closing = CancellationToken::new();
         let writer = TaskTracker::new();
         writer.spawn(Writer::new(engine.clone(), queue, closing.clone()).run());
         writer.close();
-        Ok(Self(Arc::new(Shared {
+        Self(Arc::new(Shared {
             engine,
             jobs,
             closing,
             writer,
             lock: Mutex::default(),
-        })))
+        }))
     }
 
     /// Writes what waits, and closes every connection. Whoever asks afterwards gets an error.

@@ -104,6 +104,7 @@ async fn begin(store: &Store, number: usize) -> Result<()> {
         plan: plan.name(),
         target: &target,
         environment: &plan.spec.environment,
+        service: Some(&plan.spec.service),
         window_since: now,
         cause: None,
         now,

@@ -1,6 +1,6 @@
 //! The crash scenarios: the real server dies at any moment, comes back on the same storage, and keeps what it promised.
 //!
-//! No alert that was answered 200 is lost; a rollback that has begun is finished within five seconds of readiness, without
+//! No alert that was answered 200 is lost; a rollback that has begun is finished within five seconds of the restart, without
 //! help; the weight never rises after the decision; the log stays whole; the same command key gets the same answer.
 //!
 //! Zero failures in n kills only bound the rate: 200 kills say "less than 1.5 %" with 95 % confidence, 10,000 "0.03 %".
@@ -17,7 +17,7 @@ use anyhow::Result;
 use serde_json::json;
 use tidegate_tests::tidegate::Setup;
 
-/// The promise: from readiness to "rolled back".
+/// The promise: from the start of the process to "rolled back".
 const PROMISE: Duration = Duration::from_secs(5);
 
 /// The name of the plan; its rollouts are `sluice-1`, `sluice-2`, …

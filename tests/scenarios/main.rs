@@ -7,6 +7,8 @@ mod bad_input;
 #[cfg(test)]
 mod chain;
 #[cfg(test)]
+mod command_line;
+#[cfg(test)]
 mod configuration;
 #[cfg(test)]
 mod crash;
@@ -16,6 +18,8 @@ mod doors;
 mod harness;
 #[cfg(test)]
 mod kubernetes;
+#[cfg(test)]
+mod readme;
 #[cfg(test)]
 mod store_contract;
 #[cfg(test)]

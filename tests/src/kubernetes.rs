@@ -6,6 +6,7 @@
 //! `KUBEBUILDER_ASSETS` set, scenarios that need no misbehaviour run against a real etcd and kube-apiserver.
 
 mod api;
+mod controllers;
 mod crew;
 mod fake;
 mod patch;

@@ -1,4 +1,7 @@
-//! A folder for one test: gone afterwards, kept when the test failed.
+//! A folder for one test: gone afterwards, kept when the test panicked or whoever runs it wants to keep them all.
+//!
+//! A scenario that ends with an error is not told apart from one that ends well: its folder goes before the error is seen.
+//! `./tests/run` therefore keeps every folder, and takes them away itself when nothing failed.
 //!
 //! Lies in the system's temporary folder and not in the repository, because the database's user must be able to reach it.
 
@@ -7,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-/// Set to keep every folder, whatever the test said.
+/// Set to keep every folder, whatever the test said; `./tests/run` sets it.
 const KEEP: &str = "TIDEGATE_TESTS_KEEP";
 
 /// A folder that lives as long as this value.

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::alert::AlertKey;
 use crate::ids::{ActionId, RolloutId};
 use crate::plan::Target;
+use crate::rollout::Rollout;
+use crate::step::{Blocker, in_the_way};
+use crate::surroundings::Surroundings;
 use crate::weight::{Share, Weight};
 
 /// One thing to do. It is committed before it is tried, and its id is the idempotency key of the effect.
@@ -135,17 +138,35 @@ pub enum SuspectAnswer {
     Unreadable,
 }
 
-/// The proof that a write may raise a weight: it cannot be made from a latched rollout, nor for an overtaken action.
+/// The proof that a write may raise a weight: it cannot be made from a latched rollout, for an overtaken action, nor while
+/// something stands in the way that came after the decision.
 #[derive(Debug)]
 pub struct AdvanceToken {
     epoch: u64,
 }
 
+/// Why a write may not raise a weight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoToken {
+    /// A later decision stands: it is never done.
+    Overtaken,
+    /// Something came between the decision and the write; it is done once that is gone.
+    InTheWay(Box<Blocker>),
+}
+
 impl AdvanceToken {
-    /// A token for `action`, if `rollout` still wants it; `None` once it is latched or a later decision stands.
-    pub fn of(rollout: &crate::rollout::Rollout, action: &Action) -> Option<Self> {
-        let wanted = !rollout.is_latched() && !rollout.is_final() && rollout.epoch == action.epoch;
-        wanted.then_some(Self { epoch: action.epoch })
+    /// A token for `action`, if `rollout` still wants it and nothing stands in the way.
+    ///
+    /// # Errors
+    /// [`NoToken`] says whether to drop the action or to come again.
+    pub fn of(rollout: &Rollout, action: &Action, around: &Surroundings, now: Timestamp) -> Result<Self, NoToken> {
+        if rollout.is_latched() || rollout.is_final() || rollout.epoch != action.epoch {
+            return Err(NoToken::Overtaken);
+        }
+        match in_the_way(rollout, around, now) {
+            Some(blocker) => Err(NoToken::InTheWay(Box::new(blocker))),
+            None => Ok(Self { epoch: action.epoch }),
+        }
     }
 
     /// The epoch to write with.

@@ -103,6 +103,9 @@ impl Rollout {
 
 /// What is not known about the alert path itself, in words. Silence is not health.
 pub fn unknown_path(watchdog: Watchdog, around: &Surroundings, now: Timestamp) -> Option<String> {
+    if let Some(age) = around.undecided.filter(|age| *age > Surroundings::BEHIND) {
+        return Some(format!("what was heard {age} ago is not decided yet"));
+    }
     match around.poll {
         Poll::Unreadable { since } => {
             let age = Period::between(since, now);

@@ -39,7 +39,7 @@ pub mod step;
 pub mod surroundings;
 pub mod weight;
 
-pub use action::{Action, ActionKind, AdvanceToken, Lane, Outcome, ReadBack};
+pub use action::{Action, ActionKind, AdvanceToken, Lane, NoToken, Outcome, ReadBack};
 pub use alert::{Alert, AlertKey, AlertStatus, Fingerprint, Labels, Source};
 pub use command::Command;
 pub use entry::Entry;
@@ -52,7 +52,7 @@ pub use person::{Actor, Role, Surface};
 pub use plan::Plan;
 pub use refusal::{Code, Refusal};
 pub use rollout::{Rollout, Stage};
-pub use step::{Step, step};
+pub use step::{Step, step, step_all};
 pub use surroundings::Surroundings;
 pub use weight::{Share, Weight};
 

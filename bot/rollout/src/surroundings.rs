@@ -25,6 +25,8 @@ pub struct Surroundings {
     /// see [`crate::attention::Attention::watched`]. The bake clock never counts more, whatever the wall clock says.
     /// `None` in a process that has just started and watched nothing yet.
     pub watched: Option<Period>,
+    /// How long the oldest thing that was heard, and answered 200, waits to be decided; `None` when nothing waits.
+    pub undecided: Option<Period>,
     /// Services of this environment on which an alert of the same name began within two minutes, this one included.
     pub services_with_this_alert: u32,
 }
@@ -32,6 +34,8 @@ pub struct Surroundings {
 impl Surroundings {
     /// From this many services on, an alert is nobody's rollout's fault.
     pub const WIDE: u32 = 3;
+    /// What was heard is decided within this time, or nothing is known any more: it may be the alert that counts.
+    pub const BEHIND: Period = Period::seconds(1);
 
     /// A world in which everything is well at `now`: for tests and simulations.
     pub fn calm(now: Timestamp) -> Self {
@@ -43,6 +47,7 @@ impl Surroundings {
             automatic_rollbacks_allowed: 3,
             freeze: None,
             watched: Some(Period::minutes(u32::MAX)),
+            undecided: None,
             services_with_this_alert: 1,
         }
     }

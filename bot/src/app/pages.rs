@@ -172,7 +172,7 @@ impl House {
             })
             .collect();
         let freezes = self.app.engine.store().freezes().await;
-        let freezes = freezes.map_err(|source| DeskError {
+        let freezes = freezes.map_err(|source| DeskError::NothingDone {
             tried: "read the freezes",
             source: source.into(),
         })?;

@@ -44,6 +44,9 @@ pub struct Card {
     pub because: Option<String>,
     /// The way back, rung by rung, with times.
     pub ladder: Vec<String>,
+    /// What keeps the rollback from being finished; people are needed.
+    #[serde(default)]
+    pub stuck: Option<String>,
     /// Who started it.
     pub started_by: String,
     /// When, in RFC 3339.
@@ -82,6 +85,7 @@ impl Card {
             waits_for,
             because: because(rollout).map(ToString::to_string),
             ladder: rollout.ladder.iter().map(|climb| climb.line(now)).collect(),
+            stuck: stuck(rollout).map(str::to_owned),
             started_by: rollout.started_by.to_string(),
             started_at: rollout.started_at.to_string(),
             generation: rollout.generation,
@@ -135,6 +139,19 @@ fn because(rollout: &Rollout) -> Option<&Because> {
     match &rollout.stage {
         Stage::RollingBack { because, .. } | Stage::RolledBack { because, .. } => Some(because),
         Stage::Advancing { .. }
+        | Stage::Baking { .. }
+        | Stage::AtGate { .. }
+        | Stage::Watching { .. }
+        | Stage::Completed { .. }
+        | Stage::Aborted { .. } => None,
+    }
+}
+
+fn stuck(rollout: &Rollout) -> Option<&str> {
+    match &rollout.stage {
+        Stage::RollingBack { stuck, .. } => stuck.as_deref(),
+        Stage::RolledBack { .. }
+        | Stage::Advancing { .. }
         | Stage::Baking { .. }
         | Stage::AtGate { .. }
         | Stage::Watching { .. }

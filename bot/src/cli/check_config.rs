@@ -48,17 +48,23 @@ impl CheckConfig {
 }
 
 /// What is wrong with the plans and templates that a good configuration names.
-fn named_files(config: &Config) -> Vec<Fault> {
-    let fault = |path: &str, origin: Option<String>, message: String| Fault {
-        path: path.to_owned(),
-        origin,
-        message,
-    };
+pub(super) fn named_files(config: &Config) -> Vec<Fault> {
     let plans = Plans::read(&config.plans.directory, &config.plans.patterns);
-    let broken = plans.broken().iter();
-    let broken = broken.map(|plan| fault("plans", Some(plan.path.display().to_string()), plan.why.join("; ")));
-    let templates = Renderer::new(config.outside.templates.as_deref()).err();
-    let templates = templates.into_iter().flatten();
-    let templates = templates.map(|it| fault("templates.directory", None, it.to_string()));
-    broken.chain(templates).collect()
+    let broken = plans.broken().iter().map(|plan| Fault {
+        path: "plans".to_owned(),
+        origin: Some(plan.path.display().to_string()),
+        message: plan.why.join("; "),
+    });
+    broken.chain(templates(config)).collect()
+}
+
+/// What is wrong with the templates alone: a server does not start with one that is broken.
+pub(super) fn templates(config: &Config) -> Vec<Fault> {
+    let broken = Renderer::new(config.outside.templates.as_deref()).err();
+    let faults = broken.into_iter().flatten().map(|fault| Fault {
+        path: "templates.directory".to_owned(),
+        origin: None,
+        message: fault.to_string(),
+    });
+    faults.collect()
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use clap::Args;
 use http::StatusCode;
+use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Exit, Failure};
 use crate::chat::Answer;
+use crate::secret;
 
 /// How the server is found and asked.
 #[derive(Args, Clone, Debug)]
@@ -23,34 +25,24 @@ pub(super) struct ServerArgs {
         global = true
     )]
     server: String,
-    /// A file with the token that proves who you are.
-    #[arg(long, env = "TIDEGATE_TOKEN_FILE", global = true)]
+    /// A file with the token that proves who you are; else TIDEGATE_TOKEN is the token itself, else TIDEGATE_TOKEN_FILE
+    /// names the file.
+    // Not read by clap: an explicit flag wins over both variables. The token is no flag: it would be in every process list.
+    #[arg(long, value_name = "FILE", global = true)]
     token_file: Option<PathBuf>,
-    /// The token itself; only from the environment, so that it is in no process list.
-    #[arg(skip)]
-    token: Option<String>,
 }
 
 /// A connection to one server.
 pub(super) struct Server {
     base: String,
-    token: Option<String>,
+    token: Option<SecretString>,
     client: reqwest::Client,
 }
 
 impl ServerArgs {
     /// Reads the token and makes the connection.
     pub(super) fn connect(&self) -> Result<Server, Failure> {
-        let token = match (&self.token_file, std::env::var("TIDEGATE_TOKEN").ok()) {
-            (_, Some(token)) => Some(token),
-            (Some(path), None) => Some(std::fs::read_to_string(path).map_err(|fault| {
-                Failure::new(
-                    Exit::Usage,
-                    format!("could not read the token in {}: {fault}", path.display()),
-                )
-            })?),
-            (None, None) => self.token.clone(),
-        };
+        let token = token(self.token_file.clone(), |name| std::env::var(name).ok())?;
         #[expect(
             clippy::disallowed_methods,
             reason = "the command line speaks to the one server its user names"
@@ -62,10 +54,29 @@ impl ServerArgs {
             .map_err(|fault| Failure::new(Exit::Failed, format!("could not make an HTTP client: {fault}")))?;
         Ok(Server {
             base: self.server.trim_end_matches('/').to_owned(),
-            token: token.map(|token| token.trim().to_owned()),
+            token,
             client,
         })
     }
+}
+
+/// The token of the file that the flag names, else that of the environment. A blank variable counts as none.
+fn token(flag: Option<PathBuf>, environment: impl Fn(&str) -> Option<String>) -> Result<Option<SecretString>, Failure> {
+    let variable = |name| {
+        environment(name)
+            .map(|value| value.trim().to_owned())
+            .filter(|value| !value.is_empty())
+    };
+    if flag.is_none()
+        && let Some(token) = variable("TIDEGATE_TOKEN")
+    {
+        return Ok(Some(SecretString::from(token)));
+    }
+    let Some(path) = flag.or_else(|| variable("TIDEGATE_TOKEN_FILE").map(PathBuf::from)) else {
+        return Ok(None);
+    };
+    let token = secret::read(&path).map_err(|fault| Failure::new(Exit::Usage, format!("no token: {fault}")))?;
+    Ok(Some(SecretString::from(token.expose_secret().trim())))
 }
 
 impl Server {
@@ -96,7 +107,7 @@ impl Server {
 
     async fn send<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Failure> {
         let request = match &self.token {
-            Some(token) => request.bearer_auth(token),
+            Some(token) => request.bearer_auth(token.expose_secret()),
             None => request,
         };
         let answer = request
@@ -155,6 +166,7 @@ fn exit_of(status: StatusCode) -> Exit {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::Refused,
         StatusCode::CONFLICT => Exit::Stale,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Exit::Unreachable,
         _ if status.is_server_error() => Exit::Unreachable,
         _ => Exit::Usage,
     }
@@ -174,4 +186,39 @@ pub(super) fn refused(answer: &Answer) -> Failure {
     failure.hint = answer.hint.clone();
     failure.retry_after_s = answer.retry_after_s.and_then(|seconds| u64::try_from(seconds).ok());
     failure
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn file(token: &str) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        writeln!(file, "{token}").expect("written");
+        file
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment() {
+        let (flag, other) = (file("of-the-flag"), file("of-the-variable"));
+        let other = other.path().display().to_string();
+        let found = |flag: Option<&std::path::Path>, variables: &[(&str, &str)]| {
+            let environment = |name: &str| {
+                let variable = variables.iter().find(|(known, _)| *known == name);
+                variable.map(|(_, value)| (*value).to_owned())
+            };
+            let token = token(flag.map(PathBuf::from), environment);
+            token.map(|token| token.map(|token| token.expose_secret().to_owned()))
+        };
+        let both = [("TIDEGATE_TOKEN", "itself"), ("TIDEGATE_TOKEN_FILE", other.as_str())];
+        assert_eq!(found(Some(flag.path()), &both), Ok(Some("of-the-flag".to_owned())));
+        assert_eq!(found(None, &both), Ok(Some("itself".to_owned())));
+        assert_eq!(found(None, &both[1..]), Ok(Some("of-the-variable".to_owned())));
+        assert_eq!(found(None, &[("TIDEGATE_TOKEN", " ")]), Ok(None));
+        assert_eq!(found(None, &[]), Ok(None));
+        let missing = found(Some(std::path::Path::new("/no/such/token")), &both);
+        assert_eq!(missing.map_err(|failure| failure.exit), Err(Exit::Usage));
+    }
 }

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use super::exit::Exit;
+use crate::config::{Fault, Faults};
 
 /// A command that did not end well: a refusal of the server, a wrong call, or something that broke.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -21,9 +22,9 @@ pub struct Failure {
     /// When a retry makes sense, in seconds from now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_s: Option<u64>,
-    /// Where to read more.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub docs: Option<String>,
+    /// What is wrong with the configuration, where that is what happened.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
 }
 
 fn as_number<S: serde::Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {
@@ -39,7 +40,7 @@ impl Failure {
             message: message.into(),
             hint: None,
             retry_after_s: None,
-            docs: None,
+            faults: Vec::new(),
         }
     }
 
@@ -53,6 +54,20 @@ impl Failure {
     pub fn code(mut self, code: impl Into<String>) -> Self {
         self.code = code.into();
         self
+    }
+}
+
+impl From<Faults> for Failure {
+    /// All of them at once, for people and for programs.
+    fn from(faults: Faults) -> Self {
+        let count = match faults.all.len() {
+            1 => "a fault".to_owned(),
+            many => format!("{many} faults"),
+        };
+        Self {
+            faults: faults.all,
+            ..Self::new(Exit::Invalid, format!("the configuration has {count}"))
+        }
     }
 }
 

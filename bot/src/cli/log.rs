@@ -1,12 +1,12 @@
 //! Owns `tidegate log`: checking the hash chains of the log, on the storage itself.
-//! Refuses to repair: a broken chain is evidence.
+//! Refuses to repair, a broken chain is evidence, and to call whole what is not there.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Exit, Failure, Out};
+use super::{Exit, Failure, Out, serve};
 use crate::app;
 use crate::config::Sources;
 
@@ -20,7 +20,7 @@ pub(super) enum LogCommand {
 /// Which storage is read.
 #[derive(Args, Debug)]
 pub(super) struct Verify {
-    /// The configuration file of the server.
+    /// The configuration file of the server; `tidegate.yml` if it is there.
     #[arg(long = "config.file", value_name = "FILE", env = "TIDEGATE_CONFIG_FILE")]
     config_file: Option<PathBuf>,
     /// The directory of the database, when it is not the configured one.
@@ -39,11 +39,15 @@ impl LogCommand {
 impl Verify {
     fn run(self, out: &mut Out) -> Result<Exit, Failure> {
         let flags = self.storage_path.map(|path| ("storage.path", path));
-        let config = Sources::of_process(self.config_file, flags.into_iter().collect())
-            .load()
-            .map_err(|faults| Failure::new(Exit::Invalid, faults.to_string()))?;
+        let file = serve::config_file(self.config_file);
+        let config = Sources::of_process(file, flags.into_iter().collect()).load()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let report = runtime.block_on(app::verify_log(&config))?;
+        let report = runtime.block_on(app::verify_log(&config)).map_err(serve::failed)?;
+        if report.chains.is_empty() {
+            return Err(Failure::new(Exit::Invalid, "there is no log in this database").hint(
+                "A log begins with the first rollout. Name the server's storage with --config.file or --storage.path.",
+            ));
+        }
         let lines: u64 = report.chains.iter().map(|chain| chain.lines).sum();
         let broken: Vec<_> = report
             .broken()

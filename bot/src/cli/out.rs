@@ -126,7 +126,13 @@ impl Out {
             Format::Text => {
                 let hint = failure.hint.as_ref().map(|hint| format!("\n  hint: {hint}"));
                 let (code, message) = (&failure.code, &failure.message);
-                writeln!(self.stderr, "error[{code}]: {message}{}", hint.unwrap_or_default()).map_err(Failure::from)
+                let faults: String = failure.faults.iter().map(|fault| format!("\n  {fault}")).collect();
+                writeln!(
+                    self.stderr,
+                    "error[{code}]: {message}{faults}{}",
+                    hint.unwrap_or_default()
+                )
+                .map_err(Failure::from)
             }
             Format::Json => self.line(format_args!("{envelope:#}")),
             Format::Yaml => self.yaml(&envelope),

@@ -1,56 +1,53 @@
-//! Owns `tidegate rollout …`: the same words as in chat, carried to the server, and `wait` and `watch` beside them.
+//! Owns `tidegate rollout …`: the same verbs as in chat, each a command with its own help, and `wait` and `watch` beside them.
 //! Refuses to decide: it asks, prints, and turns the answer into an exit code.
+
+mod follow;
+mod grammar;
+mod names;
+mod order;
+mod say;
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use tidegate_rollout::command::USAGES;
+use tidegate_rollout::Period;
 
 use super::client::{Server, ServerArgs, refused};
-use super::{Exit, Failure, Format, Out};
+use super::{Exit, Failure, Out};
 use crate::chat::{Answer, Card};
-
-/// How often a waiting client looks.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+use grammar::RolloutCommand;
 
 /// Starts, steers and watches rollouts on a running server.
 #[derive(Args, Debug)]
-#[command(after_help = verbs())]
 pub(super) struct RolloutArgs {
     #[command(flatten)]
     server: ServerArgs,
+    /// Says what would be asked of the server, and asks for nothing that changes anything.
+    #[arg(long, global = true)]
+    dry_run: bool,
     #[command(subcommand)]
     command: RolloutCommand,
 }
 
-/// What to do with rollouts.
+/// What only the command line can do.
 #[derive(Debug, Subcommand)]
-enum RolloutCommand {
+enum FollowCommand {
     /// Waits until a rollout is over; the exit code says how it ended.
+    ///
+    /// A server that does not answer for a while is asked again: with --timeout as long as that lasts, else for five minutes.
     Wait {
         /// The rollout; the only active one where none is named.
         rollout: Option<String>,
         /// Give up after so long, for example `30m`.
         #[arg(long)]
-        timeout: Option<tidegate_rollout::Period>,
+        timeout: Option<Period>,
     },
     /// Prints a line for every change until the rollout is over.
     Watch {
         /// The rollout; the only active one where none is named.
         rollout: Option<String>,
     },
-    /// Any other verb, as in chat: `start checkout version:2.3.0`, `status`, `rollback "errors"`.
-    #[command(external_subcommand)]
-    Say(Vec<String>),
-}
-
-fn verbs() -> String {
-    let mut text = "Verbs, the same as in chat:\n".to_owned();
-    for usage in USAGES {
-        text.push_str(&format!("  {:<9} {:<38} {}\n", usage.verb, usage.arguments, usage.says));
-    }
-    text
 }
 
 impl RolloutArgs {
@@ -60,7 +57,7 @@ impl RolloutArgs {
         runtime.block_on(async {
             let interrupted = tokio::signal::ctrl_c();
             tokio::select! {
-                ended = carry(&server, self.command, out) => ended,
+                ended = carry(&server, self.command, self.dry_run, out) => ended,
                 _ = interrupted => {
                     Err(Failure::new(Exit::Interrupted, "interrupted; the rollout itself goes on"))
                 }
@@ -69,125 +66,23 @@ impl RolloutArgs {
     }
 }
 
-async fn carry(server: &Server, command: RolloutCommand, out: &mut Out) -> Result<Exit, Failure> {
+async fn carry(server: &Server, command: RolloutCommand, dry_run: bool, out: &mut Out) -> Result<Exit, Failure> {
     match command {
-        RolloutCommand::Say(words) => say(server, &words, out).await,
-        RolloutCommand::Watch { rollout } => follow(server, rollout, None, true, out).await,
-        RolloutCommand::Wait { rollout, timeout } => {
+        RolloutCommand::Say(order) => say::run(server, order, dry_run, out).await,
+        RolloutCommand::Follow(FollowCommand::Watch { rollout }) => follow::run(server, rollout, None, true, out).await,
+        RolloutCommand::Follow(FollowCommand::Wait { rollout, timeout }) => {
             let timeout = timeout.and_then(|period| Duration::try_from(period.duration()).ok());
-            follow(server, rollout, timeout, false, out).await
+            follow::run(server, rollout, timeout, false, out).await
         }
     }
 }
 
-async fn say(server: &Server, words: &[String], out: &mut Out) -> Result<Exit, Failure> {
-    let key = uuid::Uuid::now_v7().to_string();
-    let answer: Answer = server
-        .post(
-            "/api/v1/commands",
-            &json!({ "text": line(words), "surface": "cli" }),
-            Some(&key),
-        )
-        .await?;
-    if !answer.ok {
-        return Err(refused(&answer));
-    }
-    out.result(&answer.text, &answer)?;
-    Ok(Exit::Done)
-}
-
-/// The shell took the quotes off; words with spaces get them back.
-fn line(words: &[String]) -> String {
-    let quoted = |word: &String| {
-        let option = word
-            .split_once(':')
-            .filter(|(key, value)| !key.contains(' ') && value.contains(' '));
-        match option {
-            Some((key, value)) => format!("{key}:\"{}\"", value.replace('"', "'")),
-            None if word.is_empty() || word.contains(char::is_whitespace) => format!("\"{}\"", word.replace('"', "'")),
-            None => word.clone(),
-        }
-    };
-    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
-}
-
-async fn follow(
-    server: &Server,
-    rollout: Option<String>,
-    timeout: Option<Duration>,
-    every_change: bool,
-    out: &mut Out,
-) -> Result<Exit, Failure> {
-    let started = tokio::time::Instant::now();
-    let id = named(server, rollout).await?;
-    let mut seen = None;
-    loop {
-        let card: Card = server.get(&format!("/api/v1/rollouts/{id}")).await?;
-        let ended = ended(&card);
-        if seen != Some(card.generation) && (every_change || ended.is_some()) {
-            seen = Some(card.generation);
-            match out.format {
-                Format::Text => out.line(headline(&card))?,
-                Format::Json | Format::Yaml | Format::Ndjson => out.item(&card)?,
-            }
-        }
-        if let Some(exit) = ended {
-            return Ok(exit);
-        }
-        if timeout.is_some_and(|timeout| started.elapsed() >= timeout) {
-            return Err(
-                Failure::new(Exit::TimedOut, format!("{id} is not over: {}", headline(&card)))
-                    .hint("The rollout itself goes on."),
-            );
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-}
-
-async fn named(server: &Server, rollout: Option<String>) -> Result<String, Failure> {
-    let text = rollout.map_or_else(|| "status".to_owned(), |rollout| format!("status {rollout}"));
-    let answer: Answer = server
-        .post("/api/v1/commands", &json!({ "text": text, "surface": "cli" }), None)
-        .await?;
-    match &answer.rollout {
-        Some(id) => Ok(id.clone()),
+/// Where the rollout called `rollout` stands; without a name the only active one, else the newest.
+async fn status(server: &Server, rollout: Option<&str>) -> Result<Card, Failure> {
+    let question = json!({ "verb": "status", "rollout": rollout, "surface": "cli" });
+    let answer: Answer = server.post("/api/v1/commands", &question, None).await?;
+    match answer.card {
+        Some(card) => Ok(card),
         None => Err(refused(&answer)),
-    }
-}
-
-fn ended(card: &Card) -> Option<Exit> {
-    match card.state.as_str() {
-        "COMPLETED" => Some(Exit::Done),
-        "ROLLED BACK" => Some(Exit::RolledBack),
-        "ABORTED" => Some(Exit::Refused),
-        "ROLLING BACK" if card.next.contains("stuck") => Some(Exit::RollbackFailed),
-        _ => None,
-    }
-}
-
-fn headline(card: &Card) -> String {
-    let health = card
-        .health
-        .as_deref()
-        .map(|health| format!(" × {health}"))
-        .unwrap_or_default();
-    let phase = card.phase.as_deref().unwrap_or("-");
-    format!(
-        "{}  {}{health}  {}  {phase}  {}",
-        card.rollout, card.state, card.weight, card.next
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::line;
-
-    #[test]
-    fn words_with_spaces_get_their_quotes_back() {
-        let words = ["rollback", "checkout-17", "too many \"5xx\"", "ticket:OPS 12"].map(str::to_owned);
-        assert_eq!(
-            line(&words),
-            "rollback checkout-17 \"too many '5xx'\" ticket:\"OPS 12\""
-        );
     }
 }

@@ -5,13 +5,20 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Exit, Failure, Out};
+use serde_json::json;
+
+use super::{Exit, Failure, Out, check_config};
 use crate::app;
-use crate::config::Sources;
+use crate::config::{Faults, Sources};
 use crate::store::OpenError;
 
 /// The configuration that is read when no other is named, if it is there.
 const USUAL: &str = "tidegate.yml";
+
+/// The configuration file of a server: the one that is named, else the usual one if it is there.
+pub(super) fn config_file(named: Option<PathBuf>) -> Option<PathBuf> {
+    named.or_else(|| Some(PathBuf::from(USUAL)).filter(|path| path.exists()))
+}
 
 /// How the server is started.
 #[derive(Args, Debug)]
@@ -43,24 +50,32 @@ pub(super) struct Serve {
     /// logfmt or json.
     #[arg(long = "log.format", value_name = "FORMAT")]
     log_format: Option<String>,
+    /// Checks the configuration and the plans and templates that it names, and starts nothing.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 impl Serve {
     pub(super) fn run(self, out: &mut Out) -> Result<Exit, Failure> {
+        let dry_run = self.dry_run;
         let sources = self.sources();
-        let config = match sources.load() {
-            Ok(config) => config,
-            Err(faults) => {
-                for fault in &faults.all {
-                    out.note(format_args!("error: {fault}"));
-                }
-                let count = faults.all.len();
-                return Err(
-                    Failure::new(Exit::Invalid, format!("the configuration has {count} faults"))
-                        .hint("`tidegate check-config FILE` says the same without starting anything."),
-                );
-            }
+        let config = sources.load().map_err(wrong)?;
+        // Asked before anything is started, so that it is told apart from a start that went wrong.
+        let named = match dry_run {
+            true => check_config::named_files(&config),
+            false => check_config::templates(&config),
         };
+        if !named.is_empty() {
+            return Err(wrong(Faults {
+                all: named,
+                warnings: Vec::new(),
+            }));
+        }
+        if dry_run {
+            let text = "The configuration can be used. A rehearsal: nothing was started.";
+            out.result(text, &json!({ "dry_run": true, "warnings": config.warnings }))?;
+            return Ok(Exit::Done);
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -70,7 +85,6 @@ impl Serve {
     }
 
     fn sources(self) -> Sources {
-        let usual = || Some(PathBuf::from(USUAL)).filter(|path| path.exists());
         let given = [
             ("web.listen_address", self.listen_address),
             ("web.control_address", self.control_address),
@@ -82,14 +96,46 @@ impl Serve {
             ("log.format", self.log_format),
         ];
         let flags = given.into_iter().filter_map(|(key, value)| Some((key, value?)));
-        Sources::of_process(self.config_file.or_else(usual), flags.collect())
+        Sources::of_process(config_file(self.config_file), flags.collect())
     }
 }
 
-/// Unsafe storage is the configuration's fault, and says so in its exit code.
-fn failed(error: anyhow::Error) -> Failure {
-    match error.downcast_ref::<OpenError>() {
-        Some(OpenError::Unsafe { .. }) => Failure::new(Exit::Invalid, format!("{error:#}")),
-        _ => error.into(),
+fn wrong(faults: Faults) -> Failure {
+    Failure::from(faults).hint("`tidegate check-config FILE` says the same without starting anything.")
+}
+
+/// Storage that is unsafe or is not there is the configuration's fault, one that does not answer is not; the exit code says
+/// which.
+pub(super) fn failed(error: anyhow::Error) -> Failure {
+    let exit = match error.downcast_ref::<OpenError>() {
+        Some(OpenError::Unsafe { .. } | OpenError::Missing { .. }) => Exit::Invalid,
+        Some(open) if open.is_unreachable() => Exit::Unreachable,
+        Some(_) | None => Exit::Failed,
+    };
+    Failure::new(exit, format!("{error:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_does_not_answer_is_told_apart_from_one_that_is_unsafe() {
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let exit = |error: OpenError| failed(anyhow::Error::from(error).context("could not start")).exit;
+        let connect = |source| OpenError::Connect {
+            tried: "connect to PostgreSQL",
+            source,
+        };
+        assert_eq!(exit(connect(sqlx::Error::Io(refused))), Exit::Unreachable);
+        assert_eq!(exit(connect(sqlx::Error::PoolTimedOut)), Exit::Unreachable);
+        assert_eq!(exit(connect(sqlx::Error::RowNotFound)), Exit::Failed);
+        let unsafe_setting = OpenError::Unsafe {
+            setting: "fsync",
+            found: "off".to_owned(),
+            needed: "on",
+        };
+        assert_eq!(exit(unsafe_setting), Exit::Invalid);
+        assert_eq!(failed(anyhow::anyhow!("something else")).exit, Exit::Failed);
     }
 }

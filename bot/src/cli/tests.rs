@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use super::*;
 
+mod server;
+mod storage;
+
 /// A stream that keeps what is written.
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<Vec<u8>>>);
@@ -34,6 +37,8 @@ impl Kept {
 
 /// What a command line said: exit code, standard output, standard error.
 fn call(line: &[&str]) -> (u8, String, String) {
+    // As `main` does, for the commands that make an HTTP client; only the first time counts.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let (stdout, stderr) = (Kept::default(), Kept::default());
     let args = std::iter::once("tidegate")
         .chain(line.iter().copied())

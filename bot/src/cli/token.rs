@@ -16,6 +16,9 @@ const PATH: &str = "/api/v1/tokens";
 pub(super) struct TokenArgs {
     #[command(flatten)]
     server: ServerArgs,
+    /// Says what would be asked of the server, and asks for nothing that changes anything.
+    #[arg(long, global = true)]
+    dry_run: bool,
     #[command(subcommand)]
     command: TokenCommand,
 }
@@ -49,15 +52,22 @@ impl TokenArgs {
     pub(super) fn run(self, out: &mut Out) -> Result<Exit, Failure> {
         let server = self.server.connect()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(carry(&server, self.command, out))?;
+        runtime.block_on(carry(&server, self.command, self.dry_run, out))?;
         Ok(Exit::Done)
     }
 }
 
-async fn carry(server: &Server, command: TokenCommand, out: &mut Out) -> Result<(), Failure> {
+async fn carry(server: &Server, command: TokenCommand, dry_run: bool, out: &mut Out) -> Result<(), Failure> {
+    let rehearsed = |order: serde_json::Value, out: &mut Out| {
+        let text = format!("A rehearsal: nothing was done. It would have been {order}");
+        out.result(text, &json!({ "dry_run": true, "order": order }))
+    };
     match command {
         TokenCommand::Create { person, role, ttl } => {
             let wanted = json!({ "person": person, "roles": role, "ttl": ttl });
+            if dry_run {
+                return rehearsed(json!({ "create": wanted }), out);
+            }
             let made: MadeToken = server.post(PATH, &wanted, None).await?;
             out.note("The token is shown this once; keep it where only its owner can read it.");
             out.result(&made.token, &made)
@@ -67,6 +77,7 @@ async fn carry(server: &Server, command: TokenCommand, out: &mut Out) -> Result<
             let lines: Vec<String> = known.tokens.iter().map(line).collect();
             out.result(lines.join("\n"), &known.tokens)
         }
+        TokenCommand::Revoke { number } if dry_run => rehearsed(json!({ "revoke": number }), out),
         TokenCommand::Revoke { number } => {
             server.delete(&format!("{PATH}/{number}")).await?;
             out.result(format!("Token {number} is revoked."), &json!({ "revoked": number }))

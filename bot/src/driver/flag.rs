@@ -274,6 +274,7 @@ impl<B: FlagBook> Driver for FlagDriver<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidegate_rollout::Surroundings;
 
     /// A book in memory that keeps the fence of the real one.
     #[derive(Clone, Default)]
@@ -363,7 +364,7 @@ mod tests {
                 target: rollout.plan.spec.target.clone(),
             },
         };
-        let token = AdvanceToken::of(&rollout, &action).unwrap();
+        let token = AdvanceToken::of(&rollout, &action, &Surroundings::calm(NOW), NOW).unwrap();
         let refused = driver.raise(&wanted(rollout.epoch, 50, &[]), &led, token, NOW).await;
         assert!(refused.is_err());
         assert!(board.peek("checkout-v2").is_none(), "nothing was written");

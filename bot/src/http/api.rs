@@ -104,7 +104,12 @@ impl From<DeskError> for Problem {
             error = &error as &dyn std::error::Error,
             "The desk could not do its work"
         );
-        Self::unavailable("Not stored, nothing done.")
+        Self::unavailable(match error {
+            DeskError::NothingDone { .. } => "Not stored, nothing done.",
+            DeskError::Undecided { .. } => {
+                "Stored, and not decided yet. Ask again with the same idempotency key, or look at the status."
+            }
+        })
     }
 }
 

@@ -1,16 +1,22 @@
 //! Owns one decision from reading to saving: read what surrounds the rollout, step, save, and again when somebody was faster.
 //! Refuses to act on what is not saved.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use anyhow::Context;
 use jiff::Timestamp;
 use tidegate_rollout::begin::Start;
 use tidegate_rollout::command::Verb;
+use tidegate_rollout::plan::{Scope, Trigger};
+use tidegate_rollout::route::route;
 use tidegate_rollout::surroundings::{Freeze, Surroundings};
 use tidegate_rollout::{
-    ActionKind, Alert, DeliveryId, Entry, Event, Lane, Period, Plan, Refusal, Rollout, RolloutId, Step, policy, step,
+    ActionKind, Alert, DeliveryId, Entry, Event, Lane, Outcome, Period, Plan, Refusal, Rollout, RolloutId, Step,
+    policy, step_all,
 };
+use tracing::warn;
 
 use super::Engine;
 use crate::chat::{Answer, Request};
@@ -42,6 +48,17 @@ impl Engine {
         cause: Option<&DeliveryId>,
         now: Timestamp,
     ) -> anyhow::Result<Result<Applied, Refusal>> {
+        self.apply_all(id, std::slice::from_ref(event), cause, now).await
+    }
+
+    /// Lets everything that one delivery tells happen to a rollout, in one step and one commit.
+    pub(super) async fn apply_all(
+        &self,
+        id: &RolloutId,
+        events: &[Event],
+        cause: Option<&DeliveryId>,
+        now: Timestamp,
+    ) -> anyhow::Result<Result<Applied, Refusal>> {
         let mut cached = self.cached_one(id);
         for _ in 0..TRIES {
             let from_cache = cached.is_some();
@@ -53,18 +70,16 @@ impl Engine {
                 },
             };
             let environment = self.environment(&current, now).await?;
-            let around = self.surroundings(&current, &environment, event).await?;
-            let step = match step(&current, &around, event, now) {
+            let heard = self.heard(&current, &environment, events, cause, now).await?;
+            let step = match step_all(&current, &heard, now) {
                 // What is saved is guarded by the generation; what is not saved must not rest on an old copy. Another
                 // replica may have moved it: the outcome of an action that we know nothing of yet would be lost.
                 Err(_) if from_cache => continue,
-                Ok(step) if from_cache && !step.changed => continue,
+                Ok(Some(step)) if from_cache && !step.changed => continue,
                 Err(refusal) => return Ok(Err(refusal)),
-                Ok(step) => step,
+                Ok(Some(step)) if step.changed => step,
+                Ok(_) => return Ok(Ok(Applied::Nothing)),
             };
-            if !step.changed {
-                return Ok(Ok(Applied::Nothing));
-            }
             let saved = self.store.save(&step, environment.generation, cause, now).await;
             match saved.context("save the step")? {
                 Saved::Done => {
@@ -79,11 +94,56 @@ impl Engine {
         anyhow::bail!("{id} was moved by somebody else {TRIES} times in a row")
     }
 
+    /// Each event with what surrounds the rollout when it is heard.
+    async fn heard(
+        &self,
+        rollout: &Rollout,
+        environment: &Environment,
+        events: &[Event],
+        cause: Option<&DeliveryId>,
+        now: Timestamp,
+    ) -> anyhow::Result<Vec<(Surroundings, Event)>> {
+        let undecided = self.undecided(cause, now).await?;
+        let services = Services::of(self, rollout, events).await?;
+        let around = self.around(rollout, environment, undecided);
+        let with = |event: &Event| Surroundings {
+            services_with_this_alert: services.with(rollout, event),
+            ..around.clone()
+        };
+        Ok(events.iter().map(|event| (with(event), event.clone())).collect())
+    }
+
+    /// How long what waits longest to be decided has waited, the order in hand aside.
+    pub(super) async fn undecided(&self, cause: Option<&DeliveryId>, now: Timestamp) -> anyhow::Result<Option<Period>> {
+        let oldest = self.store.oldest_unsettled(cause).await;
+        let oldest = oldest.context("look for what is not decided")?;
+        Ok(oldest.map(|at| Period::between(at, now)))
+    }
+
+    /// Takes over what other replicas saved, so that nothing is routed past a rollout which they began.
+    pub(super) async fn refresh(&self) -> anyhow::Result<()> {
+        let seen = self.revision.load(Ordering::Relaxed);
+        let (rollouts, revision) = self
+            .store
+            .changed_since(seen)
+            .await
+            .context("read what other replicas changed")?;
+        for rollout in rollouts {
+            self.cache(rollout);
+        }
+        self.revision.fetch_max(revision, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// What follows from a saved step: the cache, and a ring for whoever has work now.
     pub(super) fn saved(&self, step: &Step) {
         self.cache(step.next.clone());
-        if step.actions.iter().any(|action| action.lane() == Lane::Safety) {
-            self.wake.safety.notify_one();
+        if step
+            .actions
+            .iter()
+            .any(|action| matches!(action.kind, ActionKind::ToZero { .. }))
+        {
+            self.wake.lowering.notify_one();
         }
         if step.actions.iter().any(|action| action.lane() == Lane::Forward) {
             self.wake.forward.notify_one();
@@ -93,6 +153,7 @@ impl Engine {
             .iter()
             .any(|action| matches!(action.kind, ActionKind::AskAboutAlert { .. }))
         {
+            self.wake.asking.notify_one();
             self.wake.poll.notify_one();
         }
         if !step.notices.is_empty() {
@@ -111,32 +172,20 @@ impl Engine {
     }
 
     /// What the rollout cannot know by itself.
-    pub(super) async fn surroundings(
+    pub(super) fn around(
         &self,
         rollout: &Rollout,
         environment: &Environment,
-        event: &Event,
-    ) -> anyhow::Result<Surroundings> {
-        let services = match event {
-            Event::Alerted(alert) | Event::Polled(alert) => self.services_with(alert, rollout).await?,
-            Event::Commanded { .. }
-            | Event::Reported { .. }
-            | Event::Drifted { .. }
-            | Event::Ticked
-            | Event::Returned { .. } => 1,
-        };
-        Ok(self.around(rollout, environment, services))
-    }
-
-    pub(super) fn around(&self, rollout: &Rollout, environment: &Environment, services: u32) -> Surroundings {
+        undecided: Option<Period>,
+    ) -> Surroundings {
         let mut attention = self.attention.lock().unwrap_or_else(PoisonError::into_inner);
         Surroundings {
             watched: attention.watched(rollout, self.began.elapsed()),
-            ..self.around_plan(&rollout.plan, environment, services)
+            ..self.around_plan(&rollout.plan, environment, undecided)
         }
     }
 
-    fn around_plan(&self, plan: &Plan, environment: &Environment, services: u32) -> Surroundings {
+    fn around_plan(&self, plan: &Plan, environment: &Environment, undecided: Option<Period>) -> Surroundings {
         let settings = self.settings();
         let (watchdog_seen, poll) = self.path.over(&plan.spec.alerts.receivers);
         Surroundings {
@@ -147,22 +196,9 @@ impl Engine {
             automatic_rollbacks_allowed: settings.budget_of(&plan.spec.environment).rollbacks,
             freeze: environment.freeze.clone(),
             watched: None,
-            services_with_this_alert: services,
+            undecided,
+            services_with_this_alert: 1,
         }
-    }
-
-    async fn services_with(&self, alert: &Alert, rollout: &Rollout) -> anyhow::Result<u32> {
-        let since = alert
-            .starts_at
-            .saturating_sub(TOGETHER.duration())
-            .unwrap_or(Timestamp::MIN);
-        let environment = &rollout.plan.spec.environment;
-        let services = self
-            .store
-            .services_with_alert(alert.name(), environment, since)
-            .await
-            .context("count the services with this alert")?;
-        Ok(services.max(1))
     }
 
     /// Decides an order: a start, a freeze, or something asked of one rollout.
@@ -210,10 +246,11 @@ impl Engine {
         &self,
         request: &Request,
         name: &str,
-        inputs: std::collections::BTreeMap<String, String>,
+        inputs: BTreeMap<String, String>,
         cause: &DeliveryId,
         now: Timestamp,
     ) -> anyhow::Result<Answer> {
+        let undecided = self.undecided(Some(cause), now).await?;
         let plans = self.plans.load_full();
         let plan = match plans.get(name) {
             Ok(plan) => plan,
@@ -227,12 +264,13 @@ impl Engine {
             target: &target,
             also: &also,
             environment: &plan.spec.environment,
+            service: only_own(&plan).then_some(plan.spec.service.as_str()),
             window_since: now.saturating_sub(window.duration()).unwrap_or(Timestamp::MIN),
             cause: Some(cause),
             now,
         };
         let begun = self.store.begin(opening, |facts| {
-            let around = self.around_plan(&plan, &facts.environment, 1);
+            let around = self.around_plan(&plan, &facts.environment, undecided);
             let start = Start {
                 plan: Arc::clone(&plan),
                 inputs,
@@ -249,9 +287,25 @@ impl Engine {
             Begun::SettledBefore => Answer::text(BEFORE),
             Begun::Started(step) => {
                 self.saved(&step);
+                self.heard_meanwhile(&step.next, now).await;
                 Answer::done(&step)
             }
         })
+    }
+
+    /// What another replica took in while the start was being saved was routed past it there. It is told once more; what
+    /// the rollout knows already changes nothing.
+    async fn heard_meanwhile(&self, rollout: &Rollout, now: Timestamp) {
+        let since = now.saturating_sub(TOGETHER.duration()).unwrap_or(Timestamp::MIN);
+        let told = async {
+            let alerts = self.store.recent_alerts(since).await.context("list recent alerts")?;
+            let concern = |alert: &Alert| !route(alert, [rollout]).is_empty();
+            let events: Vec<Event> = alerts.into_iter().filter(concern).map(Event::Alerted).collect();
+            self.apply_all(&rollout.id, &events, None, now).await.map(drop)
+        };
+        if let Err(failure) = told.await {
+            warn!(rollout.id = %rollout.id, "Could not tell {} what came in during its start: {failure:#}", rollout.id);
+        }
     }
 
     async fn freeze(
@@ -287,6 +341,69 @@ impl Engine {
             .await
             .context("store the freeze")?;
         Ok(Answer::text(if done { text } else { BEFORE.to_owned() }))
+    }
+}
+
+/// Whether every trigger of a plan looks at its own service and environment only.
+fn only_own(plan: &Plan) -> bool {
+    let own = |trigger: &Trigger| trigger.alert.scope == Scope::Own;
+    plan.spec.triggers.iter().all(own)
+}
+
+/// On how many services each alert of a delivery fires, read once for each of their names.
+struct Services(BTreeMap<String, Vec<Timestamp>>);
+
+impl Services {
+    async fn of(engine: &Engine, rollout: &Rollout, events: &[Event]) -> anyhow::Result<Self> {
+        let mut earliest: BTreeMap<String, Timestamp> = BTreeMap::new();
+        for (name, starts_at) in events.iter().filter_map(|event| alert_of(rollout, event)) {
+            let known = earliest.entry(name).or_insert(starts_at);
+            *known = starts_at.min(*known);
+        }
+        let environment = &rollout.plan.spec.environment;
+        let mut began = BTreeMap::new();
+        for (name, starts_at) in earliest {
+            let services = engine
+                .store
+                .services_with_alert(&name, environment, together(starts_at))
+                .await
+                .context("count the services with this alert")?;
+            began.insert(name, services);
+        }
+        Ok(Self(began))
+    }
+
+    /// At least the one it came from.
+    fn with(&self, rollout: &Rollout, event: &Event) -> u32 {
+        let Some((name, starts_at)) = alert_of(rollout, event) else {
+            return 1;
+        };
+        let began = self.0.get(&name).map_or(&[][..], Vec::as_slice);
+        let count = began.iter().filter(|began| **began >= together(starts_at)).count();
+        u32::try_from(count).unwrap_or(u32::MAX).max(1)
+    }
+}
+
+fn together(starts_at: Timestamp) -> Timestamp {
+    starts_at.saturating_sub(TOGETHER.duration()).unwrap_or(Timestamp::MIN)
+}
+
+/// The alert that an event is about: one that was told, or one that its source was asked about.
+fn alert_of(rollout: &Rollout, event: &Event) -> Option<(String, Timestamp)> {
+    match event {
+        Event::Alerted(alert) | Event::Polled(alert) => Some((alert.name().to_owned(), alert.starts_at)),
+        Event::Reported {
+            outcome: Outcome::Asked { key, .. },
+            ..
+        } => {
+            let tracked = rollout.alerts.get(&key.fingerprint)?;
+            Some((tracked.name.clone(), key.starts_at))
+        }
+        Event::Commanded { .. }
+        | Event::Reported { .. }
+        | Event::Drifted { .. }
+        | Event::Ticked
+        | Event::Returned { .. } => None,
     }
 }
 

@@ -1,13 +1,14 @@
 //! Owns the one loop that decides: orders and outcomes first, then the clock, then alerts.
 //! Refuses to wait for anything outside: workers do that.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tidegate_rollout::attention::Moment;
 use tidegate_rollout::route::route;
-use tidegate_rollout::{Alert, AlertStatus, Event, Source};
+use tidegate_rollout::{Alert, AlertStatus, Event, RolloutId, Source};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -23,10 +24,10 @@ use crate::store::{Arrival, Content, Settled};
 const BATCH: usize = 64;
 /// How often the store is searched for arrivals that other replicas took in, or that did not fit into the queue.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// What came in so lately is not left behind.
-const IN_OUR_QUEUE: SignedDuration = SignedDuration::from_millis(500);
-/// So many arrivals of the process before are decided before anything else.
-const LEFT_BEHIND: usize = 4_096;
+/// What came in so lately is most likely being decided by the replica that took it in.
+const JUST_NOW: SignedDuration = SignedDuration::from_millis(500);
+/// So many arrivals are read from the store at a time: each may be megabytes large.
+const LEFT_BEHIND: u32 = 32;
 
 /// Runs until `stop`.
 pub(super) async fn run(engine: Arc<Engine>, queues: Queues, stop: CancellationToken) {
@@ -36,8 +37,12 @@ pub(super) async fn run(engine: Arc<Engine>, queues: Queues, stop: CancellationT
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::with_capacity(BATCH);
-    // What the process before heard comes first: the clock must not raise what an alert is about to lower.
-    engine.sweep(&mut jobs, LEFT_BEHIND, clock::now()).await;
+    // What the process before heard comes first. What cannot be decided now is tried again by the sweeps, and until then
+    // keeps everything from being raised.
+    let mut place = engine.sweep(&mut jobs, 0, SignedDuration::ZERO).await;
+    while let (Some(after), false) = (place, stop.is_cancelled()) {
+        place = engine.sweep(&mut jobs, after, SignedDuration::ZERO).await;
+    }
     loop {
         tokio::select! {
             biased;
@@ -46,9 +51,10 @@ pub(super) async fn run(engine: Arc<Engine>, queues: Queues, stop: CancellationT
             // Before the alerts: in a storm, deadlines must not wait for its end.
             _ = tick.tick() => engine.tick(clock::now()).await,
             _ = sweep.tick() => {
-                // What came in within the last moment is most likely in our own queue.
-                let before = clock::now().saturating_sub(IN_OUR_QUEUE).unwrap_or(Timestamp::MIN);
-                engine.sweep(&mut jobs, BATCH, before).await;
+                place = engine.sweep(&mut jobs, place.unwrap_or(0), JUST_NOW).await;
+                if place.is_some() {
+                    sweep.reset_immediately();
+                }
             }
             count = arrivals.recv_many(&mut batch, BATCH) => {
                 if count == 0 {
@@ -111,10 +117,7 @@ impl Engine {
             request,
             about: rollout.as_ref().map(tidegate_rollout::RolloutId::new),
         };
-        let failed = |source| DeskError {
-            tried: "decide it; it is stored and will be taken up again",
-            source,
-        };
+        let failed = |source| DeskError::Undecided { source };
         let answer = self
             .order(&order.request, order.about.as_ref(), &arrival.id, now)
             .await
@@ -132,11 +135,15 @@ impl Engine {
     /// Decides a batch of arrivals. Orders and outcomes that come in meanwhile go first.
     async fn arrived(&self, batch: &mut Vec<Arrival>, jobs: &mut mpsc::Receiver<Job>) {
         let mut settled = Vec::with_capacity(batch.len());
+        if let Err(failure) = self.refresh().await {
+            error!("Could not see whom the alerts concern, they will be taken up again: {failure:#}");
+            return self.waiting().forget(batch.drain(..).map(|arrival| arrival.id));
+        }
+        let mut taken = Vec::with_capacity(batch.len());
         for arrival in batch.drain(..) {
-            while let Ok(job) = jobs.try_recv() {
-                self.job(job, clock::now()).await;
-            }
-            match self.arrival(&arrival, clock::now()).await {
+            taken.push(arrival.id.clone());
+            self.jobs_first(jobs).await;
+            match self.arrival(&arrival, jobs).await {
                 Ok(()) => settled.push(Settled {
                     id: arrival.id,
                     answer: None,
@@ -146,6 +153,7 @@ impl Engine {
                 }
             }
         }
+        self.waiting().forget(taken);
         failpoint::hit!("decider.before-settle");
         if let Err(failure) = self.store.settle(&settled).await {
             warn!(
@@ -155,7 +163,14 @@ impl Engine {
         }
     }
 
-    async fn arrival(&self, arrival: &Arrival, now: Timestamp) -> anyhow::Result<()> {
+    async fn jobs_first(&self, jobs: &mut mpsc::Receiver<Job>) {
+        while let Ok(job) = jobs.try_recv() {
+            self.job(job, clock::now()).await;
+        }
+    }
+
+    async fn arrival(&self, arrival: &Arrival, jobs: &mut mpsc::Receiver<Job>) -> anyhow::Result<()> {
+        let at = arrival.at;
         match &arrival.content {
             Content::Alerts {
                 source,
@@ -163,50 +178,65 @@ impl Engine {
                 alerts,
                 ..
             } => {
-                self.path.heard(receiver, arrival.at);
-                self.alerts(*source, receiver, alerts, arrival.at, now, Event::Alerted)
-                    .await
+                self.path.heard(receiver, at);
+                let told = Told {
+                    source: *source,
+                    receiver,
+                    alerts,
+                    at,
+                };
+                self.alerts(&told, Event::Alerted, jobs).await
             }
             Content::Polled {
                 source,
                 receiver,
                 alerts,
             } => {
-                self.alerts(*source, receiver, alerts, arrival.at, now, Event::Polled)
-                    .await
+                let told = Told {
+                    source: *source,
+                    receiver,
+                    alerts,
+                    at,
+                };
+                self.alerts(&told, Event::Polled, jobs).await
             }
-            Content::Said { .. } => match self.ordered(arrival, now).await {
+            Content::Said { .. } => match self.ordered(arrival, clock::now()).await {
                 Ok(_) => Ok(()),
                 Err(failure) => Err(failure.into()),
             },
         }
     }
 
+    /// Decides what a delivery tells: once for each rollout that it concerns, however many alerts it carries.
     async fn alerts(
         &self,
-        source: Source,
-        receiver: &str,
-        alerts: &[Alert],
-        at: Timestamp,
-        now: Timestamp,
+        told: &Told<'_>,
         event: fn(Alert) -> Event,
+        jobs: &mut mpsc::Receiver<Job>,
     ) -> anyhow::Result<()> {
-        for alert in alerts {
+        let cached = self.cached();
+        let mut concerned: BTreeMap<RolloutId, Vec<Event>> = BTreeMap::new();
+        for alert in told.alerts {
             let outcome = if alert.is_watchdog() {
-                if source == Source::Alertmanager && alert.status == AlertStatus::Firing {
-                    self.path.saw_watchdog(receiver, at);
+                if told.source == Source::Alertmanager && alert.status == AlertStatus::Firing {
+                    self.path.saw_watchdog(told.receiver, told.at);
                 }
                 "watchdog"
             } else {
-                let cached = self.cached();
-                let concerned = route(alert, cached.iter().map(|rollout| &**rollout));
-                for id in &concerned {
-                    // Alerts are never refused; a refusal here could only come from a person's command.
-                    let _ = self.apply(id, &event(alert.clone()), None, now).await?;
+                let ids = route(alert, cached.iter().map(|rollout| &**rollout));
+                let outcome = if ids.is_empty() { "unmatched" } else { "matched" };
+                for id in ids {
+                    concerned.entry(id).or_default().push(event(alert.clone()));
                 }
-                if concerned.is_empty() { "unmatched" } else { "matched" }
+                outcome
             };
-            metrics::counter!("tidegate_alerts_total", "source" => source.word(), "result" => outcome).increment(1);
+            metrics::counter!("tidegate_alerts_total", "source" => told.source.word(), "result" => outcome)
+                .increment(1);
+        }
+        for (id, events) in concerned {
+            self.jobs_first(jobs).await;
+            // Alerts are never refused; a refusal here could only come from a person's command.
+            let _ = self.apply_all(&id, &events, None, clock::now()).await?;
         }
         Ok(())
     }
@@ -236,7 +266,11 @@ impl Engine {
 
     async fn tick(&self, now: Timestamp) {
         self.mind_breaks(now).await;
-        let mut environments = std::collections::BTreeMap::new();
+        let undecided = match self.undecided(None, now).await {
+            Ok(undecided) => undecided,
+            Err(failure) => return warn!("Could not look at the clock: {failure:#}"),
+        };
+        let mut environments = BTreeMap::new();
         for rollout in self.cached() {
             let name = rollout.plan.spec.environment.clone();
             if !environments.contains_key(&name) {
@@ -252,7 +286,7 @@ impl Engine {
                 continue;
             };
             // Most ticks change nothing: find that out before touching the store.
-            let around = self.around(&rollout, environment, 1);
+            let around = self.around(&rollout, environment, undecided);
             let changes = tidegate_rollout::step(&rollout, &around, &Event::Ticked, now).is_ok_and(|step| step.changed);
             if changes && let Err(failure) = self.apply(&rollout.id, &Event::Ticked, None, now).await {
                 warn!(rollout.id = %rollout.id, "Could not save what time did to {}: {failure:#}", rollout.id);
@@ -271,16 +305,32 @@ impl Engine {
         metrics::gauge!("tidegate_decider_last_tick_timestamp_seconds").set(now.as_second() as f64);
     }
 
-    /// Takes up arrivals from before a moment that no queue of this replica holds.
-    async fn sweep(&self, jobs: &mut mpsc::Receiver<Job>, limit: usize, before: Timestamp) {
-        match self.store.unsettled(u32::try_from(limit).unwrap_or(u32::MAX)).await {
-            Ok(mut left) => {
-                left.retain(|arrival| arrival.at < before);
+    /// Takes up arrivals after the `after`th that our queue does not hold, and says where to go on if there may be more.
+    /// What is dated later than now was written by a clock that ran ahead, or ours went back.
+    async fn sweep(&self, jobs: &mut mpsc::Receiver<Job>, after: u64, just_now: SignedDuration) -> Option<u64> {
+        let now = clock::now();
+        let before = now.saturating_sub(just_now).unwrap_or(Timestamp::MIN);
+        match self.store.unsettled(after, LEFT_BEHIND).await {
+            Ok((mut left, more)) => {
+                left.retain(|arrival| arrival.at < before || arrival.at > now);
+                self.waiting().leave_out(&mut left);
                 if !left.is_empty() {
                     self.arrived(&mut left, jobs).await;
                 }
+                more
             }
-            Err(failure) => warn!("Could not search for arrivals left behind: {failure}"),
+            Err(failure) => {
+                warn!("Could not search for arrivals left behind: {failure}");
+                None
+            }
         }
     }
+}
+
+/// What a delivery tells of alerts.
+struct Told<'a> {
+    source: Source,
+    receiver: &'a str,
+    alerts: &'a [Alert],
+    at: Timestamp,
 }

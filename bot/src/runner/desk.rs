@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use tidegate_rollout::command::Verb;
 use tidegate_rollout::surroundings::Surroundings;
-use tidegate_rollout::{Code, DeliveryId, Entry, Event, Refusal, Rollout, RolloutId};
+use tidegate_rollout::{Code, DeliveryId, Entry, Period, Refusal, Rollout, RolloutId};
 use tokio::sync::oneshot;
 
 use super::{Engine, Job};
@@ -15,11 +16,15 @@ use crate::clock;
 use crate::store::{Arrival, Content, Remembered};
 
 fn failed<E: Into<anyhow::Error>>(tried: &'static str) -> impl FnOnce(E) -> DeskError {
-    move |source| DeskError {
+    move |source| DeskError::NothingDone {
         tried,
         source: source.into(),
     }
 }
+
+/// Whoever said something looks at the answer for so long. What is taken up later, after a crash or behind a storm, is
+/// refused; a rollback is done and told.
+const HEEDED_FOR: Period = Period::millis(2_500);
 
 impl Desk for Engine {
     fn active(&self) -> Vec<Arc<Rollout>> {
@@ -49,9 +54,8 @@ impl Desk for Engine {
             .environment(rollout, now)
             .await
             .map_err(failed("read the environment"))?;
-        self.surroundings(rollout, &environment, &Event::Ticked)
-            .await
-            .map_err(failed("read the surroundings"))
+        let undecided = self.undecided(None, now).await.map_err(failed("read the inbox"))?;
+        Ok(self.around(rollout, &environment, undecided))
     }
 
     fn plans(&self) -> Vec<String> {
@@ -64,16 +68,18 @@ impl Desk for Engine {
 
     async fn decide(&self, order: Order) -> Result<Answer, DeskError> {
         let Order { request, about } = order;
+        let now = clock::now();
+        let heeded_until = now.saturating_add(HEEDED_FOR.duration()).unwrap_or(Timestamp::MAX);
         let arrival = Arrival {
             id: DeliveryId::new(uuid::Uuid::now_v7().to_string()),
-            at: clock::now(),
+            at: now,
             nonce: request.key.clone(),
             content: Content::Said {
                 actor: request.actor.clone(),
                 verb: request.verb,
                 rollout: about.map(|id| id.to_string()),
                 seen: request.seen,
-                not_after: request.not_after,
+                not_after: Some(request.not_after.unwrap_or(heeded_until)),
             },
             raw: Bytes::new(),
         };
@@ -97,8 +103,7 @@ impl Desk for Engine {
             .into()),
             Remembered::New => {
                 let (reply, answer) = oneshot::channel();
-                let stopping = || DeskError {
-                    tried: "decide it now; it is stored and will be decided at the next start",
+                let stopping = || DeskError::Undecided {
                     source: anyhow::anyhow!("the service is stopping"),
                 };
                 self.jobs

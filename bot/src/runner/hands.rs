@@ -8,7 +8,7 @@ use anyhow::Context;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
-use tidegate_rollout::{Action, ActionKind, AdvanceToken, Lane, Outcome, Period};
+use tidegate_rollout::{Action, ActionKind, AdvanceToken, Lane, NoToken, Outcome, Period};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
@@ -19,7 +19,7 @@ use crate::clock;
 use crate::driver::{Driver, DriverError, Wanted};
 use crate::failpoint;
 use crate::leadership::Leadership;
-use crate::store::Claimed;
+use crate::store::{Claimed, LONGEST_PAUSE, Part};
 
 /// How often a lane looks without being rung.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -29,33 +29,63 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 const FORWARD_ATTEMPTS: u32 = 5;
 /// How soon a target that was written and has not followed yet is looked at again.
 const LOOK_AGAIN: Period = Period::millis(500);
-/// So many rows are claimed at once.
+/// So many attempts of a lane are under way at once.
 const CLAIM: u32 = 16;
+/// A raise that something stands in the way of is looked at again after this time.
+const PUT_OFF: Period = Period::seconds(1);
 
-/// So many actions of a lane are worked on side by side. One target that hangs delays no other.
-const SIDE_BY_SIDE: usize = 256;
-
-/// The lane to zero: every replica, no lease.
-pub(super) async fn safety(engine: Arc<Engine>, stop: CancellationToken) {
-    let mut work = FuturesUnordered::new();
-    while wait(&engine.wake.safety, &mut work, &stop).await {
-        work.extend(claim(&engine, None, work.len()).await);
+/// One part of the lane to zero: every replica, no lease. A target that does not answer never keeps the next one waiting.
+pub(super) async fn safety(engine: Arc<Engine>, part: Part, stop: CancellationToken) {
+    let bell = match part {
+        Part::Lowering => &engine.wake.lowering,
+        Part::Asking => &engine.wake.asking,
+    };
+    let mut busy = FuturesUnordered::new();
+    let mut look = true;
+    loop {
+        if look {
+            let room = CLAIM.saturating_sub(u32::try_from(busy.len()).unwrap_or(u32::MAX));
+            for claimed in claim(&engine, part, room).await {
+                busy.push(attempt(&engine, claimed, None));
+            }
+        }
+        look = tokio::select! {
+            () = stop.cancelled() => break,
+            // Where there was no room, there is now.
+            Some(()) = busy.next() => true,
+            () = bell.notified() => true,
+            () = tokio::time::sleep(LOOK_EVERY) => true,
+        };
     }
-    while work.next().await.is_some() {}
+    // What is under way is brought to its end, which each attempt has.
+    while busy.next().await.is_some() {}
+}
+
+async fn claim(engine: &Engine, part: Part, room: u32) -> Vec<Claimed> {
+    if room == 0 {
+        return Vec::new();
+    }
+    let settings = engine.settings();
+    let claimed = engine
+        .store
+        .claim_safety(part, &settings.replica, clock::now(), settings.claim_for, room);
+    claimed.await.unwrap_or_else(|failure| {
+        warn!("Could not look for things to do: {failure}");
+        Vec::new()
+    })
 }
 
 /// The lane forward: only the leader.
 pub(super) async fn forward(engine: Arc<Engine>, stop: CancellationToken) {
-    let mut lease: Option<Arc<Leadership>> = None;
-    let mut work = FuturesUnordered::new();
-    while wait(&engine.wake.forward, &mut work, &stop).await {
+    let mut lease: Option<Leadership> = None;
+    while wait(&engine.wake.forward, &stop).await {
         let settings = engine.settings();
         let fresh = lease
             .as_ref()
             .is_some_and(|led| led.holds(Instant::now() + half(settings.lease_for)));
         if !fresh {
             lease = match engine.store.lead(&settings.replica, settings.lease_for).await {
-                Ok(lease) => lease.map(Arc::new),
+                Ok(lease) => lease,
                 Err(failure) => {
                     warn!("Could not ask for the lease: {failure}");
                     None
@@ -63,63 +93,44 @@ pub(super) async fn forward(engine: Arc<Engine>, stop: CancellationToken) {
             };
         }
         if let Some(led) = lease.as_ref().filter(|led| led.holds(Instant::now())) {
-            work.extend(claim(&engine, Some(led), work.len()).await);
+            drain(&engine, led).await;
         }
     }
-    while work.next().await.is_some() {}
 }
 
 fn half(period: Period) -> Duration {
     Duration::try_from(period.duration()).unwrap_or_default() / 2
 }
 
-/// Works until a ring or the next look; `false` when it is time to stop.
-async fn wait<F: Future<Output = ()>>(bell: &Notify, work: &mut FuturesUnordered<F>, stop: &CancellationToken) -> bool {
-    let look = tokio::time::sleep(LOOK_EVERY);
-    tokio::pin!(look);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return false,
-            () = bell.notified() => return true,
-            () = &mut look => return true,
-            Some(()) = work.next(), if !work.is_empty() => {}
-        }
+/// Waits for a ring or the next look; `false` when it is time to stop.
+async fn wait(bell: &Notify, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => false,
+        () = bell.notified() => true,
+        () = tokio::time::sleep(LOOK_EVERY) => true,
     }
 }
 
-/// Takes up everything that waits in a lane.
-async fn claim<'a>(
-    engine: &'a Engine,
-    led: Option<&Arc<Leadership>>,
-    busy: usize,
-) -> Vec<impl Future<Output = ()> + use<'a>> {
+async fn drain(engine: &Engine, led: &Leadership) {
     let settings = engine.settings();
-    let mut taken = Vec::new();
-    while taken.len() + busy < SIDE_BY_SIDE {
-        let now = clock::now();
-        let (store, by) = (&engine.store, &settings.replica);
-        let claimed = match led {
-            None => store.claim_safety(by, now, settings.claim_for, CLAIM).await,
-            Some(led) => store.claim_forward(led, by, now, settings.claim_for, CLAIM).await,
+    loop {
+        let claimed = engine
+            .store
+            .claim_forward(led, &settings.replica, clock::now(), settings.claim_for, CLAIM);
+        let claimed = match claimed.await {
+            Ok(claimed) => claimed,
+            Err(failure) => return warn!("Could not look for things to do: {failure}"),
         };
-        match claimed {
-            Ok(claimed) if claimed.is_empty() => break,
-            Ok(claimed) => taken.extend(
-                claimed
-                    .into_iter()
-                    .map(|claimed| attempt(engine, claimed, led.cloned())),
-            ),
-            Err(failure) => {
-                warn!("Could not look for things to do: {failure}");
-                break;
-            }
+        if claimed.is_empty() {
+            return;
         }
+        let work = claimed.into_iter().map(|claimed| attempt(engine, claimed, Some(led)));
+        futures_util::future::join_all(work).await;
     }
-    taken
 }
 
 /// One attempt at one action, and what is noted of it.
-async fn attempt(engine: &Engine, claimed: Claimed, led: Option<Arc<Leadership>>) {
+async fn attempt(engine: &Engine, claimed: Claimed, led: Option<&Leadership>) {
     let Claimed {
         action,
         attempts,
@@ -128,13 +139,15 @@ async fn attempt(engine: &Engine, claimed: Claimed, led: Option<Arc<Leadership>>
     let started = clock::now();
     let since = first_tried_at;
     failpoint::hit!("hands.before-attempt");
-    let tried = tokio::time::timeout(ATTEMPT, perform(engine, &action, led.as_deref(), started)).await;
+    let tried = tokio::time::timeout(ATTEMPT, perform(engine, &action, led, started)).await;
     failpoint::hit!("hands.after-attempt");
     let mut waits = false;
     let outcome = match tried {
-        Ok(Ok(Some(outcome))) => outcome,
-        // Overtaken by a later decision: nothing to report.
-        Ok(Ok(None)) => return close(engine, &action, "overtaken").await,
+        Ok(Ok(Done::Outcome(outcome))) => outcome,
+        // Nothing to report: a later decision stands.
+        Ok(Ok(Done::Overtaken)) => return close(engine, &action, "overtaken").await,
+        // Nothing has happened yet.
+        Ok(Ok(Done::InTheWay(why))) => return put_off(engine, &action, &why).await,
         Ok(Err(failure)) => {
             waits = matches!(failure.downcast_ref(), Some(DriverError::Waiting { .. }));
             let final_word = matches!(failure.downcast_ref(), Some(DriverError::Refused { .. }));
@@ -145,11 +158,14 @@ async fn attempt(engine: &Engine, claimed: Claimed, led: Option<Arc<Leadership>>
             failing(&action, attempts, since, false, why)
         }
     };
-    let over = !matches!(
-        outcome,
-        Outcome::Failing { .. } | Outcome::Foreign { .. } | Outcome::Fenced { .. }
-    ) || (matches!(outcome, Outcome::Foreign { .. } | Outcome::Fenced { .. })
-        && action.lane() == Lane::Forward);
+    let over = match &outcome {
+        Outcome::Applied(_) | Outcome::GaveUp { .. } | Outcome::Asked { .. } => true,
+        Outcome::Failing { .. } => false,
+        // The way to zero is gone on with, whoever else writes, while the rollout is on it.
+        Outcome::Foreign { .. } | Outcome::Fenced { .. } => {
+            action.lane() == Lane::Forward || is_final(engine, &action).await
+        }
+    };
     let why = word(&outcome);
     if !report(engine, &action, outcome).await {
         // It stays claimed until the claim runs out, and is then read back and reported again.
@@ -165,12 +181,28 @@ async fn attempt(engine: &Engine, claimed: Claimed, led: Option<Arc<Leadership>>
         } else {
             warn!(action.id = %action.id, attempts, "Action {} did not work, it is tried again: {why}", action.id);
         }
-        let pause = if waits { LOOK_AGAIN } else { back_off(attempts) };
-        let until = clock::now().saturating_add(pause.duration()).unwrap_or(Timestamp::MAX);
+        let until = later(if waits { LOOK_AGAIN } else { back_off(attempts) });
         if let Err(failure) = engine.store.postpone_action(&action.id, until, &why).await {
             warn!("Could not note when to try {} again: {failure}", action.id);
         }
     }
+}
+
+fn later(period: Period) -> Timestamp {
+    clock::now().saturating_add(period.duration()).unwrap_or(Timestamp::MAX)
+}
+
+async fn put_off(engine: &Engine, action: &Action, why: &str) {
+    info!(action.id = %action.id, "Action {} waits: {why}", action.id);
+    if let Err(failure) = engine.store.put_off_action(&action.id, later(PUT_OFF), why).await {
+        warn!("Could not put {} off: {failure}", action.id);
+    }
+}
+
+/// Nobody waits any more for what a rollout asked for that is over.
+async fn is_final(engine: &Engine, action: &Action) -> bool {
+    let rollout = engine.store.rollout(&action.rollout).await;
+    rollout.is_ok_and(|rollout| rollout.is_none_or(|rollout| rollout.is_final()))
 }
 
 /// It did not work this time. Forward it is given up once it was tried often enough and for as long as its target may take,
@@ -187,10 +219,10 @@ fn failing(action: &Action, attempts: u32, since: Timestamp, final_word: bool, w
     Outcome::Failing { attempts, since, why }
 }
 
-/// A quarter of a second, doubled each time, at most 15 seconds.
+/// A quarter of a second, doubled each time, up to [`LONGEST_PAUSE`].
 fn back_off(attempts: u32) -> Period {
     let millis = 250_i64.saturating_mul(1 << attempts.min(10).saturating_sub(1));
-    Period::millis(millis.min(15_000))
+    Period::millis(millis).min(LONGEST_PAUSE)
 }
 
 fn word(outcome: &Outcome) -> String {
@@ -204,16 +236,21 @@ fn word(outcome: &Outcome) -> String {
     }
 }
 
-async fn perform(
-    engine: &Engine,
-    action: &Action,
-    led: Option<&Leadership>,
-    now: Timestamp,
-) -> anyhow::Result<Option<Outcome>> {
+/// How an attempt ended.
+enum Done {
+    /// So; the rollout hears of it.
+    Outcome(Outcome),
+    /// A later decision stands.
+    Overtaken,
+    /// Something stands in the way of a raise.
+    InTheWay(String),
+}
+
+async fn perform(engine: &Engine, action: &Action, led: Option<&Leadership>, now: Timestamp) -> anyhow::Result<Done> {
     let done = match &action.kind {
         ActionKind::AskAboutAlert { key } => {
             let answer = poller::ask(engine, key).await;
-            return Ok(Some(Outcome::Asked {
+            return Ok(Done::Outcome(Outcome::Asked {
                 key: key.clone(),
                 answer,
             }));
@@ -223,14 +260,13 @@ async fn perform(
             Err(error) => Err(error),
         },
         ActionKind::SetWeight { target, weight, groups } => {
-            let rollout = engine
-                .store
-                .rollout(&action.rollout)
-                .await
-                .context("read the rollout")?;
-            let token = rollout.as_ref().and_then(|rollout| AdvanceToken::of(rollout, action));
-            let (Some(token), Some(led)) = (token, led) else {
-                return Ok(None);
+            let token = match token(engine, action, now).await? {
+                Ok(token) => token,
+                Err(NoToken::Overtaken) => return Ok(Done::Overtaken),
+                Err(NoToken::InTheWay(blocker)) => return Ok(Done::InTheWay(format!("{blocker:?}"))),
+            };
+            let Some(led) = led else {
+                return Ok(Done::InTheWay("another replica leads".to_owned()));
             };
             let wanted = Wanted {
                 rollout: action.rollout.to_string(),
@@ -245,16 +281,32 @@ async fn perform(
         }
     };
     match done {
-        Ok(read_back) => Ok(Some(Outcome::Applied(read_back))),
-        Err(DriverError::Fenced { found }) => Ok(Some(Outcome::Fenced { found })),
+        Ok(read_back) => Ok(Done::Outcome(Outcome::Applied(read_back))),
+        Err(DriverError::Fenced { found }) => Ok(Done::Outcome(Outcome::Fenced { found })),
         Err(DriverError::Foreign { found, how }) => {
             warn!(action.id = %action.id, "Somebody else writes to {}: {how}", action.rollout);
-            Ok(Some(Outcome::Foreign { found }))
+            Ok(Done::Outcome(Outcome::Foreign { found }))
         }
         Err(
             trouble @ (DriverError::Unreachable { .. } | DriverError::Waiting { .. } | DriverError::Refused { .. }),
         ) => Err(trouble.into()),
     }
+}
+
+/// The proof that the rollout still wants this raise, as it stands in the store and in the world at this moment.
+async fn token(engine: &Engine, action: &Action, now: Timestamp) -> anyhow::Result<Result<AdvanceToken, NoToken>> {
+    let rollout = engine
+        .store
+        .rollout(&action.rollout)
+        .await
+        .context("read the rollout")?;
+    let Some(rollout) = rollout else {
+        return Ok(Err(NoToken::Overtaken));
+    };
+    let environment = engine.environment(&rollout, now).await?;
+    let undecided = engine.undecided(None, now).await?;
+    let around = engine.around(&rollout, &environment, undecided);
+    Ok(AdvanceToken::of(&rollout, action, &around, now))
 }
 
 /// Hands an outcome to the decider and waits until it is saved.

@@ -51,8 +51,7 @@ impl Intake for Engine {
         failpoint::hit!("intake.after-remember");
         let result = match remembered {
             Remembered::New => {
-                // When the queue is full the arrival waits in the store, and the sweep finds it.
-                let _ = self.arrivals.try_send(arrival);
+                self.queue(arrival);
                 Answer::Stored
             }
             Remembered::Repeated { .. } => Answer::Repeated,

@@ -188,7 +188,7 @@ async fn remember(engine: &Engine, receiver: &Alertmanager, alerts: Vec<Alert>, 
     };
     match engine.store.remember(arrival.clone()).await {
         Ok(_) => {
-            let _ = engine.arrivals.try_send(arrival);
+            engine.queue(arrival);
             true
         }
         Err(failure) => {

@@ -8,7 +8,7 @@ use super::Store;
 use super::engine::Session;
 use super::error::StoreError;
 use super::sql::{Many, statements};
-use super::value::{self, Value, count, moment, nanos, searchable};
+use super::value::{self, Value, moment, nanos, readable, searchable};
 
 pub(super) const UPSERT: Many = Many {
     tries: "store alerts",
@@ -22,9 +22,12 @@ pub(super) const UPSERT: Many = Many {
 statements! {
     RECENT: "list recent alerts" =
         "SELECT fingerprint, document FROM alerts WHERE heard_at >= $1 OR status = 'firing' ORDER BY heard_at, starts_at";
-    SERVICES: "count the services of an alert" =
-        "SELECT COUNT(DISTINCT service) FROM alerts
-         WHERE name = $1 AND environment = $2 AND starts_at >= $3 AND status = 'firing'";
+    RECENT_OF_SERVICE: "list the recent alerts of a service" =
+        "SELECT fingerprint, document FROM alerts
+         WHERE (heard_at >= $1 OR status = 'firing') AND service = $2 AND environment = $3 ORDER BY heard_at, starts_at";
+    SERVICES: "list the services of an alert" =
+        "SELECT service, MAX(starts_at) FROM alerts
+         WHERE name = $1 AND environment = $2 AND starts_at >= $3 AND status = 'firing' GROUP BY service";
     FIRING: "list firing alerts" =
         "SELECT fingerprint, receiver, document, first_heard_at, heard_at FROM alerts
          WHERE status = 'firing' ORDER BY number DESC LIMIT $1";
@@ -51,13 +54,14 @@ impl Store {
     /// An alert that fires for hours is told of seldom, so the time of the last word alone would hide it.
     ///
     /// # Errors
-    /// When the database does not answer, or a row cannot be read.
+    /// When the database does not answer. A row that cannot be read is told in the log and left out.
     pub async fn recent_alerts(&self, heard_since: Timestamp) -> Result<Vec<Alert>, StoreError> {
         let rows = self.engine().rows(&RECENT, &[heard_since.into()]).await?;
-        read(rows)
+        Ok(read(rows))
     }
 
-    /// On how many services of `environment` an alert called `name` fires that began since `began_since`.
+    /// For each service of `environment` on which an alert called `name` fires that began since `began_since`, when it
+    /// began there last.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -66,33 +70,34 @@ impl Store {
         name: &str,
         environment: &str,
         began_since: Timestamp,
-    ) -> Result<u32, StoreError> {
+    ) -> Result<Vec<Timestamp>, StoreError> {
         let values = [
             searchable(name).into_owned().into(),
             searchable(environment).into_owned().into(),
             began_since.into(),
         ];
-        let row: Option<(i64,)> = self.engine().row(&SERVICES, &values).await?;
-        Ok(row.map_or(0, |(services,)| u32::try_from(count(services)).unwrap_or(u32::MAX)))
+        let rows: Vec<(String, i64)> = self.engine().rows(&SERVICES, &values).await?;
+        Ok(rows.into_iter().map(|(_, began)| moment(began)).collect())
     }
 
     /// What fires by the last word on it, the newest occasion first.
     ///
     /// # Errors
-    /// When the database does not answer, or a row cannot be read.
+    /// When the database does not answer. A row that cannot be read is told in the log and left out.
     pub async fn firing_alerts(&self, limit: u32) -> Result<Vec<Heard>, StoreError> {
         type Row = (String, String, String, i64, i64);
         let rows: Vec<Row> = self.engine().rows(&FIRING, &[limit.into()]).await?;
-        rows.into_iter()
-            .map(|(fingerprint, receiver, document, first_heard_at, heard_at)| {
+        Ok(readable(
+            rows,
+            |(fingerprint, receiver, document, first_heard_at, heard_at)| {
                 Ok(Heard {
                     alert: value::open("alerts", &fingerprint, "document", &document)?,
                     receiver,
                     first_heard_at: moment(first_heard_at),
                     heard_at: moment(heard_at),
                 })
-            })
-            .collect()
+            },
+        ))
     }
 
     /// When the Watchdog of an Alertmanager receiver was last heard, by webhook or in a poll.
@@ -106,16 +111,28 @@ impl Store {
     }
 }
 
-/// As [`Store::recent_alerts`], inside the transaction of a start.
-pub(super) async fn recent(session: &mut Session, heard_since: Timestamp) -> Result<Vec<Alert>, StoreError> {
-    let rows = session.rows(&RECENT, &[heard_since.into()]).await?;
-    read(rows)
+/// As [`Store::recent_alerts`], inside the transaction of a start; only those of a service in an environment, if one is
+/// named.
+pub(super) async fn recent(
+    session: &mut Session,
+    heard_since: Timestamp,
+    only: Option<(&str, &str)>,
+) -> Result<Vec<Alert>, StoreError> {
+    let rows = match only {
+        None => session.rows(&RECENT, &[heard_since.into()]).await?,
+        Some((service, environment)) => {
+            let [service, environment] = [service, environment].map(|label| searchable(label).into_owned().into());
+            let values = [heard_since.into(), service, environment];
+            session.rows(&RECENT_OF_SERVICE, &values).await?
+        }
+    };
+    Ok(read(rows))
 }
 
-fn read(rows: Vec<(String, String)>) -> Result<Vec<Alert>, StoreError> {
-    rows.iter()
-        .map(|(fingerprint, document)| value::open("alerts", fingerprint, "document", document))
-        .collect()
+fn read(rows: Vec<(String, String)>) -> Vec<Alert> {
+    readable(rows, |(fingerprint, document)| {
+        value::open("alerts", &fingerprint, "document", &document)
+    })
 }
 
 /// One word on one alert, ready to be written.

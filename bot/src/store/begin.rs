@@ -34,6 +34,8 @@ pub struct Opening<'a> {
     pub also: &'a [String],
     /// The environment.
     pub environment: &'a str,
+    /// The service whose alerts can concern it; `None` when those of every service and environment can.
+    pub service: Option<&'a str>,
     /// Since when automatic rollbacks count against the budget.
     pub window_since: Timestamp,
     /// The arrival that asks for it, settled in the same commit.
@@ -119,7 +121,12 @@ async fn facts(session: &mut Session, opening: &Opening<'_>) -> Result<(BeginFac
         counter,
         target_busy: busy.map(|(id,)| RolloutId::new(id)),
         target_epoch: epoch,
-        recent: alerts::recent(session, quiet_since.unwrap_or(value::moment(i64::MIN))).await?,
+        recent: alerts::recent(
+            session,
+            quiet_since.unwrap_or(value::moment(i64::MIN)),
+            opening.service.map(|service| (service, opening.environment)),
+        )
+        .await?,
         environment,
     };
     Ok((facts, revision))

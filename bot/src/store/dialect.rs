@@ -15,23 +15,26 @@ macro_rules! claim {
     };
 }
 
-/// `$1` who, `$2` until, `$3` now, `$4` how many.
+/// `$1` who, `$2` until, `$3` now, `$4` how many, `$5` the latest time that a clock which agrees with ours has written,
+/// `$6` whether the fenced ones, which lower, or the others, which ask.
 pub(super) const CLAIM_SAFETY: Statement = claim!(
-    "claim actions that lower",
+    "claim actions that lower or ask",
     "UPDATE actions SET claimed_by = $1, claimed_until = $2, attempts = attempts + 1, \
        first_tried_at = COALESCE(first_tried_at, $3)",
-    "SELECT number FROM actions WHERE outcome IS NULL AND lane = 'safety' AND due_at <= $3 AND claimed_until <= $3 \
+    "SELECT number FROM actions WHERE outcome IS NULL AND lane = 'safety' AND fenced = $6 \
+       AND (due_at <= $3 OR due_at > $5) AND (claimed_until <= $3 OR claimed_until > $5) \
        ORDER BY number LIMIT $4",
     "RETURNING number, id, document, attempts, first_tried_at"
 );
 
-/// `$1` who, `$2` until, `$3` now, `$4` how many, `$5` the term of the leadership.
+/// `$1` who, `$2` until, `$3` now, `$4` how many, `$5` as in [`CLAIM_SAFETY`], `$6` the term of the leadership.
 pub(super) const CLAIM_FORWARD: Statement = claim!(
     "claim actions that may raise",
     "UPDATE actions SET claimed_by = $1, claimed_until = $2, attempts = attempts + 1, \
        first_tried_at = COALESCE(first_tried_at, $3)",
-    "SELECT number FROM actions WHERE outcome IS NULL AND lane = 'forward' AND due_at <= $3 AND claimed_until <= $3 \
-       AND EXISTS (SELECT 1 FROM leases WHERE name = 'lead' AND term = $5) \
+    "SELECT number FROM actions WHERE outcome IS NULL AND lane = 'forward' \
+       AND (due_at <= $3 OR due_at > $5) AND (claimed_until <= $3 OR claimed_until > $5) \
+       AND EXISTS (SELECT 1 FROM leases WHERE name = 'lead' AND term = $6) \
        ORDER BY number LIMIT $4",
     "RETURNING number, id, document, attempts, first_tried_at"
 );

@@ -38,12 +38,37 @@ pub enum OpenError {
         #[source]
         source: sqlx::Error,
     },
+    /// It was to be read, and there is no database of Tidegate.
+    #[error("there is no database of Tidegate in {place}")]
+    Missing {
+        /// Where it should be.
+        place: String,
+    },
     /// The tables could not be brought up to date; they may belong to a newer Tidegate.
     #[error("could not migrate the database")]
     Migrate(#[source] sqlx::migrate::MigrateError),
     /// The store opened, and its first question failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl OpenError {
+    /// Whether the database, or the way to it, is to blame, and another try may succeed.
+    pub fn is_unreachable(&self) -> bool {
+        use sqlx::Error::{Database, Io, PoolClosed, PoolTimedOut, Protocol, Tls};
+        let Self::Connect { source, .. } = self else {
+            return false;
+        };
+        match source {
+            Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed => true,
+            // Connection exceptions, too many connections, shutting down or starting up. SQLite's codes are shorter.
+            Database(error) => {
+                let code = error.code().unwrap_or_default();
+                code.len() == 5 && ["08", "53", "57"].iter().any(|class| code.starts_with(class))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Why the store could not do something. Cheap to clone: everybody who waits for the same commit gets the same error.
@@ -118,6 +143,16 @@ impl StoreError {
             sqlx::Error::Encode(_) => true,
             _ => false,
         }
+    }
+
+    /// Whether the table that was asked for is not there, or the file is no database at all.
+    pub(super) fn is_about_no_table(&self) -> bool {
+        let Self::Database { source, .. } = self else {
+            return false;
+        };
+        let code = source.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        // undefined_table of PostgreSQL; SQLITE_ERROR and SQLITE_NOTADB.
+        code.is_some_and(|code| ["42P01", "1", "26"].contains(&code.as_ref()))
     }
 
     /// Whether the same transaction deserves another try at once: it lost against a concurrent one.

@@ -13,12 +13,14 @@ use super::alerts::AlertRow;
 use super::engine::Session;
 use super::error::StoreError;
 use super::sql::statements;
-use super::value::{self, moment, searchable};
+use super::value::{self, count, moment, readable, searchable};
 use super::writer::{Incoming, Job};
 
 statements! {
     UNSETTLED: "list what is not settled" =
-        "SELECT id, at, nonce, content, raw FROM deliveries WHERE settled = 0 ORDER BY number LIMIT $1";
+        "SELECT number, id, at, nonce, content FROM deliveries WHERE settled = 0 AND number > $1 ORDER BY number LIMIT $2";
+    OLDEST: "find what waits longest" =
+        "SELECT at FROM deliveries WHERE settled = 0 AND id <> $1 ORDER BY number LIMIT 1";
     SETTLE_CAUSE: "settle the cause of a step" =
         "UPDATE deliveries SET settled = 1 WHERE id = $1 AND settled = 0";
     COUNT_UNSETTLED: "count what is not settled" =
@@ -37,7 +39,7 @@ pub struct Arrival {
     pub nonce: Option<String>,
     /// What it says.
     pub content: Content,
-    /// The body as it came.
+    /// The body as it came; it is kept for people, and empty in what is read back.
     pub raw: Bytes,
 }
 
@@ -90,7 +92,12 @@ impl Content {
         }
     }
 
-    fn alerts(&self) -> Option<(Source, &str, &[Alert])> {
+    /// The alerts it tells of.
+    pub fn alerts(&self) -> &[Alert] {
+        self.told().map_or(&[], |(_, _, alerts)| alerts)
+    }
+
+    fn told(&self) -> Option<(Source, &str, &[Alert])> {
         match self {
             Self::Alerts {
                 source,
@@ -161,24 +168,36 @@ impl Store {
         answered.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// What is not settled, oldest first: after a restart, and for the other replicas.
+    /// What is not settled, oldest first, without the bodies as they came: after a restart, and for the other replicas.
+    /// At most `limit` of what came after the `after`th; also answers after which to go on, if there may be more.
     ///
     /// # Errors
-    /// When the database does not answer, or a row cannot be read.
-    pub async fn unsettled(&self, limit: u32) -> Result<Vec<Arrival>, StoreError> {
-        type Row = (String, i64, Option<String>, String, Vec<u8>);
-        let rows: Vec<Row> = self.engine().rows(&UNSETTLED, &[limit.into()]).await?;
-        rows.into_iter()
-            .map(|(id, at, nonce, content, raw)| {
-                Ok(Arrival {
-                    content: value::open("deliveries", &id, "content", &content)?,
-                    id: DeliveryId::new(id),
-                    at: moment(at),
-                    nonce,
-                    raw: raw.into(),
-                })
+    /// When the database does not answer. A row that cannot be read is told in the log and left out.
+    pub async fn unsettled(&self, after: u64, limit: u32) -> Result<(Vec<Arrival>, Option<u64>), StoreError> {
+        type Row = (i64, String, i64, Option<String>, String);
+        let rows: Vec<Row> = self.engine().rows(&UNSETTLED, &[after.into(), limit.into()]).await?;
+        let full = u32::try_from(rows.len()).is_ok_and(|rows| rows >= limit);
+        let last = rows.last().map(|row| count(row.0)).filter(|_| full);
+        let arrivals = readable(rows, |(_, id, at, nonce, content)| {
+            Ok(Arrival {
+                content: value::open("deliveries", &id, "content", &content)?,
+                id: DeliveryId::new(id),
+                at: moment(at),
+                nonce,
+                raw: Bytes::new(),
             })
-            .collect()
+        });
+        Ok((arrivals, last))
+    }
+
+    /// When that came which waits longest to be settled, `except` aside.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn oldest_unsettled(&self, except: Option<&DeliveryId>) -> Result<Option<Timestamp>, StoreError> {
+        let except = except.map_or("", DeliveryId::as_str);
+        let row: Option<(i64,)> = self.engine().row(&OLDEST, &[except.into()]).await?;
+        Ok(row.map(|(at,)| moment(at)))
     }
 
     /// How much is not settled.
@@ -187,7 +206,7 @@ impl Store {
     /// When the database does not answer.
     pub async fn count_unsettled(&self) -> Result<u64, StoreError> {
         let row: Option<(i64,)> = self.engine().row(&COUNT_UNSETTLED, &[]).await?;
-        Ok(row.map_or(0, |(count,)| value::count(count)))
+        Ok(row.map_or(0, |(unsettled,)| count(unsettled)))
     }
 }
 
@@ -202,7 +221,7 @@ pub(super) async fn settle_cause(session: &mut Session, cause: Option<&DeliveryI
 
 /// Does on the caller's task whatever does not need the database, so that the one writer has little to do.
 fn prepare(arrival: Arrival) -> Result<Incoming, StoreError> {
-    let alerts = match arrival.content.alerts() {
+    let alerts = match arrival.content.told() {
         Some((source, receiver, alerts)) => AlertRow::each(source, receiver, alerts, arrival.at)?,
         None => Vec::new(),
     };

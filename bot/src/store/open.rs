@@ -1,18 +1,23 @@
-//! Owns the opening: where the data lives, its connections, its tables brought up to date.
+//! Owns the opening: where the data lives, its connections, its tables brought up to date, or all of it only to be read.
 //! Refuses storage that is not safe, before anything is promised on it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, Executor, SqlSafeStr};
 
 use super::engine::Engine;
-use super::error::OpenError;
+use super::error::{OpenError, StoreError};
 use super::safety;
+use super::sql::statements;
+
+statements! {
+    LATEST_MIGRATION: "read which tables there are" = "SELECT max(version) FROM _sqlx_migrations";
+}
 
 /// Where the data lives, and how many connections it is reached by.
 #[derive(Clone, Debug)]
@@ -104,6 +109,84 @@ async fn open_sqlite(dir: &Path, pool: u32) -> Result<Engine, OpenError> {
         .await
         .map_err(connect("open the SQLite file for reading"))?;
     Ok(Engine::Sqlite { writer, readers })
+}
+
+/// Only what is there already, and only to read: no file, table or row is made or changed.
+pub(super) async fn open_to_read(storage: &Storage) -> Result<Engine, OpenError> {
+    match &storage.place {
+        Place::Sqlite { dir } => read_sqlite(dir, storage.pool).await,
+        Place::Postgres { url } => read_postgres(url, storage.pool).await,
+    }
+}
+
+async fn read_sqlite(dir: &Path, pool: u32) -> Result<Engine, OpenError> {
+    let file = dir.join(Storage::FILE);
+    let missing = || OpenError::Missing {
+        place: file.display().to_string(),
+    };
+    if !file.is_file() {
+        return Err(missing());
+    }
+    let options = SqliteConnectOptions::new()
+        .filename(&file)
+        .busy_timeout(PATIENCE)
+        .read_only(true);
+    let readers = SqlitePoolOptions::new()
+        .max_connections(pool.max(1))
+        .acquire_timeout(2 * PATIENCE)
+        .connect_with(options)
+        .await
+        .map_err(|source| OpenError::Connect {
+            tried: "open the SQLite file for reading",
+            source,
+        })?;
+    let engine = Engine::Sqlite {
+        writer: readers.clone(),
+        readers,
+    };
+    must_be_ours(&engine, &sqlite_migrations(), missing).await?;
+    Ok(engine)
+}
+
+async fn read_postgres(url: &SecretString, pool: u32) -> Result<Engine, OpenError> {
+    let connect = |tried| move |source| OpenError::Connect { tried, source };
+    let options: PgConnectOptions = url
+        .expose_secret()
+        .parse()
+        .map_err(connect("understand the URL of the database"))?;
+    let place = format!("the PostgreSQL database {}", options.get_database().unwrap_or_default());
+    let options = options
+        .application_name("tidegate")
+        .options([("default_transaction_read_only", "on")]);
+    // A pool would try for as long as it may before it says why.
+    let first = sqlx::PgConnection::connect_with(&options).await;
+    first
+        .map_err(connect("connect to PostgreSQL"))?
+        .close()
+        .await
+        .map_err(connect("connect to PostgreSQL"))?;
+    let pool = PgPoolOptions::new()
+        .max_connections(pool.max(1))
+        .acquire_timeout(2 * PATIENCE)
+        .connect_with(options)
+        .await
+        .map_err(connect("connect to PostgreSQL"))?;
+    let engine = Engine::Postgres(pool);
+    must_be_ours(&engine, &postgres_migrations(), || OpenError::Missing { place }).await?;
+    Ok(engine)
+}
+
+/// Refuses a database that is not ours, and one that a newer Tidegate has changed. An older one can be read: a migration only
+/// ever adds.
+async fn must_be_ours(engine: &Engine, known: &Migrator, missing: impl FnOnce() -> OpenError) -> Result<(), OpenError> {
+    let latest: Result<Option<(Option<i64>,)>, StoreError> = engine.row(&LATEST_MIGRATION, &[]).await;
+    match latest {
+        Err(error) if error.is_about_no_table() => Err(missing()),
+        Err(error) => Err(error.into()),
+        Ok(None | Some((None,))) => Err(missing()),
+        Ok(Some((Some(version),))) if known.version_exists(version) => Ok(()),
+        Ok(Some((Some(version),))) => Err(OpenError::Migrate(MigrateError::VersionMissing(version))),
+    }
 }
 
 /// The directory holds tokens' hashes and the words of people: nobody else reads it.

@@ -8,8 +8,8 @@ use super::Store;
 use super::dialect::{CLAIM_FORWARD, CLAIM_SAFETY};
 use super::engine::Session;
 use super::error::StoreError;
-use super::sql::{Many, statements};
-use super::value::{self, Value, count, moment};
+use super::sql::{Many, Statement, statements};
+use super::value::{self, Value, count, moment, readable};
 use crate::failpoint;
 use crate::leadership::Leadership;
 
@@ -26,6 +26,9 @@ statements! {
          WHERE rollout = $1 AND outcome IS NULL AND fenced = 1 AND epoch < $2";
     POSTPONE: "postpone an action" =
         "UPDATE actions SET due_at = $2, why = $3, claimed_until = 0 WHERE id = $1 AND outcome IS NULL";
+    PUT_OFF: "put an action off" =
+        "UPDATE actions SET due_at = $2, why = $3, claimed_until = 0, attempts = attempts - 1
+         WHERE id = $1 AND outcome IS NULL AND attempts > 0";
     CLOSE: "close an action" =
         "UPDATE actions SET outcome = $2 WHERE id = $1 AND outcome IS NULL";
     RELEASE: "release the actions of a replica" =
@@ -33,6 +36,20 @@ statements! {
     OPEN: "list the open actions of a rollout" =
         "SELECT number, id, document, attempts, COALESCE(first_tried_at, due_at) FROM actions
          WHERE rollout = $1 AND outcome IS NULL ORDER BY number";
+}
+
+/// No attempt is put off for longer.
+pub const LONGEST_PAUSE: Period = Period::seconds(15);
+/// Clocks of replicas that are kept right differ by less.
+const SKEW: Period = Period::seconds(1);
+
+/// The two parts of the lane to zero: a question never stands in front of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What brings a target to zero.
+    Lowering,
+    /// What asks an alert source.
+    Asking,
 }
 
 /// An action that this worker may do now.
@@ -49,31 +66,29 @@ pub struct Claimed {
 type Row = (i64, String, String, i64, i64);
 
 impl Store {
-    /// Claims actions that lower or ask, the oldest first. Any replica may; a claim that is not closed in time is
-    /// anybody's again, so that at worst something is done twice.
+    /// Claims actions of the lane to zero, the oldest first: those that lower, or those that ask. Any replica may; a
+    /// claim that is not closed in time is anybody's again, so that at worst something is done twice.
     ///
     /// # Errors
-    /// When the database does not answer, or a row cannot be read.
+    /// When the database does not answer. A row that cannot be read is told in the log and left to time.
     pub async fn claim_safety(
         &self,
+        part: Part,
         by: &str,
         now: Timestamp,
         claim_for: Period,
         limit: u32,
     ) -> Result<Vec<Claimed>, StoreError> {
-        let until = later(now, claim_for);
-        let values = [by.into(), until.into(), now.into(), limit.into()];
-        let mut session = self.engine().begin().await?;
-        let rows = session.rows(&CLAIM_SAFETY, &values).await?;
-        session.commit("commit a claim").await?;
-        failpoint::hit!("store.claim.after-commit");
-        claimed(rows)
+        let [until, agreed] = times(now, claim_for);
+        let fenced = Value::from(part == Part::Lowering);
+        let values = [by.into(), until, now.into(), limit.into(), agreed, fenced];
+        self.claim(&CLAIM_SAFETY, &values).await
     }
 
     /// Claims actions that may raise, the oldest first; none when another replica has led since.
     ///
     /// # Errors
-    /// When the database does not answer, or a row cannot be read.
+    /// As [`Store::claim_safety`].
     pub async fn claim_forward(
         &self,
         led: &Leadership,
@@ -82,13 +97,17 @@ impl Store {
         claim_for: Period,
         limit: u32,
     ) -> Result<Vec<Claimed>, StoreError> {
-        let until = later(now, claim_for);
-        let values = [by.into(), until.into(), now.into(), limit.into(), led.term().into()];
+        let [until, agreed] = times(now, claim_for);
+        let values = [by.into(), until, now.into(), limit.into(), agreed, led.term().into()];
+        self.claim(&CLAIM_FORWARD, &values).await
+    }
+
+    async fn claim(&self, statement: &Statement, values: &[Value<'_>]) -> Result<Vec<Claimed>, StoreError> {
         let mut session = self.engine().begin().await?;
-        let rows = session.rows(&CLAIM_FORWARD, &values).await?;
+        let rows = session.rows(statement, values).await?;
         session.commit("commit a claim").await?;
         failpoint::hit!("store.claim.after-commit");
-        claimed(rows)
+        Ok(claimed(rows))
     }
 
     /// It did not work this time; it waits until `until`.
@@ -98,6 +117,15 @@ impl Store {
     pub async fn postpone_action(&self, id: &ActionId, until: Timestamp, why: &str) -> Result<(), StoreError> {
         let values = [id.as_str().into(), until.into(), why.into()];
         self.engine().execute(&POSTPONE, &values).await.map(drop)
+    }
+
+    /// Its time has not come: it waits until `until`, and this attempt does not count.
+    ///
+    /// # Errors
+    /// As [`Store::postpone_action`].
+    pub async fn put_off_action(&self, id: &ActionId, until: Timestamp, why: &str) -> Result<(), StoreError> {
+        let values = [id.as_str().into(), until.into(), why.into()];
+        self.engine().execute(&PUT_OFF, &values).await.map(drop)
     }
 
     /// It is over; `false` when it was over before.
@@ -126,9 +154,9 @@ impl Store {
     /// What a rollout still waits for, claimed or not.
     ///
     /// # Errors
-    /// When the database does not answer, or a row cannot be read.
+    /// When the database does not answer.
     pub async fn open_actions(&self, rollout: &tidegate_rollout::RolloutId) -> Result<Vec<Claimed>, StoreError> {
-        claimed(self.engine().rows(&OPEN, &[rollout.as_str().into()]).await?)
+        Ok(claimed(self.engine().rows(&OPEN, &[rollout.as_str().into()]).await?))
     }
 }
 
@@ -136,18 +164,24 @@ pub(super) fn later(now: Timestamp, period: Period) -> Timestamp {
     now.saturating_add(period.duration()).unwrap_or(now)
 }
 
-fn claimed(mut rows: Vec<Row>) -> Result<Vec<Claimed>, StoreError> {
+/// Until when a claim lasts, and the latest time that a clock which agrees with ours can have written: no claim and no
+/// pause between two attempts is longer. What is dated later was written by a clock that ran ahead, or ours went back;
+/// waiting for it to catch up would stall a rollback.
+fn times(now: Timestamp, claim_for: Period) -> [Value<'static>; 2] {
+    let agreed = claim_for.max(LONGEST_PAUSE).plus(SKEW);
+    [later(now, claim_for).into(), later(now, agreed).into()]
+}
+
+fn claimed(mut rows: Vec<Row>) -> Vec<Claimed> {
     // RETURNING promises no order.
     rows.sort_unstable_by_key(|row| row.0);
-    rows.into_iter()
-        .map(|(_, id, document, attempts, first_tried_at)| {
-            Ok(Claimed {
-                action: value::open("actions", &id, "document", &document)?,
-                attempts: u32::try_from(count(attempts)).unwrap_or(u32::MAX),
-                first_tried_at: moment(first_tried_at),
-            })
+    readable(rows, |(_, id, document, attempts, first_tried_at)| {
+        Ok(Claimed {
+            action: value::open("actions", &id, "document", &document)?,
+            attempts: u32::try_from(count(attempts)).unwrap_or(u32::MAX),
+            first_tried_at: moment(first_tried_at),
         })
-        .collect()
+    })
 }
 
 /// Closes the writes of earlier epochs: a decision that changes the wanted weight cancels them.

@@ -6,7 +6,7 @@ use tidegate_rollout::{Rollout, RolloutId};
 use super::Store;
 use super::error::StoreError;
 use super::sql::statements;
-use super::value::{self, count};
+use super::value::{self, count, readable};
 
 statements! {
     ONE: "read a rollout" =
@@ -37,25 +37,25 @@ impl Store {
     /// Every rollout that is not over, the oldest first.
     ///
     /// # Errors
-    /// When the database does not answer, or a row cannot be read.
+    /// When the database does not answer. A row that cannot be read is told in the log and left out.
     pub async fn active(&self) -> Result<Vec<Rollout>, StoreError> {
         let rows: Vec<(String, String)> = self.engine().rows(&ACTIVE, &[]).await?;
-        rows.iter().map(read).collect()
+        Ok(readable(&rows, read))
     }
 
     /// The newest rollouts, over or not.
     ///
     /// # Errors
-    /// When the database does not answer, or a row cannot be read.
+    /// When the database does not answer. A row that cannot be read is told in the log and left out.
     pub async fn list(&self, limit: u32) -> Result<Vec<Rollout>, StoreError> {
         let rows: Vec<(String, String)> = self.engine().rows(&NEWEST, &[limit.into()]).await?;
-        rows.iter().map(read).collect()
+        Ok(readable(&rows, read))
     }
 
     /// The rollouts saved after `revision`, and the revision to ask with next time: for the caches of other replicas.
     ///
     /// # Errors
-    /// When the database does not answer, or a row cannot be read.
+    /// When the database does not answer. A row that cannot be read is told in the log and left out.
     pub async fn changed_since(&self, revision: u64) -> Result<(Vec<Rollout>, u64), StoreError> {
         // Read first: what is saved between the two questions is answered now, and once more next time.
         let latest = self.counter(REVISIONS).await?;
@@ -63,8 +63,7 @@ impl Store {
             return Ok((Vec::new(), latest));
         }
         let rows: Vec<(String, String)> = self.engine().rows(&CHANGED, &[revision.into()]).await?;
-        let rollouts = rows.iter().map(read).collect::<Result<_, _>>()?;
-        Ok((rollouts, latest))
+        Ok((readable(&rows, read), latest))
     }
 
     pub(super) async fn counter(&self, name: &str) -> Result<u64, StoreError> {

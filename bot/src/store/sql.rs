@@ -93,6 +93,7 @@ pub(super) fn every() -> impl Iterator<Item = &'static Statement> {
         super::lease::STATEMENTS,
         super::log::STATEMENTS,
         super::messages::STATEMENTS,
+        super::open::STATEMENTS,
         super::outbox::STATEMENTS,
         super::prune::STATEMENTS,
         super::rollouts::STATEMENTS,

@@ -187,6 +187,20 @@ pub(super) fn open<T: DeserializeOwned>(
     envelope::open(text).map_err(StoreError::row(table, row, column))
 }
 
+/// What can be read of many rows. One that cannot, as a newer Tidegate may have written it, is told and counted; it must
+/// not cost its neighbours.
+pub(super) fn readable<R, T>(rows: impl IntoIterator<Item = R>, read: impl Fn(R) -> Result<T, StoreError>) -> Vec<T> {
+    let told = |row| {
+        read(row)
+            .inspect_err(|failure| {
+                metrics::counter!("tidegate_unreadable_rows_total").increment(1);
+                tracing::error!(error = failure as &dyn std::error::Error, "A stored row cannot be read");
+            })
+            .ok()
+    };
+    rows.into_iter().filter_map(told).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,25 +8,7 @@ use serde_json::{Value, json};
 use tidegate_tests::tidegate::Setup;
 use tidegate_tests::wait;
 
-use crate::doors::house::{House, METRICS_TOKEN, json_of};
-
-async fn metric(house: &House, name: &str) -> String {
-    let text = house
-        .get("/metrics")
-        .bearer_auth(METRICS_TOKEN)
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
-    let line = text
-        .lines()
-        .find(|line| line.starts_with(&format!("{name} ")))
-        .unwrap()
-        .to_owned();
-    line.rsplit(' ').next().unwrap().to_owned()
-}
+use crate::doors::house::{House, json_of};
 
 async fn reload(house: &House) -> (StatusCode, Value) {
     let answer = house.post("/-/reload").bearer_auth(house.admin()).send().await.unwrap();
@@ -47,7 +29,6 @@ async fn a_bad_configuration_changes_nothing_at_all() {
     let (status, problem) = reload(&house).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(problem["detail"].as_str().unwrap().contains("limits.body"), "{problem}");
-    assert_eq!(metric(&house, "tidegate_config_last_reload_successful").await, "0");
     let still = house.get("/api/v1/rollouts").bearer_auth(&token).send().await.unwrap();
     assert_eq!(still.status(), StatusCode::OK);
     assert_eq!(
@@ -126,4 +107,32 @@ async fn the_program_reloads_on_sighup_and_ends_quietly_on_sigterm() {
     assert!(made.await.unwrap()["token"].is_string());
     let exit = server.stop().await.unwrap();
     assert_eq!(exit.code(), Some(0));
+}
+
+/// The metrics belong to the process, so they are asked for where one server is alone in it.
+#[tokio::test]
+async fn the_metrics_tell_a_reload_that_was_refused_and_one_that_was_not() {
+    let setup = Setup::new()
+        .unwrap()
+        .with(json!({ "web": { "enable_lifecycle": true } }));
+    let server = setup.start().await.unwrap();
+    let client = tidegate_tests::http::client().unwrap();
+    let file = server.scratch().path().join("tidegate.yml");
+    let good = std::fs::read_to_string(&file).unwrap();
+    let mut bad: Value = serde_json::from_str(&good).unwrap();
+    bad["limits"] = json!({ "body": "1" });
+    let reloaded = async |settings: &str| {
+        std::fs::write(&file, settings).unwrap();
+        let (status, answer) = server.post("/-/reload", &json!({})).await.unwrap();
+        let metrics = client.get(server.url("/metrics")).send().await.unwrap();
+        let metrics = metrics.text().await.unwrap();
+        let line = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("tidegate_config_last_reload_successful "));
+        (status, line.unwrap_or_else(|| panic!("{answer} {metrics}")).to_owned())
+    };
+    assert_eq!(reloaded(&good).await, (StatusCode::OK, "1".to_owned()));
+    let refused = (StatusCode::UNPROCESSABLE_ENTITY, "0".to_owned());
+    assert_eq!(reloaded(&bad.to_string()).await, refused);
+    assert_eq!(reloaded(&good).await, (StatusCode::OK, "1".to_owned()));
 }

@@ -125,12 +125,23 @@ impl Client {
             "truncatedAlerts": 0, "groupLabels": {}, "commonLabels": {}, "commonAnnotations": {},
             "externalURL": "http://alertmanager.example", "alerts": alerts,
         });
-        let request = self.http.post(format!("{}/webhooks/alertmanager", self.base));
-        let answer = request.bearer_auth(RECEIVER_TOKEN).json(&body).send().await?;
-        let status = answer.status();
-        let text = answer.text().await?;
-        ensure!(status == StatusCode::OK, "a delivery was answered {status}: {text}");
-        Ok(())
+        // On 503 Alertmanager comes again with the same body; any other answer, and none, is the caller's to judge.
+        wait::until("the delivery is taken", Duration::from_secs(30), async || {
+            let request = self.http.post(format!("{}/webhooks/alertmanager", self.base));
+            let sent = request.bearer_auth(RECEIVER_TOKEN).json(&body).send().await;
+            let answer = match sent {
+                Ok(answer) => answer,
+                Err(gone) => return Ok(Err(gone.into())),
+            };
+            let status = answer.status();
+            let text = answer.text().await.unwrap_or_default();
+            match status {
+                StatusCode::OK => Ok(Ok(())),
+                StatusCode::SERVICE_UNAVAILABLE => Err(anyhow::anyhow!("{status}: {text}")),
+                _ => Ok(Err(anyhow::anyhow!("a delivery was answered {status}: {text}"))),
+            }
+        })
+        .await?
     }
 
     /// Says something under a key.

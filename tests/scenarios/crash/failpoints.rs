@@ -125,7 +125,7 @@ impl Story {
 enum Run {
     /// The story ended before the point was passed so often.
     NotPassed,
-    /// The process died there; then how long after readiness the rollback was over, if it had been promised.
+    /// The process died there; then how long after the restart the rollback was over, if it had been promised.
     Died { finished: Option<Duration> },
 }
 
@@ -156,16 +156,16 @@ async fn run(point: &str, nth: u32) -> Result<Run> {
     );
 
     server.set_env("TIDEGATE_FAILPOINT", None);
+    let launched = Instant::now();
     server.start_again().await?;
-    let ready = Instant::now();
     let mut finished = None;
     if let (Some(id), Some((_, true))) = (&story.id, &story.strike) {
         story
             .client
-            .rolled_back(id, PROMISE)
+            .rolled_back(id, PROMISE.saturating_sub(launched.elapsed()))
             .await
             .context("it was promised, and has to be over by now")?;
-        finished = Some(ready.elapsed());
+        finished = Some(launched.elapsed());
     }
     story.go_on().await?;
     if let Some(served) = story.client.flag().await? {

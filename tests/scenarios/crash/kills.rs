@@ -42,6 +42,8 @@ struct Tally {
     starts: Vec<Duration>,
     /// From readiness to "rolled back".
     finishes: Vec<Duration>,
+    /// From the start of the process to "rolled back", where the cause was answered before.
+    returns: Vec<Duration>,
 }
 
 impl Tally {
@@ -54,6 +56,7 @@ impl Tally {
         self.unanswered += other.unanswered;
         self.starts.extend(other.starts);
         self.finishes.extend(other.finishes);
+        self.returns.extend(other.returns);
     }
 
     fn print(&mut self) {
@@ -72,6 +75,7 @@ impl Tally {
         );
         println!("counted: from start to readiness: {}", spread(&mut self.starts));
         println!("counted: from readiness to rolled back: {}", spread(&mut self.finishes));
+        println!("counted: from start to rolled back: {}", spread(&mut self.returns));
     }
 }
 
@@ -219,7 +223,7 @@ impl Lane {
         let ready = Instant::now();
         self.tally.starts.push(ready - launched);
         self.finish_the_start().await?;
-        self.finish_the_rollback(ready).await?;
+        self.finish_the_rollback(launched, ready).await?;
         self.ledger.ask_again(&self.client).await?;
         self.ledger.compare(&self.database).await
     }
@@ -234,7 +238,7 @@ impl Lane {
 
     /// What rolls back and was answered is done by the server itself; what was not answered is said again, as its sender
     /// would.
-    async fn finish_the_rollback(&mut self, ready: Instant) -> Result<()> {
+    async fn finish_the_rollback(&mut self, launched: Instant, ready: Instant) -> Result<()> {
         let Some(Current {
             id: Some(id),
             cause: Some((cause, answered)),
@@ -243,8 +247,10 @@ impl Lane {
         else {
             return Ok(());
         };
-        let mut since = ready;
-        if *answered {
+        // The promise is made for the restart, not for the readiness after it.
+        let (mut promised_since, mut since) = (launched, ready);
+        let was_answered = *answered;
+        if was_answered {
             self.tally.struck += 1;
             if self.client.state(id).await? != "ROLLED BACK" {
                 self.tally.unfinished += 1;
@@ -254,9 +260,10 @@ impl Lane {
             strike(&self.client, &mut self.ledger, cause).await?;
             *answered = true;
             since = Instant::now();
+            promised_since = since;
         }
         let what = format!("{id} is rolled back");
-        let over = wait::until(&what, PROMISE.saturating_sub(since.elapsed()), async || {
+        let over = wait::until(&what, PROMISE.saturating_sub(promised_since.elapsed()), async || {
             let state = self.client.state(id).await?;
             if state == "ROLLING BACK" || state == "ROLLED BACK" {
                 self.ledger.decided();
@@ -270,8 +277,11 @@ impl Lane {
             Ok(())
         });
         over.await
-            .context("a rollback that had begun has to be finished within five seconds of readiness")?;
+            .context("a rollback that had begun has to be finished within five seconds of the restart")?;
         self.tally.finishes.push(since.elapsed());
+        if was_answered {
+            self.tally.returns.push(launched.elapsed());
+        }
         if let Cause::Alert(alert) = cause {
             self.client.resolve(alert).await?;
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tidegate::store::{OpenError, Storage, Store};
+use tidegate_rollout::RolloutId;
 use tidegate_tests::postgres::Postgres;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::wait;
@@ -15,6 +16,7 @@ use super::world::{World, noon, plan, started, stored};
 on_both!(
     every_statement_is_prepared,
     opening_again_changes_nothing,
+    reading_makes_and_changes_nothing,
     tables_of_a_newer_tidegate_are_refused,
     an_edited_migration_is_refused,
     an_unreadable_row_is_named,
@@ -36,6 +38,31 @@ async fn opening_again_changes_nothing(world: World) -> Result<()> {
     // While the first is open, as a second replica or the command line does.
     let second = world.open().await?;
     ensure!(stored(&second, &rollout).await? == rollout);
+    Ok(())
+}
+
+async fn reading_makes_and_changes_nothing(world: World) -> Result<()> {
+    let missing = Store::open_to_read(&world.storage).await;
+    ensure!(matches!(missing, Err(OpenError::Missing { .. })), "{missing:?}");
+    let store = world.open().await?;
+    started(&store, &plan("checkout", "flag"), noon()).await?;
+    let reading = Store::open_to_read(&world.storage).await?;
+    let report = reading.verify_log().await?;
+    ensure!(report.chains.len() == 1 && report.broken().count() == 0, "{report:?}");
+    let line = tidegate_rollout::Entry {
+        at: noon(),
+        kind: "note".to_owned(),
+        by: "ana".to_owned(),
+        text: "not to be written".to_owned(),
+    };
+    ensure!(reading.note_server(&line).await.is_err(), "it was written");
+    world
+        .tamper("UPDATE _sqlx_migrations SET version = 9999 WHERE version = 1")
+        .await?;
+    ensure!(matches!(
+        Store::open_to_read(&world.storage).await,
+        Err(OpenError::Migrate(_))
+    ));
     Ok(())
 }
 
@@ -70,7 +97,8 @@ async fn an_unreadable_row_is_named(world: World) -> Result<()> {
     world
         .tamper("UPDATE rollouts SET document = '{\"v\":99,\"body\":{}}'")
         .await?;
-    let Err(error) = store.active().await else {
+    ensure!(store.active().await?.is_empty(), "it costs its neighbours nothing");
+    let Err(error) = store.rollout(&RolloutId::new("checkout-1")).await else {
         bail!("it was read")
     };
     ensure!(

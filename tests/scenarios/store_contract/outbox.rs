@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::join_all;
+use tidegate::store::Part;
 use tidegate_rollout::{Action, ActionKind, Event, NoticeId, Outcome, Period, ReadBack, Weight};
 
 use super::on_both;
@@ -14,6 +15,8 @@ on_both!(
     forward_actions_need_the_lease,
     a_rollback_overtakes_the_advance_in_flight,
     a_claim_runs_out_and_counts_its_attempts,
+    a_claim_from_the_future_stalls_nothing,
+    what_is_put_off_was_not_tried,
     a_restarted_replica_gets_its_claims_back,
     an_outcome_is_kept_once,
     every_channel_gets_its_own_message,
@@ -52,7 +55,7 @@ async fn claims_are_unique_among_eight_workers(world: World) -> Result<()> {
         let name = format!("worker-{number}");
         let mut mine = Vec::new();
         loop {
-            let claimed = store.claim_safety(&name, after(2), CLAIM, 3).await?;
+            let claimed = store.claim_safety(Part::Lowering, &name, after(2), CLAIM, 3).await?;
             if claimed.is_empty() {
                 return anyhow::Ok(mine);
             }
@@ -72,7 +75,10 @@ async fn forward_actions_need_the_lease(world: World) -> Result<()> {
     let store = world.open().await?;
     started(&store, &plan("checkout", "flag"), noon()).await?;
     ensure!(
-        store.claim_safety("r1", noon(), CLAIM, 10).await?.is_empty(),
+        store
+            .claim_safety(Part::Lowering, "r1", noon(), CLAIM, 10)
+            .await?
+            .is_empty(),
         "it raises"
     );
     let long = Period::seconds(3_600);
@@ -121,7 +127,11 @@ async fn a_claim_runs_out_and_counts_its_attempts(world: World) -> Result<()> {
     let store = world.open().await?;
     let rollout = started(&store, &plan("checkout", "flag"), noon()).await?;
     took(&store, &rollout, &rollback("bad"), noon()).await?;
-    let claim = async |by, at| store.claim_safety(by, after(at), Period::seconds(10), 5).await;
+    let claim = async |by, at| {
+        store
+            .claim_safety(Part::Lowering, by, after(at), Period::seconds(10), 5)
+            .await
+    };
     ensure!(claim("r1", 0).await?.len() == 1);
     ensure!(claim("r2", 9).await?.is_empty(), "r1 has it");
     let again = claim("r2", 10).await?;
@@ -131,12 +141,47 @@ async fn a_claim_runs_out_and_counts_its_attempts(world: World) -> Result<()> {
     );
     let id = again[0].action.id.clone();
     store
-        .postpone_action(&id, after(60), "the flag does not answer")
+        .postpone_action(&id, after(24), "the flag does not answer")
         .await?;
-    ensure!(claim("r1", 59).await?.is_empty());
-    ensure!(claim("r1", 60).await?.len() == 1);
+    ensure!(claim("r1", 23).await?.is_empty());
+    ensure!(claim("r1", 24).await?.len() == 1);
     ensure!(store.close_action(&id, "applied").await?);
     ensure!(claim("r1", 3_600).await?.is_empty());
+    Ok(())
+}
+
+/// A replica whose clock ran an hour ahead claimed it and died, or the clock of this one went back.
+async fn a_claim_from_the_future_stalls_nothing(world: World) -> Result<()> {
+    let store = world.open().await?;
+    let rollout = started(&store, &plan("checkout", "flag"), noon()).await?;
+    took(&store, &rollout, &rollback("bad"), after(3_600)).await?;
+    let claim = async |by, at| {
+        store
+            .claim_safety(Part::Lowering, by, after(at), Period::seconds(10), 5)
+            .await
+    };
+    let ahead = claim("r1", 3_600).await?;
+    ensure!(ahead.len() == 1);
+    ensure!(claim("r2", 0).await?.len() == 1, "its claim does not last an hour");
+    ensure!(claim("r2", 9).await?.is_empty(), "a claim of now does");
+    let id = ahead[0].action.id.clone();
+    store
+        .postpone_action(&id, after(3_600), "the flag does not answer")
+        .await?;
+    ensure!(claim("r2", 10).await?.len() == 1, "nor does its pause");
+    Ok(())
+}
+
+async fn what_is_put_off_was_not_tried(world: World) -> Result<()> {
+    let store = world.open().await?;
+    started(&store, &plan("checkout", "flag"), noon()).await?;
+    let led = store.lead("r1", CLAIM).await?.context("nobody leads")?;
+    let claim = async |at| store.claim_forward(&led, "r1", after(at), CLAIM, 10).await;
+    let first = claim(0).await?;
+    store.put_off_action(&first[0].action.id, after(1), "paused").await?;
+    ensure!(claim(0).await?.is_empty(), "its time has not come");
+    let second = claim(1).await?;
+    ensure!(second.len() == 1 && second[0].attempts == 1, "{second:?}");
     Ok(())
 }
 
@@ -144,10 +189,10 @@ async fn a_restarted_replica_gets_its_claims_back(world: World) -> Result<()> {
     let store = world.open().await?;
     let rollout = started(&store, &plan("checkout", "flag"), noon()).await?;
     took(&store, &rollout, &rollback("bad"), noon()).await?;
-    store.claim_safety("r1", noon(), CLAIM, 5).await?;
+    store.claim_safety(Part::Lowering, "r1", noon(), CLAIM, 5).await?;
     ensure!(store.release_claims("r2").await? == 0);
     ensure!(store.release_claims("r1").await? == 1);
-    ensure!(store.claim_safety("r1", noon(), CLAIM, 5).await?.len() == 1);
+    ensure!(store.claim_safety(Part::Lowering, "r1", noon(), CLAIM, 5).await?.len() == 1);
     Ok(())
 }
 

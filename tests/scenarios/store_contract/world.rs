@@ -168,6 +168,7 @@ pub(super) async fn begin(
         plan: plan.name(),
         target: &target,
         environment: &plan.spec.environment,
+        service: Some(&plan.spec.service),
         window_since: now - SignedDuration::from_hours(1),
         cause,
         now,
@@ -294,7 +295,7 @@ pub(super) fn said(id: &str, person: &str, nonce: &str, verb: Verb) -> Arrival {
 
 /// The ids of what is not settled.
 pub(super) async fn unsettled(store: &Store) -> Result<Vec<String>> {
-    let arrivals = store.unsettled(1_000).await?;
+    let (arrivals, _) = store.unsettled(0, 1_000).await?;
     Ok(arrivals.into_iter().map(|arrival| arrival.id.to_string()).collect())
 }
 

@@ -11,7 +11,8 @@ use anyhow::{Context, Result, ensure};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
-use super::crew::{Crews, accepted, slice_of};
+use super::controllers::{Controllers, call};
+use super::crew::Crews;
 use super::{ADMIN, TIDEGATE, full_path};
 use crate::ports::Port;
 use crate::process::{Launch, Program};
@@ -37,6 +38,8 @@ pub(super) struct Real {
     url: String,
     asks: mpsc::Sender<Ask>,
     pub(super) crews: Arc<Mutex<Crews>>,
+    /// What the stand-in for the controllers could not do the last time.
+    last: Arc<Mutex<Option<String>>>,
     _scratch: Scratch,
 }
 
@@ -96,13 +99,15 @@ impl Real {
             })
             .await?;
         let crews = Arc::new(Mutex::new(Crews::default()));
-        let asks = work(url.clone(), Arc::clone(&crews))?;
+        let last = Arc::default();
+        let asks = work(url.clone(), Arc::clone(&crews), Arc::clone(&last))?;
         let real = Self {
             _server: server,
             _etcd: etcd,
             url,
             asks,
             crews,
+            last,
             _scratch: scratch,
         };
         real.install_routes().await?;
@@ -126,7 +131,11 @@ impl Real {
             .send(ask)
             .ok()
             .context("the thread of the cluster has ended")?;
-        said.recv().context("the thread of the cluster has ended")?
+        let said = said.recv().context("the thread of the cluster has ended")?;
+        said.with_context(|| {
+            let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            format!("the stand-in for the controllers says {last:?}")
+        })
     }
 
     /// Applies an object, whatever was there.
@@ -215,13 +224,18 @@ fn client() -> Result<Client> {
 }
 
 /// A thread that makes the calls of the test and does the work of the controllers in between.
-fn work(url: String, crews: Arc<Mutex<Crews>>) -> Result<mpsc::Sender<Ask>> {
+fn work(url: String, crews: Arc<Mutex<Crews>>, last: Arc<Mutex<Option<String>>>) -> Result<mpsc::Sender<Ask>> {
     let (asks, queue) = mpsc::channel::<Ask>();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("could not start a runtime")?;
     std::thread::spawn(move || {
         runtime.block_on(async {
             let Ok(client) = client() else { return };
+            let controllers = Controllers {
+                client: client.clone(),
+                url: url.clone(),
+                crews,
+            };
             loop {
                 match queue.recv_timeout(LOOK_EVERY) {
                     Ok(ask) => {
@@ -231,156 +245,10 @@ fn work(url: String, crews: Arc<Mutex<Crews>>) -> Result<mpsc::Sender<Ask>> {
                     Err(mpsc::RecvTimeoutError::Timeout) => {}
                     Err(mpsc::RecvTimeoutError::Disconnected) => return,
                 }
-                if let Err(error) = reconcile(&client, &url, &crews).await {
-                    eprintln!("the stand-in for the controllers: {error:#}");
-                }
+                let said = controllers.work().await.err().map(|error| format!("{error:#}"));
+                *last.lock().unwrap_or_else(PoisonError::into_inner) = said;
             }
         });
     });
     Ok(asks)
-}
-
-async fn call(
-    client: &Client,
-    url: &str,
-    method: Method,
-    path: &str,
-    body: Option<(&'static str, Value)>,
-) -> Result<Value> {
-    let mut request = client
-        .request(method.clone(), format!("{url}{path}"))
-        .bearer_auth(ADMIN);
-    if let Some((media, body)) = body {
-        request = request.header("content-type", media).body(body.to_string());
-    }
-    let answer = request.send().await.with_context(|| format!("{method} {path}"))?;
-    let status = answer.status();
-    let text = answer.text().await?;
-    ensure!(status.is_success(), "{method} {path}: {status} {text}");
-    serde_json::from_str(&text).with_context(|| text.clone())
-}
-
-/// What the controllers would do now: pods, the status of Deployments and routes, endpoint slices.
-async fn reconcile(client: &Client, url: &str, crews: &Mutex<Crews>) -> Result<()> {
-    let get = async |path: &str| -> Result<Vec<Value>> {
-        let mut list = call(client, url, Method::GET, path, None).await?;
-        Ok(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
-    };
-    let merge = "application/merge-patch+json";
-    for deployment in get("/apis/apps/v1/deployments").await? {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let metadata = &deployment["metadata"];
-        let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));
-        let labels = deployment["spec"]["template"]["metadata"]["labels"].clone();
-        let wanted = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
-        let (pods, ready) = {
-            let mut crews = crews.lock().unwrap_or_else(PoisonError::into_inner);
-            crews.settle(&namespace, &name, wanted, labels)
-        };
-        let status = json!({ "status": {
-            "observedGeneration": metadata["generation"], "replicas": pods, "updatedReplicas": pods,
-            "readyReplicas": ready, "availableReplicas": ready,
-        } });
-        if deployment["status"]["readyReplicas"].as_u64().unwrap_or(0) != ready
-            || deployment["status"]["replicas"].as_u64().unwrap_or(0) != pods
-            || deployment["status"]["observedGeneration"] != metadata["generation"]
-        {
-            let path = format!("{}/{name}/status", full_path("apps", "v1", &namespace, "deployments"));
-            call(client, url, Method::PATCH, &path, Some((merge, status))).await?;
-        }
-    }
-    let pods = {
-        let mut crews = crews.lock().unwrap_or_else(PoisonError::into_inner);
-        crews.count();
-        crews.pods()
-    };
-    for pod in &pods {
-        let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
-        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-        let path = full_path("", "v1", namespace, "pods");
-        let mut object = pod.clone();
-        object["apiVersion"] = "v1".into();
-        object["kind"] = "Pod".into();
-        object["spec"] = json!({ "containers": [{ "name": "app", "image": "example.org/app:1" }] });
-        if call(client, url, Method::GET, &format!("{path}/{name}"), None)
-            .await
-            .is_err()
-        {
-            call(
-                client,
-                url,
-                Method::POST,
-                &path,
-                Some(("application/json", object.clone())),
-            )
-            .await?;
-        }
-        let status = json!({ "status": object["status"] });
-        call(
-            client,
-            url,
-            Method::PATCH,
-            &format!("{path}/{name}/status"),
-            Some((merge, status)),
-        )
-        .await?;
-    }
-    for there in get("/api/v1/pods").await? {
-        let known = pods.iter().any(|pod| {
-            pod["metadata"]["name"] == there["metadata"]["name"]
-                && pod["metadata"]["namespace"] == there["metadata"]["namespace"]
-        });
-        if !known {
-            let namespace = there["metadata"]["namespace"].as_str().unwrap_or_default();
-            let name = there["metadata"]["name"].as_str().unwrap_or_default();
-            let path = format!("{}/{name}?gracePeriodSeconds=0", full_path("", "v1", namespace, "pods"));
-            let _ = call(client, url, Method::DELETE, &path, None).await;
-        }
-    }
-    for service in get("/api/v1/services").await? {
-        let namespace = service["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
-        if namespace == "default" {
-            continue;
-        }
-        let slice = slice_of(&service, &pods);
-        let path = full_path("discovery.k8s.io", "v1", &namespace, "endpointslices");
-        let name = slice["metadata"]["name"].as_str().unwrap_or_default();
-        let path = format!("{path}/{name}?fieldManager=tests&force=true");
-        let mut slice = slice.clone();
-        slice["apiVersion"] = "discovery.k8s.io/v1".into();
-        slice["kind"] = "EndpointSlice".into();
-        call(
-            client,
-            url,
-            Method::PATCH,
-            &path,
-            Some(("application/apply-patch+yaml", slice)),
-        )
-        .await?;
-    }
-    let stand_still = crews
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .gateways_stand_still;
-    for route in get("/apis/gateway.networking.k8s.io/v1/httproutes").await? {
-        let status = accepted(&route);
-        if stand_still || route["status"] == status {
-            continue;
-        }
-        let namespace = route["metadata"]["namespace"].as_str().unwrap_or_default();
-        let name = route["metadata"]["name"].as_str().unwrap_or_default();
-        let path = format!(
-            "{}/{name}/status",
-            full_path("gateway.networking.k8s.io", "v1", namespace, "httproutes")
-        );
-        call(
-            client,
-            url,
-            Method::PATCH,
-            &path,
-            Some((merge, json!({ "status": status }))),
-        )
-        .await?;
-    }
-    Ok(())
 }

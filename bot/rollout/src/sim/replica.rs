@@ -351,7 +351,7 @@ impl World<'_> {
     }
 
     /// What the rollout cannot know by itself, as this replica reads it.
-    fn around(&mut self, replica: usize, rollout: &Rollout, event: &Event) -> Surroundings {
+    pub(super) fn around(&mut self, replica: usize, rollout: &Rollout, event: &Event) -> Surroundings {
         let (now, steady) = (self.wall(replica), self.steady(replica));
         let services = match event {
             Event::Alerted(alert) | Event::Polled(alert) => self.store.services_with(alert),
@@ -391,6 +391,7 @@ impl World<'_> {
             automatic_rollbacks_allowed: self.budget,
             freeze: self.store.freeze.clone(),
             watched: None,
+            undecided: self.store.undecided(now),
             services_with_this_alert: 1,
         }
     }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::action::{Action, ActionKind, Lane};
 use crate::alert::{Alert, AlertKey, AlertStatus, Fingerprint};
 use crate::command::Command;
+use crate::period::Period;
 use crate::person::Actor;
 use crate::planted::{self, Bug};
 use crate::rollout::Rollout;
@@ -50,6 +51,8 @@ pub(super) struct Store {
 pub(super) struct Arrival {
     /// What.
     pub(super) content: Content,
+    /// When, by the clock of whoever stored it.
+    at: Timestamp,
     /// Whether it was decided.
     pub(super) settled: bool,
     /// The replica's life that works on it, and until when others leave it alone.
@@ -182,9 +185,16 @@ impl Store {
         }
         self.inbox.push(Arrival {
             content,
+            at: now,
             settled: false,
             taken: None,
         });
+    }
+
+    /// How long the oldest thing that was remembered waits to be decided.
+    pub(super) fn undecided(&self, now: Timestamp) -> Option<Period> {
+        let oldest = self.inbox.iter().find(|arrival| !arrival.settled)?;
+        Some(Period::between(oldest.at, now))
     }
 
     /// Alerts heard of since `since`.

@@ -1,7 +1,7 @@
 //! Owns the model of the hands: workers claim rows, write to targets, read back, and report.
 //! Refuses to remember: a claim runs out, and somebody else does it again.
 
-use crate::action::{ActionKind, AdvanceToken, Lane, Outcome, ReadBack, SuspectAnswer};
+use crate::action::{Action, ActionKind, AdvanceToken, Lane, NoToken, Outcome, ReadBack, SuspectAnswer};
 use crate::event::Event;
 use crate::weight::Weight;
 
@@ -87,13 +87,20 @@ impl World<'_> {
                 return self.later(after, Task::Asked(replica, life, row));
             }
             ActionKind::ToZero { .. } => Weight::ZERO,
-            ActionKind::SetWeight { weight, .. } => {
-                if AdvanceToken::of(&self.store.rollouts[rollout], &action).is_none() {
+            ActionKind::SetWeight { weight, .. } => match self.token(replica, rollout, &action) {
+                Ok(_) => *weight,
+                Err(NoToken::Overtaken) => {
                     self.store.outbox[row].closed = Some("overtaken");
                     return;
                 }
-                *weight
-            }
+                Err(NoToken::InTheWay(_)) => {
+                    let waiting = &mut self.store.outbox[row];
+                    waiting.due = self.now + LOOK;
+                    waiting.claimed_until = 0;
+                    waiting.attempts -= 1;
+                    return;
+                }
+            },
         };
         let call = Call {
             replica,
@@ -113,6 +120,12 @@ impl World<'_> {
         self.later(after, Task::Send(call));
     }
 
+    fn token(&mut self, replica: usize, rollout: usize, action: &Action) -> Result<AdvanceToken, NoToken> {
+        let rollout = self.store.rollouts[rollout].clone();
+        let (around, now) = (self.around(replica, &rollout, &Event::Ticked), self.wall(replica));
+        AdvanceToken::of(&rollout, action, &around, now)
+    }
+
     /// The write goes out. A process that stood still between looking and sending sends all the same.
     pub(super) fn send(&mut self, mut call: Call) {
         if !self.lives(call.replica, call.life) {
@@ -124,8 +137,9 @@ impl World<'_> {
             let row = &self.store.outbox[call.row];
             let overtaken = row.closed.is_some() || row.attempts != call.attempt;
             let raises = !call.write.weight.is_zero();
-            let token = AdvanceToken::of(&self.store.rollouts[call.write.rollout], &row.action);
-            if overtaken || (raises && (token.is_none() || self.replicas[call.replica].leads_until <= self.now)) {
+            let leads = self.replicas[call.replica].leads_until > self.now;
+            let action = row.action.clone();
+            if overtaken || (raises && !(leads && self.token(call.replica, call.write.rollout, &action).is_ok())) {
                 return;
             }
             call.wanted_at = self.now;

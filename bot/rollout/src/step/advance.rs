@@ -121,6 +121,23 @@ pub fn blockers(rollout: &Rollout, around: &Surroundings, now: jiff::Timestamp) 
     found
 }
 
+/// What keeps a decided raise from being written now, because it came after the decision.
+pub fn in_the_way(rollout: &Rollout, around: &Surroundings, now: jiff::Timestamp) -> Option<Blocker> {
+    let behind = around.undecided.is_some_and(|age| age > Surroundings::BEHIND);
+    let came_after = |blocker: &Blocker| match blocker {
+        // The write itself, and what the decision has judged already.
+        Blocker::Moving | Blocker::Bake { .. } | Blocker::Calming { .. } => false,
+        // Health was known at the decision. What was heard since may be an alert; silence since leads to a hold by itself.
+        Blocker::NoData { .. } => behind,
+        Blocker::Paused { .. }
+        | Blocker::Held { .. }
+        | Blocker::Undecided { .. }
+        | Blocker::Firing { .. }
+        | Blocker::Frozen(_) => true,
+    };
+    blockers(rollout, around, now).into_iter().find(came_after)
+}
+
 /// A source that restarts says "resolved" while the errors go on. So an end is followed by a moment of waiting: as long as
 /// the phase bakes, half a minute at most.
 fn calming(rollout: &Rollout, now: jiff::Timestamp) -> Option<Blocker> {

@@ -11,13 +11,17 @@ use crate::progress::Progress;
 use crate::rollout::{Because, Guard, Holder, Stage};
 
 use super::rollback::{self, ASKED_AGAIN};
-use super::{Work, suspects};
+use super::{Work, advance, suspects};
 
 /// How long zero may be tried before people are paged.
 pub const STUCK_AFTER: Period = Period::seconds(30);
 
 /// How long an advance may go without any final answer before people are told. Workers give up earlier.
 pub const UNANSWERED_AFTER: Period = Period::minutes(5);
+
+/// How often an advance that something stands in the way of is given its time anew: half of [`UNANSWERED_AFTER`] is left
+/// to workers in any case.
+const LOOKED_AGAIN: Period = Period::seconds(150);
 
 /// What is said when zero was not read back and no worker told why.
 const SILENT: &str = "the target has not been read at zero, and no worker says why";
@@ -285,6 +289,22 @@ pub(super) fn mind_workers(work: &mut Work<'_>) {
                 None => (SILENT.to_owned(), 0),
             };
             failed(work, state, action, &why, attempts);
+        }
+        Stage::Advancing {
+            phase,
+            action,
+            since,
+            failed: None,
+        } if Period::between(since, work.now) >= LOOKED_AGAIN
+            && advance::in_the_way(&work.next, work.around, work.now).is_some() =>
+        {
+            // Workers wait, rightly; what they need afterwards is not counted from before.
+            work.next.stage = Stage::Advancing {
+                phase,
+                action,
+                since: work.now,
+                failed: None,
+            };
         }
         Stage::Advancing {
             phase,

@@ -1,7 +1,7 @@
 //! Failures that the closest tools of this field had in production, each as a test of ours.
 //! The name of each test is its name in the list of promises.
 
-use tidegate_rollout::action::AdvanceToken;
+use tidegate_rollout::action::{AdvanceToken, NoToken};
 use tidegate_rollout::command::Command;
 use tidegate_rollout::surroundings::Poll;
 use tidegate_rollout::{ActionKind, Code, Event, Outcome, Role, Rollout, Stage, Weight, envelope, step};
@@ -114,7 +114,7 @@ fn abort_wins_over_any_pending_advance() {
     bench.pass(600);
     let pending = bench.take_open().pop().expect("the advance to 50% is pending");
     assert!(
-        AdvanceToken::of(&bench.rollout, &pending).is_some(),
+        AdvanceToken::of(&bench.rollout, &pending, &bench.around, bench.now).is_ok(),
         "nothing forbids it yet"
     );
 
@@ -124,8 +124,9 @@ fn abort_wins_over_any_pending_advance() {
         to_zero.epoch > pending.epoch,
         "a target that fences refuses the advance from now on"
     );
-    assert!(
-        AdvanceToken::of(&bench.rollout, &pending).is_none(),
+    assert_eq!(
+        AdvanceToken::of(&bench.rollout, &pending, &bench.around, bench.now).err(),
+        Some(NoToken::Overtaken),
         "no proof for a raise can be made any more"
     );
     bench.report(&pending, Outcome::Applied(read_back(Weight::percent(50), bench.now)));

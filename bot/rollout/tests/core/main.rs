@@ -10,6 +10,8 @@ mod bench;
 #[cfg(test)]
 mod clock;
 #[cfg(test)]
+mod delivery;
+#[cfg(test)]
 mod drift;
 #[cfg(test)]
 mod field_failures;

@@ -1,13 +1,14 @@
 //! Owns the checks of what led to a decision: the proof an advance needs, the suspicion a rollback needs, and the end.
 //! Refuses to ask the core whether it was right: it asks what really happened.
 
+use crate::action::Lane;
 use crate::event::Event;
 use crate::plan::{Mode, SeverityAction};
 use crate::rollout::{Because, Stage};
 
 use crate::sim::replica::FRESH;
 use crate::sim::source::{Occasion, Source};
-use crate::sim::store::Store;
+use crate::sim::store::{Row, Store};
 use crate::sim::target::Target;
 
 use super::{Commit, Laws};
@@ -142,7 +143,14 @@ impl Laws {
                 }
             }
         }
-        let open = store.outbox.iter().find(|row| row.closed.is_none());
+        // A raise waits for as long as something stands in its way.
+        let waits = |row: &&Row| {
+            let rollout = &store.rollouts[row.rollout];
+            let stopped = rollout.pause.is_some() || !rollout.holds.is_empty() || !rollout.decisions.is_empty();
+            let fires = rollout.alerts.values().any(|tracked| tracked.standing.blocks());
+            row.action.lane() == Lane::Forward && (stopped || fires || store.freeze.is_some())
+        };
+        let open = store.outbox.iter().find(|row| row.closed.is_none() && !waits(row));
         self.must(open.is_none(), 6, || format!("never done: {open:?}"));
         let unheard = store.inbox.iter().find(|arrival| !arrival.settled);
         self.must(unheard.is_none(), 1, || format!("never decided: {unheard:?}"));
