@@ -93,6 +93,9 @@ pub trait Driver: Send + Sync {
         now: Timestamp,
     ) -> impl Future<Output = Result<ReadBack, DriverError>> + Send;
 
+    /// Looks whether a rollout could begin with the target as it is. Writes nothing.
+    fn may_start(&self) -> impl Future<Output = Result<(), DriverError>> + Send;
+
     /// Looks whether the target still reads as it was written for `weight`. Writes nothing.
     fn look(&self, weight: Weight) -> impl Future<Output = Result<Seen, DriverError>> + Send;
 }

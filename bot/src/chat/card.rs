@@ -43,7 +43,11 @@ pub struct Card {
     /// Why it went back, once it did.
     pub because: Option<String>,
     /// The way back, rung by rung, with times.
+    #[serde(default)]
     pub ladder: Vec<String>,
+    /// The share that the target shows now, such as `60.0%`, where that is known.
+    #[serde(default)]
+    pub observed: Option<String>,
     /// What keeps the rollback from being finished; people are needed.
     #[serde(default)]
     pub stuck: Option<String>,
@@ -84,6 +88,7 @@ impl Card {
             next: next(rollout, now),
             waits_for,
             because: because(rollout).map(ToString::to_string),
+            observed: None,
             ladder: rollout.ladder.iter().map(|climb| climb.line(now)).collect(),
             stuck: stuck(rollout).map(str::to_owned),
             started_by: rollout.started_by.to_string(),
@@ -114,7 +119,9 @@ impl Card {
             .map(|health| format!(" × {health}"))
             .unwrap_or_default();
         let armed = if self.armed { "  auto-rollback ARMED" } else { "" };
-        lines.push(format!("{}{health}  {phase}  {}{armed}", self.state, self.weight));
+        let observed = self.observed.as_ref().map(|share| format!(" ({share} observed)"));
+        let weight = format!("{}{}", self.weight, observed.unwrap_or_default());
+        lines.push(format!("{}{health}  {phase}  {weight}{armed}", self.state));
         lines.extend(self.health_detail.clone());
         lines.extend(self.because.as_ref().map(|because| format!("Because: {because}")));
         lines.push(self.next.clone());

@@ -259,6 +259,11 @@ impl<B: FlagBook> Driver for FlagDriver<B> {
         self.set(&wanted, now).await
     }
 
+    /// A flag is made by its first write.
+    async fn may_start(&self) -> Result<(), DriverError> {
+        Ok(())
+    }
+
     /// The book is ours alone, so a flag never reads differently; what is seen is its traffic.
     async fn look(&self, _: Weight) -> Result<Seen, DriverError> {
         let posted = self.board.peek(&self.target.key);

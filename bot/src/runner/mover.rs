@@ -1,11 +1,12 @@
-//! Owns which driver moves which target.
+//! Owns which driver moves which target, and the look at a target before a start.
 //! Refuses to move anything in a cluster that the configuration does not name.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tidegate_rollout::plan::Target;
-use tidegate_rollout::{AdvanceToken, ReadBack, Weight};
+use tidegate_rollout::{AdvanceToken, Code, Plan, ReadBack, Refusal, Rollout, Weight};
 
 use super::Engine;
 use super::flags::Book;
@@ -43,6 +44,36 @@ impl Mover {
     }
 }
 
+/// How long a start waits to see its target.
+const SEEN_WITHIN: Duration = Duration::from_secs(5);
+
+impl Engine {
+    /// Whether the target of `plan` could carry a rollout as it is. Where one is under way already, the core says so better.
+    pub(super) async fn target_ready(&self, plan: &Plan) -> Result<(), Refusal> {
+        let targets = plan.targets();
+        let busy = |rollout: &Arc<Rollout>| rollout.plan.targets().iter().any(|name| targets.contains(name));
+        if self.cached().iter().any(busy) {
+            return Ok(());
+        }
+        let look = async { Self::look_before(self, plan).await };
+        let why = match tokio::time::timeout(SEEN_WITHIN, look).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => format!("{:#}", anyhow::Error::new(error)),
+            Err(_) => format!("it did not answer within {} s", SEEN_WITHIN.as_secs()),
+        };
+        let target = plan.spec.target.name();
+        Err(Refusal::new(
+            Code::R409,
+            format!("{target} cannot carry a rollout as it is: {why}."),
+            "Nothing was written. Put that right, then start again.",
+        ))
+    }
+
+    async fn look_before(&self, plan: &Plan) -> Result<(), DriverError> {
+        Mover::of(self, &plan.spec.target)?.may_start().await
+    }
+}
+
 fn cluster(engine: &Engine) -> Result<Arc<Cluster>, DriverError> {
     engine.settings().cluster.clone().ok_or_else(|| DriverError::Refused {
         tried: "reach the cluster",
@@ -72,6 +103,15 @@ impl Driver for Mover {
             Self::Replicas(driver) => driver.to_zero(rollout, epoch, now).await,
             Self::Selector(driver) => driver.to_zero(rollout, epoch, now).await,
             Self::Route(driver) => driver.to_zero(rollout, epoch, now).await,
+        }
+    }
+
+    async fn may_start(&self) -> Result<(), DriverError> {
+        match self {
+            Self::Flag(driver) => driver.may_start().await,
+            Self::Replicas(driver) => driver.may_start().await,
+            Self::Selector(driver) => driver.may_start().await,
+            Self::Route(driver) => driver.may_start().await,
         }
     }
 

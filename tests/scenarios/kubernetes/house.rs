@@ -126,6 +126,16 @@ impl House {
             .context("no rollout in the answer")
     }
 
+    /// Tries to start the plan and is refused; what the refusal says.
+    pub(super) async fn refused(&self) -> Result<String> {
+        let (status, answer) = self.say(json!({ "verb": "start", "plan": PLAN })).await?;
+        ensure!(
+            status == StatusCode::CONFLICT && answer["code"] == "R409",
+            "{status}: {answer}"
+        );
+        Ok(answer["detail"].as_str().unwrap_or_default().to_owned())
+    }
+
     /// Goes to the next phase once this one has baked.
     pub(super) async fn advance(&self, id: &str) -> Result<()> {
         wait::until("it advances", PATIENCE, async || {

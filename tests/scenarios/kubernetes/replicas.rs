@@ -237,19 +237,21 @@ async fn a_rollout_does_not_begin_beside_an_autoscaler_or_with_the_wrong_total()
         "spec": { "scaleTargetRef": { "kind": "Deployment", "name": OLD }, "maxReplicas": 9 },
     });
     house.cluster.place("autoscaling", "horizontalpodautoscalers", scaler)?;
-    let id = house.begin().await?;
-    house
-        .told(&id, "the HorizontalPodAutoscaler busy scales finance-service-v1 too")
-        .await?;
+    let said = house.refused().await?;
+    assert!(
+        said.contains("the HorizontalPodAutoscaler busy scales finance-service-v1 too"),
+        "{said}"
+    );
     assert_eq!(asked(&house)?, (0, 5), "nothing was written");
 
     let six = cluster().await?;
     six.deployment(NAMESPACE, OLD, 6, "finance-service", "v1")?;
     let house = House::start(six, &target(), &weeks(), RIGHTS).await?;
-    let id = house.begin().await?;
-    house
-        .told(&id, "6 replicas are asked for today and the plan says 5 in all")
-        .await?;
+    let said = house.refused().await?;
+    assert!(
+        said.contains("6 replicas are asked for today and the plan says 5 in all"),
+        "{said}"
+    );
     assert_eq!(asked(&house)?, (0, 6), "nothing was written");
     Ok(())
 }

@@ -53,10 +53,11 @@ async fn a_deployment_that_is_not_there_and_a_token_that_is_not_known_are_named(
     let cluster = Kubernetes::fake().await?;
     cluster.deployment(NAMESPACE, OLD, 5, "finance-service", "v1")?;
     let house = House::start(cluster, &replicas::target(), &replicas::weeks(), RIGHTS).await?;
-    let id = house.begin().await?;
-    house
-        .told(&id, "deployments.apps \"finance-service-v2\" not found")
-        .await?;
+    let said = house.refused().await?;
+    assert!(
+        said.contains("deployments.apps \"finance-service-v2\" not found"),
+        "{said}"
+    );
 
     let cluster = replicas::fake_cluster().await?;
     let (setup, _kubeconfig) = super::house::setup(&cluster, &replicas::target(), &replicas::weeks(), RIGHTS)?;
@@ -65,9 +66,9 @@ async fn a_deployment_that_is_not_there_and_a_token_that_is_not_known_are_named(
     assert_ne!(TIDEGATE, "the-token-of-a-stranger");
     let setup = setup.with(json!({ "kubernetes": { "kubeconfig": stranger } }));
     let house = House::with(cluster, setup, scratch).await?;
-    let id = house.begin().await?;
-    let told = house.told(&id, "does not take our credentials").await?;
-    assert!(!told.contains("the-token-of-a-stranger"), "{told}");
+    let said = house.refused().await?;
+    assert!(said.contains("does not take our credentials"), "{said}");
+    assert!(!said.contains("the-token-of-a-stranger"), "{said}");
     Ok(())
 }
 
@@ -77,9 +78,10 @@ async fn a_plan_for_a_cluster_that_is_not_configured_says_what_to_fill_in() -> R
     let plan = super::house::plan(&replicas::target(), &[phase("all", "100%")]);
     let setup = Setup::new()?.plan("sluice", &plan.to_string())?;
     let house = House::with(cluster, setup, Scratch::new("none")?).await?;
-    let id = house.begin().await?;
-    house
-        .told(&id, "the server's configuration names none; fill in `kubernetes`")
-        .await?;
+    let said = house.refused().await?;
+    assert!(
+        said.contains("the server's configuration names none; fill in `kubernetes`"),
+        "{said}"
+    );
     Ok(())
 }

@@ -125,8 +125,16 @@ impl ReplicasDriver {
             let mark = one.mark.as_ref();
             mark.is_none_or(|mark| mark.target != intent.target || mark.rollout != intent.rollout)
         });
+        if first {
+            self.has_room(new, old)?;
+        }
+        self.nobody_fights().await
+    }
+
+    /// Pods beyond `total` would be taken away by the first phase, and with them capacity.
+    fn has_room(&self, new: &Deployment, old: &Deployment) -> Result<(), DriverError> {
         let running = new.side.asked + old.side.asked;
-        if first && running > self.target.total {
+        if running > self.target.total {
             return Err(DriverError::Refused {
                 tried: WRITE,
                 why: format!(
@@ -135,6 +143,11 @@ impl ReplicasDriver {
                 ),
             });
         }
+        Ok(())
+    }
+
+    /// An autoscaler would put back what was written here, again and again.
+    async fn nobody_fights(&self) -> Result<(), DriverError> {
         let path = format!(
             "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers",
             self.target.namespace
@@ -339,6 +352,12 @@ impl Driver for ReplicasDriver {
     async fn to_zero(&self, rollout: &str, epoch: u64, now: Timestamp) -> Result<ReadBack, DriverError> {
         let intent = self.intent(rollout, epoch, Way::Back);
         self.bring(&intent, Weight::ZERO, now).await
+    }
+
+    async fn may_start(&self) -> Result<(), DriverError> {
+        let (new, old) = self.read().await?;
+        self.has_room(&new, &old)?;
+        self.nobody_fights().await
     }
 
     async fn look(&self, weight: Weight) -> Result<Seen, DriverError> {

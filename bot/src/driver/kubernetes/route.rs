@@ -379,6 +379,10 @@ impl Driver for RouteDriver {
         self.bring(&intent, Weight::ZERO, now).await
     }
 
+    async fn may_start(&self) -> Result<(), DriverError> {
+        self.read().await.map(drop)
+    }
+
     async fn look(&self, weight: Weight) -> Result<Seen, DriverError> {
         let found = self.read().await?;
         let wanted = Weights::of(weight);

@@ -283,6 +283,10 @@ impl Driver for SelectorDriver {
         self.bring(&intent, Weight::ZERO, now).await
     }
 
+    async fn may_start(&self) -> Result<(), DriverError> {
+        self.read().await.map(drop)
+    }
+
     async fn look(&self, weight: Weight) -> Result<Seen, DriverError> {
         let found = self.read().await?;
         let wanted = if weight.is_zero() {

@@ -145,8 +145,10 @@ fn whole_pods(plan: &Plan, target: &ReplicasTarget, found: &mut Vec<Finding>) {
             total: target.total.into(),
         };
         if share.basis_points() != Some(phase.weight.basis_points().into()) {
+            let points = share.basis_points().and_then(|points| u16::try_from(points).ok());
+            let real = points.and_then(Weight::from_basis_points).unwrap_or(Weight::FULL);
             let message = format!(
-                "`{}` asks for {}, and {} of {} pods are {share}",
+                "`{}` asks for {}, and {} of {} pods are {real}",
                 phase.name, phase.weight, split.new, target.total
             );
             found.push(Finding::new(
