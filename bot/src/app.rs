@@ -2,9 +2,11 @@
 //! Refuses to know rules: every part is built by its own room, here they only meet.
 
 mod first_start;
+mod fit;
 mod pages;
 mod parts;
 mod reload;
+mod restart;
 mod signals;
 
 use std::net::SocketAddr;
@@ -36,6 +38,7 @@ use crate::store::{LogReport, Store};
 use crate::telemetry::metrics::BUILD_INFO;
 use crate::telemetry::{self, LogHandle};
 use crate::vitals::Vitals;
+pub use fit::{Misfits, misfits};
 use reload::Reloader;
 
 /// How often the histograms forget what is old.
@@ -94,6 +97,7 @@ impl Running {
         self.app.stop.cancel();
         self.app.tasks.close();
         self.app.tasks.wait().await;
+        self.app.engine.farewell().await;
         self.app.engine.store().close().await;
     }
 }
@@ -122,14 +126,12 @@ pub async fn start(sources: Sources, config: Config, log: Option<LogHandle>) -> 
         current: app.current.clone(),
         vitals: app.vitals.clone(),
         metrics: metrics.clone(),
+        standing: standing(&app),
         reload: reloader.as_function(),
         detail: detail(&app),
         since: Instant::now(),
     };
-    let guard = Arc::new(Guard {
-        current: app.current.clone(),
-        keyring: app.keyring.clone(),
-    });
+    let guard = Arc::new(Guard::new(app.current.clone(), app.keyring.clone()));
     let machines = doors(probes::routes(Routes::new(guard.clone()), &probes), &app);
     let people = desks(Routes::new(guard.clone()), &app, &guard)?;
     let routes = [machines.table(), people.table()].concat();
@@ -151,7 +153,12 @@ pub async fn start(sources: Sources, config: Config, log: Option<LogHandle>) -> 
 }
 
 /// Makes the parts; nothing runs yet but the store.
-async fn build(config: Config) -> anyhow::Result<(App, Queues)> {
+async fn build(mut config: Config) -> anyhow::Result<(App, Queues)> {
+    let beside = parts::Beside::read(&config)?;
+    // A server with a misfit must come up all the same: it serves flags, and may have to roll back what is under way.
+    let faults = beside.misfits.faults.iter().map(ToString::to_string);
+    config.warnings.extend(faults.chain(beside.misfits.warnings));
+    info!(plans = beside.plans.names().join(" "), "Read the plans");
     let storage = parts::storage(&config.storage);
     let store = Store::open(&storage).await?;
     if store.take_over(&storage).await? {
@@ -160,8 +167,8 @@ async fn build(config: Config) -> anyhow::Result<(App, Queues)> {
     let net = Net::new(config.allowed_hosts()).context("could not set up the HTTP client")?;
     let feed = Arc::new(Feed::default());
     let replica = uuid::Uuid::now_v7().to_string();
-    let plans = Arc::new(ArcSwap::from_pointee(parts::plans(&config)));
-    let renderer = Arc::new(ArcSwap::from_pointee(parts::renderer(&config)?));
+    let plans = Arc::new(ArcSwap::from_pointee(beside.plans));
+    let renderer = Arc::new(ArcSwap::from_pointee(beside.renderer));
     let vitals = Vitals::default();
     let (engine, queues) = Engine::new(Parts {
         vitals: vitals.clone(),
@@ -199,6 +206,15 @@ fn detail(app: &App) -> Detail {
     })
 }
 
+/// What the metrics say that is not counted over time.
+fn standing(app: &App) -> http::Standing {
+    let engine = app.engine.clone();
+    Arc::new(move || {
+        let engine = engine.clone();
+        Box::pin(async move { engine.standing(clock::now()).await })
+    })
+}
+
 /// The doors for programs: webhooks and flags.
 fn doors(routes: Routes, app: &App) -> Routes {
     let config = app.current.get();
@@ -225,7 +241,7 @@ fn desks(routes: Routes, app: &App, guard: &Arc<Guard>) -> anyhow::Result<Routes
     let shown = Arc::new(shown);
     let door = pages::login(shown.clone());
     let routes = login::routes(routes, guard.clone(), app.invitations.clone(), door);
-    let routes = pages::routes(routes, app, shown);
+    let routes = pages::routes(routes, app, guard, shown);
     let api = Api {
         dispatcher: app.dispatcher.clone(),
         store: app.engine.store().clone(),
@@ -278,6 +294,7 @@ async fn open(app: &App, config: &Config, address: &ListenAddress, router: Route
         .with_context(|| format!("could not listen at {address}"))?;
     let bound = listener.local_addr().context("could not find out the own address")?;
     let bounds = Bounds {
+        connections: config.limits.connections,
         header: parts::std_duration(config.limits.header_timeout),
         shutdown: parts::std_duration(config.limits.shutdown_timeout),
     };

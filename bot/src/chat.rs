@@ -16,6 +16,8 @@ use tidegate_rollout::{Actor, Entry, Health, Refusal, Rollout, RolloutId, Share,
 pub use answer::Answer;
 pub use card::Card;
 
+use crate::telemetry::metrics::COMMANDS;
+
 /// Something said by a person with a proven identity.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -77,6 +79,23 @@ pub trait Desk: Send + Sync {
     fn history(&self, id: &RolloutId, limit: u32) -> impl Future<Output = Result<Vec<(u64, Entry)>, DeskError>> + Send;
     /// What surrounds a rollout now.
     fn around(&self, rollout: &Rollout) -> impl Future<Output = Result<Surroundings, DeskError>> + Send;
+    /// What surrounds each of several rollouts now; what is over has calm waters around it, and nothing is read for it.
+    fn arounds(
+        &self,
+        rollouts: &[Arc<Rollout>],
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Surroundings>, DeskError>> + Send {
+        async move {
+            let mut arounds = Vec::with_capacity(rollouts.len());
+            for rollout in rollouts {
+                arounds.push(match rollout.is_final() {
+                    true => Surroundings::calm(now),
+                    false => self.around(rollout).await?,
+                });
+            }
+            Ok(arounds)
+        }
+    }
     /// The names of the plans that can be started.
     fn plans(&self) -> Vec<String>;
     /// Whether there is a plan of this name, and whether its file can be used.
@@ -151,8 +170,10 @@ impl<D: Desk> Dispatcher<D> {
     /// # Errors
     /// [`DeskError`] says whether the order is stored.
     pub async fn dispatch(&self, request: Request, now: Timestamp) -> Result<Answer, DeskError> {
+        let (surface, command) = (request.actor.surface.word(), request.verb.word());
         let answer = self.answer(request, now).await;
-        metrics::counter!("tidegate_commands_total", "result" => outcome_word(&answer)).increment(1);
+        let result = outcome_word(&answer);
+        metrics::counter!(COMMANDS, "surface" => surface, "command" => command, "result" => result).increment(1);
         answer
     }
 
@@ -227,9 +248,10 @@ impl<D: Desk> Dispatcher<D> {
     }
 
     async fn list(&self, now: Timestamp) -> Result<Answer, DeskError> {
+        let newest = self.desk.newest(20).await?;
+        let arounds = self.desk.arounds(&newest, now).await?;
         let mut rows = Vec::new();
-        for rollout in self.desk.newest(20).await? {
-            let around = self.desk.around(&rollout).await?;
+        for (rollout, around) in newest.into_iter().zip(arounds) {
             let health: Option<Health> = (!rollout.is_final()).then(|| rollout.health(&around, now));
             rows.push((rollout, health));
         }

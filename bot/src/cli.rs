@@ -3,6 +3,7 @@
 
 mod check_config;
 mod client;
+mod dead_letters;
 mod demo;
 pub mod exit;
 pub mod failure;
@@ -75,6 +76,8 @@ enum Command {
     Log(log::LogCommand),
     /// Makes, lists and revokes tokens on a running server.
     Token(token::TokenArgs),
+    /// Shows what a running server could not say, and has it said once more.
+    DeadLetters(dead_letters::DeadLettersArgs),
     /// Says everything that is wrong with configuration files.
     CheckConfig(check_config::CheckConfig),
     /// Reads, checks and shows plan files.
@@ -94,6 +97,7 @@ impl Command {
             Self::Demo(args) => args.run(out),
             Self::Serve(command) => command.run(out),
             Self::Log(command) => command.run(out),
+            Self::DeadLetters(args) => args.run(out),
             Self::CheckConfig(command) => command.run(out),
             Self::Token(args) => args.run(out),
             Self::Plan(command) => command.run(out),

@@ -16,11 +16,12 @@ mod web;
 mod yaml;
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use ::config::{ConfigError, Environment, Format, Map, Source, Value, ValueKind};
 
-pub use alerts::{Alerts, Budget};
+pub use alerts::{Alerts, Budget, Environments};
 pub use current::Current;
 pub use fault::{Fault, Faults};
 pub use kubernetes::{Access, Kubernetes};
@@ -60,7 +61,7 @@ pub struct Config {
     /// How alert sources are watched.
     pub alerts: Alerts,
     /// How much may be rolled back by itself in one environment.
-    pub budget: Budget,
+    pub environments: Environments,
     /// Where notices go, by name; `log` and `chat` are always there.
     pub channels: BTreeMap<String, Channel>,
     /// How Kubernetes is reached.
@@ -98,7 +99,7 @@ impl Config {
             plans: PlanFiles::read(root),
             receivers: root.section("receivers", Receivers::read),
             alerts: root.section("alerts", Alerts::read),
-            budget: root.section("environments", |section| section.section("budget", Budget::read)),
+            environments: root.section("environments", Environments::read),
             channels: outside::channels(root),
             kubernetes: root.section("kubernetes", Kubernetes::read),
             outside: Outside::read(root),
@@ -109,11 +110,11 @@ impl Config {
 }
 
 /// Where a configuration comes from. Kept for the life of the server, so that a reload asks the same places again.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Sources {
     /// The configuration file, if there is one.
     pub file: Option<PathBuf>,
-    /// The environment.
+    /// The variables of the environment that can be settings. Some of them are secrets.
     pub environment: HashMap<String, String>,
     /// Settings from the command line: the path of the key, and its value.
     pub flags: Vec<(&'static str, String)>,
@@ -123,7 +124,8 @@ impl Sources {
     /// `file` with the environment of this process and the settings given on its command line.
     pub fn of_process(file: Option<PathBuf>, flags: Vec<(&'static str, String)>) -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
+            let name = name.into_string().ok().filter(|name| is_ours(name))?;
+            Some((name, value.into_string().ok()?))
         };
         Self {
             file,
@@ -185,6 +187,25 @@ impl Sources {
                 settings.map(|(name, value)| (name.clone(), value.clone())).collect(),
             ))
     }
+}
+
+impl fmt::Debug for Sources {
+    /// Names only: a value may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut variables: Vec<_> = self.environment.keys().collect();
+        variables.sort();
+        let flags: Vec<_> = self.flags.iter().map(|(key, _)| key).collect();
+        f.debug_struct("Sources")
+            .field("file", &self.file)
+            .field("environment", &variables)
+            .field("flags", &flags)
+            .finish()
+    }
+}
+
+/// Whether a variable of the environment is for Tidegate; no other is kept.
+fn is_ours(name: &str) -> bool {
+    name.to_uppercase().starts_with("TIDEGATE_")
 }
 
 /// A YAML text that knows where it is from.

@@ -3,6 +3,7 @@
 
 pub mod api;
 mod armour;
+pub mod asked;
 pub mod caller;
 pub mod guard;
 pub mod keys;
@@ -10,10 +11,12 @@ pub mod login;
 pub mod ofrep;
 pub mod probes;
 pub mod problem;
+mod rights;
 pub mod routes;
 mod same_site;
 pub mod server;
 mod session;
+mod to_sign_in;
 pub mod tokens;
 
 use axum::Router;
@@ -23,7 +26,7 @@ pub use caller::{Caller, Way};
 pub use guard::Guard;
 pub use keys::Keyring;
 pub use login::Invitations;
-pub use probes::{Detail, Probes, Reload};
+pub use probes::{Detail, Probes, Reload, Standing};
 pub use problem::Problem;
 pub use routes::{Auth, Route, Routes};
 pub use server::Bounds;

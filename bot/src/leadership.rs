@@ -17,6 +17,15 @@ impl Leadership {
         Self { term, deadline }
     }
 
+    /// One that holds no more.
+    #[cfg(test)]
+    pub(crate) fn run_out() -> Self {
+        Self {
+            term: 1,
+            deadline: Instant::now(),
+        }
+    }
+
     /// Counts the changes of leader; only grows.
     pub fn term(&self) -> u64 {
         self.term

@@ -39,13 +39,18 @@ struct Sheet<'a, Page> {
     page: &'a Page,
 }
 
+/// `text` as it stands in a page: everything visible, nothing markup.
+fn escaped(text: &str) -> String {
+    handlebars::html_escape(&render::visible(text))
+}
+
 impl Pages {
     /// Reads the built-in templates of the pages. `prefix` is what every address of ours begins with; it may be empty.
     ///
     /// # Errors
     /// A template that cannot be read: a fault of the build, not of its use.
     pub fn new(prefix: &str) -> Result<Self, TemplateFault> {
-        let mut registry = render::engine(|text| handlebars::html_escape(&render::visible(text)));
+        let mut registry = render::engine(escaped);
         for name in FILES {
             let file = format!("pages/{name}.hbs");
             render::register(&mut registry, name, &file)?;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tidegate_rollout::plan::Hears;
 use tidegate_rollout::plan::diagnostic::{Finding, Level};
 use tidegate_rollout::plan::source;
 use tidegate_rollout::{Code, Plan, Refusal};
@@ -118,8 +119,8 @@ impl Plans {
         self.usable.keys().cloned().collect()
     }
 
-    /// The usable plans.
-    pub fn all(&self) -> impl Iterator<Item = &Plan> {
+    /// The usable plans, by name.
+    pub fn usable(&self) -> impl Iterator<Item = &Plan> {
         self.usable.values().map(|plan| &**plan)
     }
 
@@ -136,6 +137,12 @@ impl Plans {
             .map(String::as_str)
             .collect();
         named.into_iter()
+    }
+
+    /// The channels by which any usable plan pages; the chat and the log are always among them.
+    pub fn paging_channels(&self) -> BTreeSet<String> {
+        let paging = self.usable.values().flat_map(|plan| plan.channels_for(Hears::Pages));
+        paging.chain(["chat".to_owned(), "log".to_owned()]).collect()
     }
 
     /// The files that could not be used.

@@ -1,6 +1,8 @@
 //! Owns the engine: it hears what was remembered, lets the core decide, saves, and keeps workers busy.
 //! Refuses to decide anything itself: every change of a rollout comes out of `tidegate_rollout::step`.
 
+#[cfg(test)]
+mod bench;
 mod decide;
 mod decider;
 mod desk;
@@ -13,6 +15,8 @@ mod path;
 mod poller;
 mod queue;
 mod report;
+mod series;
+mod tail;
 mod upkeep;
 mod voice;
 
@@ -233,7 +237,8 @@ impl Engine {
         self.vitals.expect("store", Some(STALE));
         self.vitals.expect("decider", Some(STALE));
         self.vitals.expect("first poll", None);
-        upkeep::resume(self, crate::clock::now()).await?;
+        self.vitals.expect("poller", Some(poller::STALE));
+        let followed_from = upkeep::resume(self, crate::clock::now()).await?;
         let engine = || Arc::clone(self);
         let needed = |part, work| tasks.spawn(needed(part, work, stop.clone()));
         needed("decider", decider::run(engine(), queues, stop.clone()).boxed());
@@ -248,8 +253,9 @@ impl Engine {
         needed("lane forward", hands::forward(engine(), stop.clone()).boxed());
         needed("voice", voice::run(engine(), stop.clone()).boxed());
         needed("lookout", lookout::run(engine(), stop.clone()).boxed());
+        needed("web chat", tail::run(engine(), stop.clone()).boxed());
         needed("poller", poller::run(engine(), stop.clone()).boxed());
-        needed("upkeep", upkeep::run(engine(), stop.clone()).boxed());
+        needed("upkeep", upkeep::run(engine(), followed_from, stop.clone()).boxed());
         Ok(())
     }
 
@@ -299,19 +305,20 @@ impl Engine {
         active.get(id).map(Arc::clone)
     }
 
-    /// Remembers how a rollout stands; one that is over leaves the cache. An older generation never replaces a newer.
+    /// Remembers how a rollout stands; one that is over leaves the cache. An older generation never replaces a newer, and
+    /// what is known already is no news.
     fn cache(&self, rollout: Rollout) {
         let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
         let newer = active
             .get(&rollout.id)
-            .is_none_or(|known| known.generation <= rollout.generation);
+            .is_none_or(|known| known.generation < rollout.generation);
         if !newer {
             return;
         }
-        if rollout.is_final() {
-            active.remove(&rollout.id);
-        } else {
+        if !rollout.is_final() {
             active.insert(rollout.id.clone(), Arc::new(rollout));
+        } else if active.remove(&rollout.id).is_none() {
+            return;
         }
         self.changes.send_modify(|count| *count += 1);
     }

@@ -47,21 +47,57 @@ pub fn read(path: &Path) -> Result<SecretString, SecretError> {
     let text = fs::read_to_string(path).map_err(unreadable)?;
     let secret = text.strip_suffix('\n').unwrap_or(&text);
     let secret = secret.strip_suffix('\r').unwrap_or(secret);
-    if secret.is_empty() {
+    if secret.trim().is_empty() {
         return Err(SecretError::Empty(path.to_owned()));
     }
     Ok(SecretString::from(secret))
 }
 
-/// Writes `secret` into a new file that only its owner can read. An existing file is never overwritten.
+/// Writes `secret` into a new file that only its owner can read. An existing file is never overwritten, and the file is
+/// there with all of its content or not at all, whenever the machine stops.
 pub fn write_new(path: &Path, secret: &SecretString) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    // What an earlier start left there was never linked, so nobody knows it.
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
+    let mut file = options.open(&beside)?;
     writeln!(file, "{}", secret.expose_secret())?;
-    file.sync_all()
+    file.sync_all()?;
+    let linked = fs::hard_link(&beside, path);
+    match linked {
+        // Some file systems know no links.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !path.exists() => fs::rename(&beside, path)?,
+        linked => {
+            fs::remove_file(&beside)?;
+            linked?;
+        }
+    }
+    #[cfg(unix)]
+    fs::File::open(
+        path.parent()
+            .filter(|it| !it.as_os_str().is_empty())
+            .unwrap_or(Path::new(".")),
+    )?
+    .sync_all()?;
+    Ok(())
+}
+
+/// Whether anybody but its owner can read the file at `path`.
+pub fn is_shared(path: &Path) -> io::Result<bool> {
+    let metadata = fs::metadata(path)?;
+    #[cfg(unix)]
+    let shared = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0;
+    #[cfg(not(unix))]
+    let shared = false;
+    Ok(shared)
 }
 
 /// A new secret of 256 random bits: `prefix`, then 43 letters, digits, `-` and `_`.
@@ -130,6 +166,36 @@ mod tests {
         let (one, other) = (random("tg_").unwrap(), random("tg_").unwrap());
         assert_eq!(one.expose_secret().len(), 46);
         assert_ne!(one.expose_secret(), other.expose_secret());
+    }
+
+    #[test]
+    fn a_secret_is_written_whole_and_never_over_another() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("admin.token");
+        // A start that died while it wrote.
+        fs::write(directory.path().join("admin.token.new"), "tg_hal").unwrap();
+        let secret = SecretString::from("tg_whole");
+        write_new(&path, &secret).unwrap();
+        assert_eq!(read(&path).unwrap().expose_secret(), "tg_whole");
+        assert!(!is_shared(&path).unwrap());
+        let again = write_new(&path, &SecretString::from("tg_other")).unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(read(&path).unwrap().expose_secret(), "tg_whole");
+        assert_eq!(
+            fs::read_dir(directory.path()).unwrap().count(),
+            1,
+            "nothing is left beside it"
+        );
+    }
+
+    #[test]
+    fn blank_is_no_secret() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("blank");
+        for blank in ["", "\n", "  \n"] {
+            fs::write(&path, blank).unwrap();
+            assert!(matches!(read(&path), Err(SecretError::Empty(_))), "{blank:?}");
+        }
     }
 
     #[test]

@@ -115,6 +115,7 @@ fn decode(body: &[u8]) -> Option<Vec<Alert>> {
     let group: Group = serde_json::from_slice(body).ok()?;
     let alert = |one: One| Alert {
         source: Source::Alertmanager,
+        receiver: "default".to_owned(),
         fingerprint: tidegate_rollout::Fingerprint(one.fingerprint),
         status: tidegate_rollout::AlertStatus::Firing,
         labels: one.labels,

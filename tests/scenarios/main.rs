@@ -23,4 +23,6 @@ mod readme;
 #[cfg(test)]
 mod store_contract;
 #[cfg(test)]
+mod telling;
+#[cfg(test)]
 mod tidy;

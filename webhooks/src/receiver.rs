@@ -157,8 +157,10 @@ impl Receiver {
         Ok(Claim::new(self.source, !self.credentials.is_empty(), signature))
     }
 
-    /// Adds this receiver's own labels to `alert` where the sender said nothing.
-    pub(crate) fn label(&self, alert: &mut Alert) {
+    /// Notes on `alert` that it came to this receiver, called `name`, and adds the receiver's own labels where the sender
+    /// said nothing.
+    pub(crate) fn label(&self, name: &str, alert: &mut Alert) {
+        name.clone_into(&mut alert.receiver);
         for (name, value) in &self.labels {
             alert.labels.entry(name.clone()).or_insert_with(|| value.clone());
         }

@@ -26,19 +26,22 @@ use crate::verify::Unproven;
 
 const SOURCES: [Source; 3] = [Source::Alertmanager, Source::PagerDuty, Source::Grafana];
 
-/// The paths that [`router`] serves, all with POST and all behind the authenticator of their receiver. Each is served with
-/// a slash at its end as well.
+/// The paths that [`router`] serves, all with POST and all behind the authenticator of their receiver.
 pub fn paths() -> Vec<String> {
-    let of = |source: Source| [bare_path(source), named_path(source)];
-    SOURCES.into_iter().flat_map(of).collect()
+    let served = SOURCES.into_iter().flat_map(paths_of);
+    served.map(|(path, _)| path).collect()
 }
 
-fn bare_path(source: Source) -> String {
-    format!("/webhooks/{}", source.word())
-}
-
-fn named_path(source: Source) -> String {
-    format!("/webhooks/{}/{{receiver}}", source.word())
+/// Every path of a source, and whether the receiver's name is in it. The router is made from this list and from no other.
+fn paths_of(source: Source) -> [(String, bool); 4] {
+    let bare = format!("/webhooks/{}", source.word());
+    let named = format!("{bare}/{{receiver}}");
+    [
+        (format!("{bare}/"), false),
+        (bare, false),
+        (format!("{named}/"), true),
+        (named, true),
+    ]
 }
 
 /// The hook routes: `POST /webhooks/{alertmanager,pagerduty,grafana}` and `…/{receiver}`, with or without a slash at the end.
@@ -63,12 +66,10 @@ pub fn router<I: Intake>(
             move |State(entrance): State<Arc<Entrance<I>>>, Path(name): Path<String>, request: Request| async move {
                 entrance.receive(source, &name, request).await
             };
-        let (bare_path, named_path) = (bare_path(source), named_path(source));
-        routes
-            .route(&format!("{bare_path}/"), post(bare))
-            .route(&bare_path, post(bare))
-            .route(&format!("{named_path}/"), post(named))
-            .route(&named_path, post(named))
+        paths_of(source).into_iter().fold(routes, |routes, (path, is_named)| {
+            let handler = if is_named { post(named) } else { post(bare) };
+            routes.route(&path, handler)
+        })
     });
     routes.with_state(entrance)
 }
@@ -142,7 +143,7 @@ impl<I: Intake> Entrance<I> {
         mut batch: Batch,
     ) -> Result<Taken, Rejected> {
         let mut taken = Taken::of(&batch);
-        batch.alerts.iter_mut().for_each(|alert| receiver.label(alert));
+        batch.alerts.iter_mut().for_each(|alert| receiver.label(name, alert));
         let received = Received {
             source: receiver.source(),
             receiver: name.to_owned(),

@@ -47,6 +47,9 @@ pub enum ActionKind {
     AskAboutAlert {
         /// Which alert.
         key: AlertKey,
+        /// The receiver whose peers can tell that it is over. Empty where a row of an older program does not say.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        receiver: String,
     },
 }
 
@@ -132,9 +135,9 @@ pub enum Outcome {
 pub enum SuspectAnswer {
     /// At least one peer has it active: it counts.
     Active,
-    /// Every peer answered and none has it: it was the late word of an HA peer.
+    /// Every peer of its receiver answered and none has it: it was the late word of an HA peer.
     Absent,
-    /// A peer could not be read and none has it active: nobody knows.
+    /// A peer of its receiver could not be read and none has it active: nobody knows.
     Unreadable,
 }
 

@@ -83,6 +83,9 @@ pub enum Suppression {
 pub struct Alert {
     /// The program that told us.
     pub source: Source,
+    /// The configured receiver it came to, or whose peers list it. Empty where a row of an older program does not say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub receiver: String,
     /// Which label set.
     pub fingerprint: Fingerprint,
     /// On or off.

@@ -150,6 +150,7 @@ fn remember(rollout: &mut Rollout, recent: &[Alert], now: Timestamp) {
         let tracked = Tracked {
             name: alert.name().to_owned(),
             source: alert.source,
+            receiver: alert.receiver.clone(),
             starts_at: alert.starts_at,
             trigger: trigger.name.clone(),
             severity: trigger.severity.clone(),
@@ -160,6 +161,7 @@ fn remember(rollout: &mut Rollout, recent: &[Alert], now: Timestamp) {
             old_version,
             acted_on: None,
             ask_again: None,
+            unanswered: 0,
             heard_at: now,
         };
         rollout.alerts.insert(alert.fingerprint.clone(), tracked);

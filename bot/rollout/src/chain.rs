@@ -31,8 +31,15 @@ pub fn link(previous: &Hash, number: u64, entry: &Entry) -> Hash {
 
 /// Checks a whole chain; `Err` names the number of the first line that does not fit.
 pub fn verify<'a>(chain: &str, lines: impl IntoIterator<Item = (u64, &'a Entry, Hash)>) -> Result<u64, u64> {
-    let mut previous = anchor(chain);
-    let mut count = 0;
+    verify_after(0, anchor(chain), lines)
+}
+
+/// As [`verify`], for a chain whose first lines are gone: `count` of them, the last with the hash `previous`.
+pub fn verify_after<'a>(
+    mut count: u64,
+    mut previous: Hash,
+    lines: impl IntoIterator<Item = (u64, &'a Entry, Hash)>,
+) -> Result<u64, u64> {
     for (number, entry, hash) in lines {
         let expected = count + 1;
         if number != expected || link(&previous, number, entry) != hash {

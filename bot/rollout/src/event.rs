@@ -9,6 +9,7 @@ use crate::alert::Alert;
 use crate::command::Command;
 use crate::ids::ActionId;
 use crate::person::Actor;
+use crate::rollout::Rollout;
 use crate::weight::Weight;
 
 /// What happened.
@@ -53,4 +54,27 @@ pub enum Event {
         /// The last moment at which somebody watched.
         away_since: Timestamp,
     },
+}
+
+impl Event {
+    /// The alert that this event may make `rollout` act upon: its name and since when it fires. Whoever decides counts on
+    /// how many services that alert began, see [`crate::Surroundings::services_with_this_alert`]; a suspicion that its
+    /// source confirms is no exception.
+    pub fn concerning<'a>(&'a self, rollout: &'a Rollout) -> Option<(&'a str, Timestamp)> {
+        match self {
+            Self::Alerted(alert) | Self::Polled(alert) => Some((alert.name(), alert.starts_at)),
+            Self::Reported {
+                outcome: Outcome::Asked { key, .. },
+                ..
+            } => {
+                let tracked = rollout.alerts.get(&key.fingerprint)?;
+                Some((tracked.name.as_str(), key.starts_at))
+            }
+            Self::Reported { .. }
+            | Self::Commanded { .. }
+            | Self::Drifted { .. }
+            | Self::Ticked
+            | Self::Returned { .. } => None,
+        }
+    }
 }

@@ -54,6 +54,25 @@ pub struct About {
 }
 
 impl About {
+    /// What stands in the place of a rollout's id where a notice concerns the server as a whole.
+    pub const SERVER: &str = "server";
+
+    /// The headline of what concerns no single rollout.
+    pub fn server() -> Self {
+        Self {
+            rollout: RolloutId::new(Self::SERVER),
+            title: "Tidegate".to_owned(),
+            service: String::new(),
+            environment: String::new(),
+            version: None,
+            state: String::new(),
+            weight: String::new(),
+            phase: None,
+            number: 0,
+            phases: 0,
+        }
+    }
+
     /// The headline of `rollout` as it stands.
     pub fn of(rollout: &Rollout) -> Self {
         let spec = &rollout.plan.spec;
@@ -144,6 +163,9 @@ pub enum NoticeKind {
         severity: String,
         /// Since when it fires.
         since: Timestamp,
+        /// Whether the severity pages.
+        #[serde(default)]
+        page: bool,
     },
     /// The source stopped saying that an alert fires. This is no proof of health.
     AlertResolved {
@@ -252,6 +274,17 @@ pub enum NoticeKind {
         /// Why.
         reason: String,
     },
+    /// An alert source delivered something that could not be read: an alert may be lost. It concerns the server.
+    DeliveryMissed {
+        /// The program that sent it.
+        source: String,
+        /// The receiver it was addressed to.
+        receiver: String,
+        /// What stood in the way.
+        why: String,
+        /// Whether the source itself can be asked what fires.
+        polled: bool,
+    },
 }
 
 impl NoticeKind {
@@ -282,6 +315,7 @@ impl NoticeKind {
             Self::Watching { .. } => "watching",
             Self::Completed { .. } => "completed",
             Self::Aborted { .. } => "aborted",
+            Self::DeliveryMissed { .. } => "delivery-missed",
         }
     }
 
@@ -295,7 +329,9 @@ impl NoticeKind {
             | Self::RollbackStuck { .. }
             | Self::RolledBack { .. }
             | Self::AdvanceFailed { .. }
-            | Self::NoData { .. } => Hears::Pages,
+            | Self::NoData { .. }
+            | Self::DeliveryMissed { .. }
+            | Self::AlertLogged { page: true, .. } => Hears::Pages,
             Self::Started { .. }
             | Self::WouldRollBack { .. }
             | Self::Watching { .. }
@@ -306,7 +342,7 @@ impl NoticeKind {
             | Self::Resumed { .. }
             | Self::Held { .. }
             | Self::Released { .. }
-            | Self::AlertLogged { .. }
+            | Self::AlertLogged { page: false, .. }
             | Self::AlertResolved { .. }
             | Self::AlertSuppressed { .. }
             | Self::AlertSuspect { .. }
@@ -341,7 +377,8 @@ impl NoticeKind {
             | Self::NoData { .. }
             | Self::DataBack { .. }
             | Self::Watching { .. }
-            | Self::Completed { .. } => "tidegate",
+            | Self::Completed { .. }
+            | Self::DeliveryMissed { .. } => "tidegate",
         }
     }
 
@@ -367,6 +404,7 @@ impl NoticeKind {
                 trigger,
                 severity,
                 since,
+                ..
             } => format!(
                 "Alert {alert} fires since {} (trigger {trigger}, {severity}): logged, no action.",
                 clock(*since)
@@ -411,6 +449,9 @@ impl NoticeKind {
             Self::Watching { lasting } => format!("All phases are done; a rollback stays armed for {lasting}."),
             Self::Completed { took } => format!("Completed after {took}."),
             Self::Aborted { by, reason } => format!("{by} aborted it{}.", because(reason)),
+            Self::DeliveryMissed {
+                source, receiver, why, ..
+            } => format!("A delivery from {source} to the receiver {receiver} could not be read: {why}"),
         }
     }
 }

@@ -15,7 +15,7 @@ pub enum Role {
     Viewer,
     /// Starts and steers rollouts.
     Operator,
-    /// Acknowledges, pauses, holds, rolls back.
+    /// Pauses, holds, decides, rolls back.
     Oncall,
     /// Commands this or every rollout: decides, releases the holds of others, aborts.
     IncidentCommander,

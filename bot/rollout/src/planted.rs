@@ -34,6 +34,10 @@ bugs! {
     BudgetUnguarded,
     /// What was decided is done before it is saved.
     EffectBeforeIntent,
+    /// An alert that comes back after its end is taken for late word, and its source is not asked.
+    SuspectIgnored,
+    /// What a webhook says of an end outweighs what a peer lists.
+    EndOutweighsList,
     /// An occasion that comes back acts again.
     OccasionActsAgain,
     /// The bake clock believes the wall clock alone.

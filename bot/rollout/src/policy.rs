@@ -1,10 +1,11 @@
 //! Owns who may say what: server roles, and the roles a plan gives on its own rollouts.
 //! Refuses to look at names, channels or surfaces; deny is the default.
 
-use crate::command::{Command, Verb};
+use crate::command::{Answer, Command, Verb};
 use crate::person::{Actor, Role};
 use crate::plan::Plan;
 use crate::refusal::{Code, Refusal};
+use crate::rollout::Holder;
 
 use Role::{Admin, Comms, IncidentCommander, Oncall, Operator, Viewer};
 
@@ -57,4 +58,108 @@ pub fn may(actor: &Actor, verb: &Verb, plan: Option<&Plan>) -> Result<(), Refusa
         ),
         ask,
     ))
+}
+
+/// Whether `actor` may take away the hold called `number`, which is `holder`'s; that they may say `release` at all was
+/// asked before. A person's goes by their own hand or the incident commander's. A guard's goes by the hand of those who
+/// may go forward or back: whoever only writes for the public does not lift it.
+pub fn may_release(actor: &Actor, holder: &Holder, number: u32, plan: &Plan) -> Result<(), Refusal> {
+    let commands_it = actor.has_any(&[IncidentCommander]) || plan.members("incident-commander").contains(&actor.person);
+    let may = match holder {
+        Holder::Person(person) => *person == actor.person || commands_it,
+        Holder::Guard(_) => actor.has_any(&[Operator, Oncall]) || commands_it,
+    };
+    if may {
+        return Ok(());
+    }
+    Err(match holder {
+        Holder::Person(person) => Refusal::new(
+            Code::R301,
+            format!("Hold {number} is {person}'s."),
+            format!("{person} or the incident commander can release it."),
+        ),
+        Holder::Guard(_) => Refusal::new(
+            Code::R301,
+            format!("Hold {number} is a guard's; {} may not release it.", actor.person),
+            "An operator, somebody on call or the incident commander can.",
+        ),
+    })
+}
+
+/// Who may say what, as the table of the documentation.
+pub fn table() -> String {
+    let roles = [Viewer, Operator, Oncall, IncidentCommander, Comms, Admin];
+    let words: Vec<String> = roles.iter().map(|role| format!("`{}`", role.word())).collect();
+    let mut text = format!(
+        "| verb | {} |\n|---{}|\n",
+        words.join(" | "),
+        "|:-:".repeat(roles.len())
+    );
+    for verb in every() {
+        let allowed = roles_for(&verb);
+        let cells = roles.map(|role| {
+            if role == Admin || allowed.contains(&role) {
+                "yes"
+            } else {
+                ""
+            }
+        });
+        text.push_str(&format!("| `{}` | {} |\n", verb.word(), cells.join(" | ")));
+    }
+    text.trim_end().to_owned()
+}
+
+/// Every verb once, in the order of the documentation; what it is said about does not matter here.
+fn every() -> Vec<Verb> {
+    let nothing = String::new;
+    let commands = [
+        Command::Advance,
+        Command::Pause { reason: nothing() },
+        Command::Resume,
+        Command::Hold {
+            reason: nothing(),
+            until: None,
+        },
+        Command::Release { number: 0 },
+        Command::Rollback { reason: nothing() },
+        Command::Abort { reason: nothing() },
+        Command::Decide {
+            number: None,
+            answer: Answer::Continue,
+        },
+        Command::Note { text: nothing() },
+    ];
+    let about_none = [
+        Verb::Freeze {
+            environment: nothing(),
+            reason: nothing(),
+        },
+        Verb::Thaw { environment: nothing() },
+    ];
+    let start = Verb::Start {
+        plan: nothing(),
+        inputs: std::collections::BTreeMap::new(),
+    };
+    let reading = [Verb::Status, Verb::List, Verb::History, Verb::Whoami, Verb::Help];
+    let said = commands.into_iter().map(Verb::Do);
+    reading
+        .into_iter()
+        .chain([start])
+        .chain(said)
+        .chain(about_none)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::command::USAGES;
+
+    #[test]
+    fn the_table_has_every_verb() {
+        let shown: BTreeSet<&str> = every().iter().map(Verb::word).collect();
+        assert_eq!(shown, USAGES.iter().map(|usage| usage.verb).collect());
+    }
 }

@@ -327,6 +327,12 @@ pub struct Decision {
     pub number: u32,
     /// The alert that asks.
     pub alert: AlertKey,
+    /// The alert's name and trigger: of all its label sets one asks, and the others are counted.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subject: String,
+    /// How many more label sets of the same alert asked the same since.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: u32,
     /// The question in words.
     pub question: String,
     /// Roles of the plan that may answer; empty: whoever may roll back.
@@ -346,6 +352,9 @@ pub struct Tracked {
     pub name: String,
     /// The program that tells of it.
     pub source: Source,
+    /// The receiver through which this occasion was told: only its peers can say that it is over.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub receiver: String,
     /// Since when this occasion fires.
     pub starts_at: Timestamp,
     /// The trigger it pulls.
@@ -366,8 +375,16 @@ pub struct Tracked {
     pub acted_on: Option<Timestamp>,
     /// When its source is asked about it again, after it could not be read.
     pub ask_again: Option<Timestamp>,
+    /// How often its source was asked in vain about this suspicion.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unanswered: u32,
     /// When we last heard of it.
     pub heard_at: Timestamp,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What a known alert counts for.

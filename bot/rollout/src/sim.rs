@@ -7,6 +7,7 @@ mod laws;
 mod mishaps;
 mod people;
 pub mod plans;
+mod polling;
 pub mod random;
 mod replica;
 mod source;

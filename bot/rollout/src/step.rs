@@ -5,6 +5,7 @@ mod advance;
 mod alerts;
 mod clock;
 mod commands;
+mod crowd;
 mod outcomes;
 mod rollback;
 mod suspects;

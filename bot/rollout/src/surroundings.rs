@@ -27,7 +27,8 @@ pub struct Surroundings {
     pub watched: Option<Period>,
     /// How long the oldest thing that was heard, and answered 200, waits to be decided; `None` when nothing waits.
     pub undecided: Option<Period>,
-    /// Services of this environment on which an alert of the same name began within two minutes, this one included.
+    /// Services of this environment on which an alert of the same name began within two minutes, this one included; the
+    /// alert is the one of [`crate::Event::concerning`].
     pub services_with_this_alert: u32,
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::http::Keyring;
 use crate::secret;
@@ -21,6 +21,9 @@ pub(super) async fn admin_token(directory: &Path, keyring: &Keyring, now: Timest
         let token = secret::random("tg_").context("could not make the admin token")?;
         secret::write_new(&path, &token).with_context(|| format!("could not write {}", path.display()))?;
         info!(path = %path.display(), "Made the admin token; sign in with it at /login");
+    }
+    if secret::is_shared(&path).with_context(|| format!("could not look at {}", path.display()))? {
+        warn!(path = %path.display(), "Others on this machine can read the admin token; make its mode 0600");
     }
     let token = secret::read(&path).context("could not read the admin token")?;
     keyring

@@ -5,7 +5,7 @@ mod live;
 
 use std::sync::Arc;
 
-use axum::extract::{Form, Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE};
 use http::{HeaderMap, StatusCode};
@@ -19,10 +19,13 @@ use super::App;
 use crate::channel::feed::Line;
 use crate::chat::{Answer, Desk, DeskError, Request};
 use crate::clock;
-use crate::http::{Auth, Caller, Routes};
+use crate::http::asked::{Form, Path};
+use crate::http::{Auth, Caller, Guard, Routes};
+use crate::pages::view::board::MOST_LINES;
 use crate::pages::view::{Banner, CHAT_EVENTS, EVENTS, Reader, Seen, Theme};
 use crate::pages::{self, Board, Chat, Confirm, Login, Pages, Press, RolloutPage, Sorry};
 use crate::render::{self, TemplateFault};
+use crate::store::StoreError;
 
 /// The most rollouts that the first page reads.
 const MOST: usize = 100;
@@ -37,7 +40,8 @@ struct House {
 }
 
 /// The pages, their files and their streams.
-pub(super) fn routes(routes: Routes, app: &App, pages: Arc<Pages>) -> Routes {
+pub(super) fn routes(routes: Routes, app: &App, guard: &Arc<Guard>, pages: Arc<Pages>) -> Routes {
+    let streams = live::Streams::new(app.clone(), guard.clone());
     let house = House {
         app: app.clone(),
         pages,
@@ -49,8 +53,8 @@ pub(super) fn routes(routes: Routes, app: &App, pages: Arc<Pages>) -> Routes {
         .post("/r/{id}/do", Auth::PERSON, press, house.clone())
         .get("/chat", Auth::PERSON, chat, house.clone())
         .post("/chat", Auth::PERSON, say, house.clone())
-        .get(EVENTS, Auth::PERSON, live::changes, app.clone())
-        .get(CHAT_EVENTS, Auth::PERSON, live::lines, app.clone())
+        .get(EVENTS, Auth::PERSON, live::changes, streams.clone())
+        .get(CHAT_EVENTS, Auth::PERSON, live::lines, streams)
         .get("/assets/{name}", Auth::Open, asset, house)
 }
 
@@ -84,6 +88,13 @@ impl From<DeskError> for Trouble {
 impl From<TemplateFault> for Trouble {
     fn from(fault: TemplateFault) -> Self {
         Self::Template(fault)
+    }
+}
+
+fn failed(tried: &'static str) -> impl FnOnce(StoreError) -> DeskError {
+    move |source| DeskError::NothingDone {
+        tried,
+        source: source.into(),
     }
 }
 
@@ -153,15 +164,7 @@ impl House {
         rollouts.truncate(MOST);
         let newest = desk.newest(MOST as u32).await?;
         rollouts.extend(newest.into_iter().filter(|rollout| rollout.is_final()));
-        let calm = Surroundings::calm(now);
-        let mut arounds = Vec::with_capacity(rollouts.len());
-        for rollout in &rollouts {
-            arounds.push(if rollout.is_final() {
-                calm.clone()
-            } else {
-                desk.around(rollout).await?
-            });
-        }
+        let arounds = desk.arounds(&rollouts, now).await?;
         let seen: Vec<Seen<'_>> = rollouts
             .iter()
             .zip(&arounds)
@@ -171,12 +174,20 @@ impl House {
                 share: self.share(rollout),
             })
             .collect();
-        let freezes = self.app.engine.store().freezes().await;
-        let freezes = freezes.map_err(|source| DeskError::NothingDone {
-            tried: "read the freezes",
-            source: source.into(),
-        })?;
-        Ok(Board::of(&seen, &self.server(now), &freezes, Some(reader), now))
+        let store = self.app.engine.store();
+        let freezes = store.freezes().await.map_err(failed("read the freezes"))?;
+        let few = u32::try_from(MOST_LINES).unwrap_or(u32::MAX);
+        let letters = store.dead_letters(few).await.map_err(failed("read the dead letters"))?;
+        let unsaid = store
+            .count_dead_letters()
+            .await
+            .map_err(failed("count the dead letters"))?;
+        let log = store
+            .server_history(few)
+            .await
+            .map_err(failed("read the server's log"))?;
+        let board = Board::of(&seen, &self.server(now), &freezes, Some(reader), now);
+        Ok(board.unsaid(&letters, unsaid, now).server_log(&log, now))
     }
 
     /// What is known of the alert path, over every receiver.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tidegate_rollout::Period;
-use tracing::{info, warn};
 
+use super::fit::{self, Misfits};
 use crate::channel::webhook::Webhook;
 use crate::channel::{Channel, feed::Feed};
 use crate::config::{self, Config};
@@ -41,11 +41,13 @@ pub(super) fn settings(config: &Config, replica: &str, net: &Net, feed: &Arc<Fee
     Settings {
         replica: replica.to_owned(),
         tick_every: TICK,
-        budget: Budget {
-            rollbacks: config.budget.automatic_rollbacks,
-            window: config.budget.window,
-        },
-        budgets: BTreeMap::new(),
+        budget: budget(config.environments.budget),
+        budgets: config
+            .environments
+            .budgets
+            .iter()
+            .map(|(name, own)| (name.clone(), budget(*own)))
+            .collect(),
         watchdog_fresh: config.alerts.watchdog_fresh,
         poll_every: std_duration(config.alerts.poll_every),
         poll_timeout: std_duration(config.alerts.poll_timeout),
@@ -55,6 +57,13 @@ pub(super) fn settings(config: &Config, replica: &str, net: &Net, feed: &Arc<Fee
         keep_for: config.storage.keep,
         channels: channels(config, net, feed),
         cluster: Cluster::new(&config.kubernetes).map(Arc::new),
+    }
+}
+
+fn budget(configured: config::Budget) -> Budget {
+    Budget {
+        rollbacks: configured.automatic_rollbacks,
+        window: configured.window,
     }
 }
 
@@ -77,37 +86,30 @@ fn channels(config: &Config, net: &Net, feed: &Arc<Feed>) -> BTreeMap<String, Ar
     named.chain(built_in).collect()
 }
 
-/// The plans as their files say now; what is wrong with a file is said at once, not only when somebody starts it.
-pub(super) fn plans(config: &Config) -> Plans {
-    let plans = Plans::read(&config.plans.directory, &config.plans.patterns);
-    for broken in plans.broken() {
-        let (path, why) = (broken.path.display(), broken.why.join("; "));
-        warn!(path = %path, "A plan cannot be started: {why}");
-    }
-    for channel in plans.channels().filter(|name| !known(config, name)) {
-        warn!(
-            channel,
-            "A plan names a channel that is not configured; what is said there ends as a dead letter"
-        );
-    }
-    if config.kubernetes.access.is_none() {
-        for plan in plans.all().filter(|plan| plan.spec.target.is_in_kubernetes()) {
-            warn!(
-                plan = plan.name(),
-                "A plan moves something in Kubernetes, and `kubernetes` in the configuration says nothing"
-            );
-        }
-    }
-    info!(plans = plans.names().join(" "), "Read the plans");
-    plans
+/// What the files beside the configuration hold: plans and templates.
+pub(super) struct Beside {
+    /// The plans as their files say now.
+    pub(super) plans: Plans,
+    /// What does not fit about them.
+    pub(super) misfits: Misfits,
+    /// What words the notices.
+    pub(super) renderer: Renderer,
 }
 
-fn known(config: &Config, channel: &str) -> bool {
-    channel == "log" || channel == "chat" || config.channels.contains_key(channel)
+impl Beside {
+    /// Reads them all; this blocks.
+    pub(super) fn read(config: &Config) -> anyhow::Result<Self> {
+        let plans = Plans::read(&config.plans.directory, &config.plans.patterns);
+        Ok(Self {
+            misfits: fit::misfits(config, &plans),
+            renderer: renderer(config)?,
+            plans,
+        })
+    }
 }
 
 /// What words the notices, tried on every sample.
-pub(super) fn renderer(config: &Config) -> anyhow::Result<Renderer> {
+fn renderer(config: &Config) -> anyhow::Result<Renderer> {
     Renderer::new(config.outside.templates.as_deref())
         .map_err(|faults| {
             let all: Vec<String> = faults.iter().map(ToString::to_string).collect();

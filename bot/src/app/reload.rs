@@ -1,5 +1,5 @@
 //! Owns the change from one configuration to the next: all of it, or nothing.
-//! Refuses to change what was decided at the start: addresses and storage need a restart, and that is said.
+//! Refuses to change what was decided at the start; what needs a restart is said.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use metrics::gauge;
 use tokio::sync::Mutex;
 use tracing::{error, info, warn};
 
-use super::{App, parts};
+use super::parts::{self, Beside};
+use super::{App, restart};
 use crate::clock;
 use crate::config::{Config, Faults, Sources};
 use crate::http::Reload;
-use crate::render::Renderer;
 use crate::telemetry::LogHandle;
 use crate::telemetry::metrics::{CONFIG_RELOAD_AT, CONFIG_RELOAD_GOOD};
 
@@ -21,6 +21,8 @@ pub(super) struct Reloader(Arc<Inner>);
 
 struct Inner {
     sources: Sources,
+    /// As it was at the start.
+    started: Arc<Config>,
     app: App,
     log: Option<LogHandle>,
     turn: Mutex<()>,
@@ -31,6 +33,7 @@ impl Reloader {
         mark(true);
         Self(Arc::new(Inner {
             sources,
+            started: app.current.get(),
             app,
             log,
             turn: Mutex::new(()),
@@ -50,16 +53,12 @@ impl Reloader {
     pub(super) async fn reload(&self) -> Result<Vec<String>, Faults> {
         let _turn = self.0.turn.lock().await;
         let sources = self.0.sources.clone();
-        let loaded = tokio::task::spawn_blocking(move || sources.load())
+        let loaded = tokio::task::spawn_blocking(move || load(&sources))
             .await
             .unwrap_or_else(|_| Err(Faults::whole("reading the configuration broke off")));
         match loaded {
-            Ok(config) => {
-                let renderer = match parts::renderer(&config) {
-                    Ok(renderer) => renderer,
-                    Err(fault) => return self.refuse(Faults::whole(format!("{fault:#}"))),
-                };
-                let warnings = self.put_in_force(config, renderer);
+            Ok((config, beside)) => {
+                let warnings = self.put_in_force(config, beside);
                 mark(true);
                 info!("Reloaded the configuration");
                 Ok(warnings)
@@ -77,27 +76,13 @@ impl Reloader {
         Err(faults)
     }
 
-    fn put_in_force(&self, mut config: Config, renderer: Renderer) -> Vec<String> {
-        let Inner { app, log, .. } = self.0.as_ref();
-        let before = app.current.get();
-        let moved = [
-            (
-                "web.listen_address",
-                before.web.listen_address != config.web.listen_address,
-            ),
-            (
-                "web.control_address",
-                before.web.control_address != config.web.control_address,
-            ),
-            ("web.route_prefix", before.web.route_prefix != config.web.route_prefix),
-            ("storage.path", before.storage.path != config.storage.path),
-        ];
-        for (key, _) in moved.iter().filter(|(_, moved)| *moved) {
-            config
-                .warnings
-                .push(format!("{key} has changed; it is in force after a restart"));
+    fn put_in_force(&self, mut config: Config, beside: Beside) -> Vec<String> {
+        let Inner { app, log, started, .. } = self.0.as_ref();
+        for key in restart::keep(started, &mut config) {
+            let warning = format!("{key} has changed; it is in force after a restart");
+            config.warnings.push(warning);
         }
-        config.web.route_prefix.clone_from(&before.web.route_prefix);
+        config.warnings.extend(beside.misfits.warnings);
         for warning in &config.warnings {
             warn!("{warning}");
         }
@@ -105,14 +90,30 @@ impl Reloader {
             log.set_level(&config.log.level);
         }
         let warnings = config.warnings.clone();
+        info!(plans = beside.plans.names().join(" "), "Read the plans");
         app.net.allow(config.allowed_hosts());
-        app.plans.store(Arc::new(parts::plans(&config)));
-        app.renderer.store(Arc::new(renderer));
+        app.plans.store(Arc::new(beside.plans));
+        app.renderer.store(Arc::new(beside.renderer));
         let settings = parts::settings(&config, &app.replica, &app.net, app.engine.feed());
         app.engine.reconfigure(settings);
         app.current.replace(config);
         warnings
     }
+}
+
+/// Reads the configuration and the files it names. A plan that was good and is broken now would be gone with the next
+/// start: what does not fit is a fault here as it is for `check-config`.
+fn load(sources: &Sources) -> Result<(Config, Beside), Faults> {
+    let config = sources.load()?;
+    let mut beside = Beside::read(&config).map_err(|fault| Faults::whole(format!("{fault:#}")))?;
+    let all = std::mem::take(&mut beside.misfits.faults);
+    if all.is_empty() {
+        return Ok((config, beside));
+    }
+    Err(Faults {
+        all,
+        warnings: config.warnings,
+    })
 }
 
 fn mark(good: bool) {

@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Exit, Failure, Out};
+use crate::app::{Misfits, misfits};
 use crate::config::{Config, Fault, Sources};
 use crate::plans::Plans;
 use crate::render::Renderer;
@@ -26,7 +27,13 @@ impl CheckConfig {
             let name = file.display().to_string();
             let loaded = Sources::of_process(Some(file), Vec::new()).load();
             let (faults, warnings) = match loaded {
-                Ok(config) => (named_files(&config), config.warnings),
+                Ok(config) => {
+                    let found = named_files(&config);
+                    (
+                        found.faults,
+                        config.warnings.into_iter().chain(found.warnings).collect(),
+                    )
+                }
                 Err(faults) => (faults.all, faults.warnings),
             };
             if !faults.is_empty() {
@@ -48,14 +55,11 @@ impl CheckConfig {
 }
 
 /// What is wrong with the plans and templates that a good configuration names.
-pub(super) fn named_files(config: &Config) -> Vec<Fault> {
+pub(super) fn named_files(config: &Config) -> Misfits {
     let plans = Plans::read(&config.plans.directory, &config.plans.patterns);
-    let broken = plans.broken().iter().map(|plan| Fault {
-        path: "plans".to_owned(),
-        origin: Some(plan.path.display().to_string()),
-        message: plan.why.join("; "),
-    });
-    broken.chain(templates(config)).collect()
+    let mut found = misfits(config, &plans);
+    found.faults.extend(templates(config));
+    found
 }
 
 /// What is wrong with the templates alone: a server does not start with one that is broken.

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Exit, Failure, Out, check_config};
-use crate::app;
+use crate::app::{self, Misfits};
 use crate::config::{Faults, Sources};
 use crate::store::OpenError;
 
@@ -63,17 +63,21 @@ impl Serve {
         // Asked before anything is started, so that it is told apart from a start that went wrong.
         let named = match dry_run {
             true => check_config::named_files(&config),
-            false => check_config::templates(&config),
+            false => Misfits {
+                faults: check_config::templates(&config),
+                ..Misfits::default()
+            },
         };
-        if !named.is_empty() {
+        if !named.faults.is_empty() {
             return Err(wrong(Faults {
-                all: named,
+                all: named.faults,
                 warnings: Vec::new(),
             }));
         }
         if dry_run {
             let text = "The configuration can be used. A rehearsal: nothing was started.";
-            out.result(text, &json!({ "dry_run": true, "warnings": config.warnings }))?;
+            let warnings = [config.warnings, named.warnings].concat();
+            out.result(text, &json!({ "dry_run": true, "warnings": warnings }))?;
             return Ok(Exit::Done);
         }
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -32,10 +32,9 @@ enum TemplateCommand {
     },
     /// Renders samples, hostile ones among them; fails on the first unknown variable.
     Test {
-        /// The kind, such as `rolled-back`.
-        #[arg(required_unless_present = "all")]
+        /// The kind, such as `rolled-back`; every kind without it.
         name: Option<String>,
-        /// Every kind.
+        /// Every kind, as without a name.
         #[arg(long, conflicts_with = "name")]
         all: bool,
     },
@@ -193,9 +192,13 @@ mod tests {
             name: "rolled-back/text.hbs".to_owned(),
         });
         assert!(shown.starts_with("ROLLED BACK {{about.rollout}}"), "{shown}");
-        let (ended, tried) = run(TemplateCommand::Test { name: None, all: true });
-        assert_eq!(ended.unwrap(), Exit::Done);
-        assert!(tried.ends_with("nothing wrong.\n"), "{tried}");
+        for all in [false, true] {
+            let (ended, tried) = run(TemplateCommand::Test { name: None, all });
+            assert_eq!(ended.unwrap(), Exit::Done);
+            assert!(tried.ends_with("nothing wrong.\n"), "{tried}");
+            let every = Notice::samples().len() * Form::ALL.len();
+            assert!(tried.starts_with(&format!("{every} samples")), "{tried}");
+        }
     }
 
     #[test]

@@ -239,3 +239,23 @@ fn quiet_leaves_only_the_result() {
     assert_eq!((exit, stdout.as_str()), (3, ""));
     assert!(quiet.starts_with("error[C003]: "), "{quiet}");
 }
+
+#[test]
+fn dead_letters_are_asked_for_at_the_server_and_templates_are_tried_without_a_flag() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let nobody = ["--server", "http://127.0.0.1:1", "-o", "json"];
+    for line in [
+        vec!["dead-letters", "list"],
+        vec!["dead-letters", "retry", "checkout-1.1.0", "pager"],
+    ] {
+        let (exit, stdout, _) = call(&[&line[..], &nobody].concat());
+        assert_eq!((exit, json(&stdout)["exit"].as_u64()), (8, Some(8)), "{stdout}");
+    }
+    assert_eq!(
+        call(&["dead-letters", "retry", "checkout-1.1.0"]).0,
+        2,
+        "on which channel?"
+    );
+    let (exit, stdout, _) = call(&["template", "test"]);
+    assert_eq!(exit, 0, "{stdout}");
+}

@@ -39,9 +39,9 @@ enum TokenCommand {
         #[arg(long, value_name = "PERIOD")]
         ttl: Option<Period>,
     },
-    /// Lists the tokens, without their secrets.
+    /// Lists the tokens and the sessions opened with them, without their secrets.
     List,
-    /// Revokes a token; it is gone everywhere within a second.
+    /// Revokes a token and the sessions opened with it; they are gone everywhere within a second.
     Revoke {
         /// Its number, as listed.
         number: u64,
@@ -96,5 +96,9 @@ fn line(token: &KnownToken) -> String {
         .expires_at
         .map(|end| format!(", until {end:.0}"))
         .unwrap_or_default();
-    format!("{:>4}  {}  {roles}{ends}", token.number, token.person)
+    let opened = token
+        .parent
+        .map(|parent| format!(", a session opened with token {parent}"))
+        .unwrap_or_default();
+    format!("{:>4}  {}  {roles}{ends}{opened}", token.number, token.person)
 }

@@ -81,6 +81,8 @@ pub struct Limits {
     pub bodies_in_flight: usize,
     /// How many webhook requests may be in flight.
     pub requests_in_flight: usize,
+    /// How many connections may be open at each address.
+    pub connections: usize,
     /// How long a client may take for the head of a request.
     pub header_timeout: Period,
     /// How long a client may take for its body.
@@ -95,6 +97,7 @@ impl Limits {
             body: section.required::<Size>("body").0,
             bodies_in_flight: section.required::<Size>("bodies_in_flight").0,
             requests_in_flight: section.number("requests_in_flight"),
+            connections: section.number("connections"),
             header_timeout: section.required("header_timeout"),
             body_timeout: section.required("body_timeout"),
             shutdown_timeout: section.required("shutdown_timeout"),
@@ -112,13 +115,21 @@ impl Limits {
         if limits.requests_in_flight < 8 {
             section.fault("requests_in_flight", "must be at least 8");
         }
+        if limits.connections < 16 {
+            section.fault("connections", "must be at least 16");
+        }
         for (key, period) in [
             ("header_timeout", limits.header_timeout),
             ("body_timeout", limits.body_timeout),
         ] {
-            if period < Period::millis(100) {
-                section.fault(key, "must be at least `100ms`");
-            }
+            let why = "a client that drips must be cut off";
+            section.within(key, period, Period::millis(100), Period::minutes(5), why);
+        }
+        if limits.shutdown_timeout > Period::minutes(5) {
+            section.fault(
+                "shutdown_timeout",
+                "must be at most `5m`: who stops a server waits for it",
+            );
         }
         limits
     }

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use config::{Map, Value, ValueKind};
 use secrecy::SecretString;
+use tidegate_rollout::Period;
 use tidegate_rollout::plan::suggest::closest;
 use url::Url;
 
@@ -141,6 +142,18 @@ impl<'a> Section<'a> {
             return T::default();
         }
         self.optional(key).unwrap_or_default()
+    }
+
+    /// The whole number at `key`; nothing where nothing is said.
+    pub(super) fn optional_number<T: FromStr + Default>(&mut self, key: &'static str) -> Option<T> {
+        self.optional::<Plain<T>>(key).map(|plain| plain.0)
+    }
+
+    /// Notes a period at `key` that is not within `least` and `most`.
+    pub(super) fn within(&self, key: &str, period: Period, least: Period, most: Period, why: &str) {
+        if period < least || most < period {
+            self.fault(key, format_args!("must be between `{least}` and `{most}`: {why}"));
+        }
     }
 
     /// The whole number at `key`, which must be there.
@@ -290,7 +303,13 @@ impl<'a> Section<'a> {
                 None
             }
             (Some(value), None) if value.origin() == Some(ENVIRONMENT) => {
-                self.scalar(self.path_of(key), value).map(SecretString::from)
+                let path = self.path_of(key);
+                let secret = self.scalar(path.clone(), value).filter(|text| !text.trim().is_empty());
+                if secret.is_none() {
+                    let message = "is empty: a secret that everybody knows is none; unset the variable, or fill it";
+                    self.note(path, Some(ENVIRONMENT.to_owned()), message);
+                }
+                secret.map(SecretString::from)
             }
             (Some(value), None) => {
                 let origin = value.origin().map(str::to_owned);

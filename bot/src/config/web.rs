@@ -31,7 +31,7 @@ pub struct Web {
 
 impl Web {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
-        Self {
+        let web = Self {
             listen_address: section.required("listen_address"),
             control_address: section.optional("control_address"),
             external_url: section.url("external_url"),
@@ -39,7 +39,16 @@ impl Web {
             enable_lifecycle: section.switch("enable_lifecycle"),
             metrics_token: section.secret("metrics_token", "metrics_token_file"),
             session: section.required("session"),
-        }
+        };
+        let why = "a session must last through a sign-in, and must not outlive everybody's memory of it";
+        section.within(
+            "session",
+            web.session,
+            Period::minutes(1),
+            Period::minutes(30 * 24 * 60),
+            why,
+        );
+        web
     }
 }
 
@@ -60,6 +69,17 @@ impl ListenAddress {
         } else {
             vec![(self.host.clone(), self.port)]
         }
+    }
+}
+
+impl ListenAddress {
+    /// Whether only this machine can reach it. A name is believed only if it is the one that says so.
+    pub fn is_loopback(&self) -> bool {
+        let by_number = self
+            .host
+            .parse()
+            .is_ok_and(|address: std::net::IpAddr| address.is_loopback());
+        by_number || self.host == "localhost"
     }
 }
 

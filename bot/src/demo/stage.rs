@@ -74,7 +74,12 @@ impl Stage {
             pager: ports.pager.address(),
             watchdog_fresh: watchdog_fresh(settings.scenario),
             speed: settings.speed,
-            log_level: if settings.log { "info" } else { "warn" },
+            // The story tells what the notices say.
+            log_level: if settings.log {
+                "info"
+            } else {
+                "warn,tidegate::notices=off"
+            },
         })?;
         let base = url(ports.service)?;
         let pager = Pager::start(ports.pager, files.pager_secret());

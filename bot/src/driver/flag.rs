@@ -1,121 +1,47 @@
-//! Owns the built-in flag as a driver, and the board from which evaluations are answered.
+//! Owns the built-in flag as a driver: written under its epoch, served here at once, read back, looked for in the traffic.
 //! Refuses to serve anything that is not committed: the board is filled from what the book says was written.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+mod board;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use tidegate_rollout::flag::{Evaluation, FlagState};
+use tidegate_rollout::flag::FlagState;
 use tidegate_rollout::plan::FlagTarget;
 use tidegate_rollout::{AdvanceToken, ReadBack, Share, Weight};
-use tokio::sync::watch;
+
+pub use board::{FlagBoard, Posted, Unserved};
 
 use super::{Driver, DriverError, Seen, Wanted};
 use crate::leadership::Leadership;
 
+/// How the writing of a flag went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// It is durable, as of this revision of the flags.
+    Durable {
+        /// The revision.
+        revision: u64,
+    },
+    /// The stored epoch is higher; nothing was written.
+    Fenced {
+        /// That epoch.
+        epoch: u64,
+    },
+}
+
 /// Where flags are durable.
 pub trait FlagBook: Send + Sync {
-    /// Writes a flag unless the stored epoch is higher; answers that epoch then.
-    fn write(&self, flag: &FlagState) -> impl Future<Output = anyhow::Result<Result<(), u64>>> + Send;
+    /// Writes a flag unless the stored epoch is higher.
+    fn write(&self, flag: &FlagState) -> impl Future<Output = anyhow::Result<Written>> + Send;
 
     /// Every flag and the revision they are at.
     fn read(&self) -> impl Future<Output = anyhow::Result<(Vec<FlagState>, u64)>> + Send;
 
     /// Whether every live replica serves at least this revision.
     fn served_everywhere(&self, revision: u64) -> impl Future<Output = anyhow::Result<bool>> + Send;
-}
-
-/// The flags as this replica serves them, and a count of every evaluation.
-pub struct FlagBoard {
-    flags: ArcSwap<BTreeMap<String, Arc<Posted>>>,
-    revision: watch::Sender<u64>,
-}
-
-/// One flag with its counters since it was last changed.
-pub struct Posted {
-    /// What it serves.
-    pub state: FlagState,
-    on: AtomicU64,
-    total: AtomicU64,
-}
-
-impl Posted {
-    fn new(state: FlagState) -> Arc<Self> {
-        Arc::new(Self {
-            state,
-            on: AtomicU64::new(0),
-            total: AtomicU64::new(0),
-        })
-    }
-
-    /// The share observed since the last change of this flag.
-    pub fn observed(&self) -> Share {
-        Share {
-            new: self.on.load(Ordering::Relaxed),
-            total: self.total.load(Ordering::Relaxed),
-        }
-    }
-}
-
-impl Default for FlagBoard {
-    fn default() -> Self {
-        Self {
-            flags: ArcSwap::default(),
-            revision: watch::Sender::new(0),
-        }
-    }
-}
-
-impl FlagBoard {
-    /// Evaluates a flag for a user and counts it; `None` when there is no such flag.
-    pub fn evaluate(&self, key: &str, targeting_key: &str) -> Option<Evaluation> {
-        let flags = self.flags.load();
-        let posted = flags.get(key)?;
-        let answer = posted.state.evaluate(targeting_key);
-        posted.total.fetch_add(1, Ordering::Relaxed);
-        if answer.on {
-            posted.on.fetch_add(1, Ordering::Relaxed);
-        }
-        Some(answer)
-    }
-
-    /// Evaluates without counting: for pages and tests of a user's answer.
-    pub fn peek(&self, key: &str) -> Option<Arc<Posted>> {
-        self.flags.load().get(key).map(Arc::clone)
-    }
-
-    /// The keys of all flags.
-    pub fn keys(&self) -> Vec<String> {
-        self.flags.load().keys().cloned().collect()
-    }
-
-    /// The revision served; it changes whenever any answer may.
-    pub fn revision(&self) -> u64 {
-        *self.revision.borrow()
-    }
-
-    /// Serves what the book says. Counters of flags that did not change go on.
-    pub fn post(&self, flags: Vec<FlagState>, revision: u64) {
-        let current = self.flags.load();
-        let keep = |state: FlagState| match current.get(&state.key) {
-            Some(posted) if posted.state == state => (state.key.clone(), Arc::clone(posted)),
-            Some(_) | None => (state.key.clone(), Posted::new(state)),
-        };
-        let next: BTreeMap<_, _> = flags.into_iter().map(keep).collect();
-        // Two writers may race here; the later revision stays.
-        self.revision.send_if_modified(|served| {
-            let newer = revision >= *served;
-            if newer {
-                self.flags.store(Arc::new(next));
-            }
-            let changed = revision > *served;
-            *served = revision.max(*served);
-            changed
-        });
-    }
 }
 
 /// How long a read-back waits for an evaluation to show that traffic follows.
@@ -128,18 +54,12 @@ pub struct FlagDriver<B> {
     target: FlagTarget,
     book: B,
     board: Arc<FlagBoard>,
-    serial: Arc<Mutex<()>>,
 }
 
 impl<B: FlagBook> FlagDriver<B> {
     /// A driver for `target`, durable in `book`, served from `board`.
     pub fn new(target: FlagTarget, book: B, board: Arc<FlagBoard>) -> Self {
-        Self {
-            target,
-            book,
-            board,
-            serial: Arc::default(),
-        }
+        Self { target, book, board }
     }
 
     async fn set(&self, wanted: &Wanted, now: Timestamp) -> Result<ReadBack, DriverError> {
@@ -168,19 +88,20 @@ impl<B: FlagBook> FlagDriver<B> {
                 tried: "write the flag",
                 source,
             })?;
-        written.map_err(|found| DriverError::Fenced { found })?;
+        match written {
+            Written::Fenced { epoch } => return Err(DriverError::Fenced { found: epoch }),
+            // What is durable is served to the next request, also when the book cannot be read now.
+            Written::Durable { revision } => self.board.put(state, revision),
+        }
         self.read_back(wanted, busy_before, now).await
     }
 
-    /// Reads what is stored, serves it here, waits until every live replica serves it, and looks for evaluations.
+    /// Reads what is stored, serves that too, waits until every live replica serves it, and looks for evaluations.
     async fn read_back(&self, wanted: &Wanted, busy: bool, now: Timestamp) -> Result<ReadBack, DriverError> {
         let unreachable = |tried| move |source| DriverError::Unreachable { tried, source };
         let started = tokio::time::Instant::now();
         let (flags, revision) = self.book.read().await.map_err(unreachable("read the flags back"))?;
-        {
-            let _one_at_a_time = self.serial.lock().unwrap_or_else(PoisonError::into_inner);
-            self.board.post(flags, revision);
-        }
+        self.board.post(flags, revision);
         while !self
             .book
             .served_everywhere(revision)
@@ -277,132 +198,4 @@ impl<B: FlagBook> Driver for FlagDriver<B> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tidegate_rollout::Surroundings;
-
-    /// A book in memory that keeps the fence of the real one.
-    #[derive(Clone, Default)]
-    struct Memory(Arc<Mutex<(BTreeMap<String, FlagState>, u64)>>);
-
-    impl FlagBook for Memory {
-        async fn write(&self, flag: &FlagState) -> anyhow::Result<Result<(), u64>> {
-            let mut book = self.0.lock().unwrap();
-            if let Some(known) = book.0.get(&flag.key).filter(|known| known.epoch > flag.epoch) {
-                return Ok(Err(known.epoch));
-            }
-            book.0.insert(flag.key.clone(), flag.clone());
-            book.1 += 1;
-            Ok(Ok(()))
-        }
-
-        async fn read(&self) -> anyhow::Result<(Vec<FlagState>, u64)> {
-            let book = self.0.lock().unwrap();
-            Ok((book.0.values().cloned().collect(), book.1))
-        }
-
-        async fn served_everywhere(&self, _: u64) -> anyhow::Result<bool> {
-            Ok(true)
-        }
-    }
-
-    fn driver() -> (FlagDriver<Memory>, Arc<FlagBoard>) {
-        let board = Arc::new(FlagBoard::default());
-        let groups = BTreeMap::from([("internal".to_owned(), vec!["ana".to_owned()])]);
-        let target = FlagTarget {
-            key: "checkout-v2".to_owned(),
-            groups,
-        };
-        (FlagDriver::new(target, Memory::default(), Arc::clone(&board)), board)
-    }
-
-    fn wanted(epoch: u64, percent: u8, groups: &[&str]) -> Wanted {
-        Wanted {
-            rollout: "checkout-1".to_owned(),
-            epoch,
-            weight: Weight::percent(percent),
-            groups: groups.iter().map(|&group| group.to_owned()).collect(),
-        }
-    }
-
-    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
-
-    #[tokio::test]
-    async fn zero_takes_everybody_out_groups_too_at_the_next_evaluation() {
-        let (driver, board) = driver();
-        driver.set(&wanted(1, 50, &["internal"]), NOW).await.unwrap();
-        assert!(board.evaluate("checkout-v2", "ana").unwrap().on, "the group is in");
-        let read_back = driver.to_zero("checkout-1", 2, NOW).await.unwrap();
-        assert_eq!(read_back.weight, Weight::ZERO);
-        for user in ["ana", "ben", "cleo", "dan"] {
-            assert!(!board.evaluate("checkout-v2", user).unwrap().on, "{user} is out");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_flag_nobody_evaluates_is_served_but_not_seen() {
-        let (driver, _) = driver();
-        let read_back = driver.to_zero("checkout-1", 1, NOW).await.unwrap();
-        assert!(!read_back.seen_in_traffic);
-        assert_eq!(read_back.how, "The flag serves 0%, no evaluation seen since");
-    }
-
-    #[tokio::test]
-    async fn a_lower_epoch_is_fenced_and_changes_nothing() {
-        let (driver, board) = driver();
-        driver.to_zero("checkout-1", 7, NOW).await.unwrap();
-        let stale = driver.set(&wanted(6, 50, &[]), NOW).await.unwrap_err();
-        assert!(matches!(stale, DriverError::Fenced { found: 7 }), "{stale}");
-        assert!(board.peek("checkout-v2").unwrap().state.weight.is_zero());
-    }
-
-    #[tokio::test]
-    async fn a_lease_that_ran_out_raises_nothing() {
-        let (driver, board) = driver();
-        let led = Leadership::granted(1, std::time::Instant::now());
-        let rollout: tidegate_rollout::Rollout = serde_json::from_str(ROLLOUT).unwrap();
-        let action = tidegate_rollout::Action {
-            id: tidegate_rollout::ActionId::new("checkout-1.1.0"),
-            rollout: rollout.id.clone(),
-            epoch: rollout.epoch,
-            kind: tidegate_rollout::ActionKind::ToZero {
-                target: rollout.plan.spec.target.clone(),
-            },
-        };
-        let token = AdvanceToken::of(&rollout, &action, &Surroundings::calm(NOW), NOW).unwrap();
-        let refused = driver.raise(&wanted(rollout.epoch, 50, &[]), &led, token, NOW).await;
-        assert!(refused.is_err());
-        assert!(board.peek("checkout-v2").is_none(), "nothing was written");
-    }
-
-    #[tokio::test]
-    async fn an_older_revision_never_replaces_a_newer_one() {
-        let board = FlagBoard::default();
-        let state = |weight| FlagState {
-            key: "k".to_owned(),
-            weight,
-            members: BTreeSet::new(),
-            epoch: 1,
-            rollout: "k-1".to_owned(),
-        };
-        board.post(vec![state(Weight::ZERO)], 5);
-        board.post(vec![state(Weight::FULL)], 4);
-        assert!(board.peek("k").unwrap().state.weight.is_zero());
-        assert_eq!(board.revision(), 5);
-    }
-
-    const ROLLOUT: &str = r#"{
-        "id": "checkout-1", "inputs": {}, "started_by": "ana", "started_at": "2026-11-20T00:00:00Z",
-        "generation": 1, "epoch": 1, "wanted": "50%", "exposed_at": "2026-11-20T00:00:00Z",
-        "stage": {"baking": {"phase": 0, "since": "2026-11-20T00:00:00Z"}}, "bake": {"counted": "0ms", "since": null},
-        "pause": null, "holds": [], "next_number": 0, "decisions": [], "alerts": {}, "no_data": null,
-        "plan": {
-            "apiVersion": "tidegate.dev/v1alpha1", "kind": "RolloutPlan", "metadata": {"name": "checkout"},
-            "spec": {
-                "title": "Checkout", "service": "checkout", "environment": "production",
-                "target": {"flag": {"key": "checkout-v2"}},
-                "phases": [{"name": "half", "weight": "50%", "bake": "1m"}]
-            }
-        }
-    }"#;
-}
+mod tests;

@@ -2,6 +2,7 @@
 //! Refuses to know a rule: what is allowed, and why not, is in the answer of the dispatcher.
 
 mod commands;
+pub mod letters;
 mod openapi;
 mod reading;
 mod structured;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use tidegate_rollout::Role;
 use tracing::warn;
 use utoipa::ToSchema;
 
@@ -44,6 +46,9 @@ impl<D> Clone for Api<D> {
     }
 }
 
+/// Those who act for a rollout: what is said twice wakes people twice.
+const RESPONDERS: Auth = Auth::Roles(&[Role::Operator, Role::Oncall, Role::IncidentCommander]);
+
 /// Every route below `/api`.
 pub fn routes<D: Desk + 'static>(routes: Routes, api: &Api<D>) -> Routes {
     let routes = super::tokens::routes(routes, &api.guard);
@@ -66,10 +71,12 @@ pub fn routes<D: Desk + 'static>(routes: Routes, api: &Api<D>) -> Routes {
         )
         .get("/api/v1/plans", Auth::PERSON, reading::plans::<D>, api.clone())
         .get("/api/v1/alerts", Auth::PERSON, reading::alerts::<D>, api.clone())
-        .get(
-            "/api/v1/dead-letters",
-            Auth::PERSON,
-            reading::dead_letters::<D>,
+        .get("/api/v1/log", Auth::PERSON, reading::server_log::<D>, api.clone())
+        .get("/api/v1/dead-letters", Auth::PERSON, letters::list::<D>, api.clone())
+        .post(
+            "/api/v1/dead-letters/{notice}/{channel}/retry",
+            RESPONDERS,
+            letters::retry::<D>,
             api.clone(),
         )
 }

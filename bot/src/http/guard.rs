@@ -8,28 +8,30 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
-use axum::response::{Html, IntoResponse, Redirect, Response};
-use http::header::{ACCEPT, AUTHORIZATION, HOST, HeaderName};
+use axum::response::{IntoResponse, Response};
+use http::header::{AUTHORIZATION, HOST, HeaderName};
 use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, StatusCode};
 use secrecy::ExposeSecret;
 use tidegate_rollout::{Actor, Role, Surface};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 use url::Url;
 
 use super::caller::{Caller, Way};
-use super::keys::{self, Keyring};
+use super::keys::{FindError, Keyring};
 use super::problem::Problem;
+use super::rights;
 use super::routes::Auth;
 use super::same_site::{self, Origin};
 use super::session;
+use super::to_sign_in;
 use crate::clock;
 use crate::config::{Config, Current};
 use crate::secret::Digest;
 use crate::store::TokenKind;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Set by proxies. Behind one, everybody comes from the address of the proxy.
 const FORWARDED: [HeaderName; 3] = [
     HeaderName::from_static("forwarded"),
@@ -40,12 +42,21 @@ const FORWARDED: [HeaderName; 3] = [
 /// The largest body that a person or the CLI sends.
 const LARGEST_BODY: usize = 64 << 10;
 
-/// What every check looks at.
+/// So many requests of people may be in flight; beyond, they are told 503 and come again. Webhooks have limits of their
+/// own, so that nobody here keeps an alert out.
+const IN_FLIGHT: usize = 256;
+/// So many evaluations of flags may be in flight.
+const FLAGS_IN_FLIGHT: usize = 1_024;
+
+/// What every check looks at. Clones share it.
+#[derive(Clone)]
 pub struct Guard {
     /// The configuration in force.
     pub current: Current,
     /// The keys.
     pub keyring: Keyring,
+    people: Arc<Semaphore>,
+    flags: Arc<Semaphore>,
 }
 
 /// The guard at one route.
@@ -64,11 +75,16 @@ pub(super) async fn check(State(gate): State<Gate>, request: Request, next: Next
             head.extensions.insert(caller);
         }
         Ok(None) => {}
-        Err(refused) if refused.status == StatusCode::UNAUTHORIZED.as_u16() && wants_page(&head) => {
-            return sign_in_first(&head, &config);
+        Err(refused) if refused.status == StatusCode::UNAUTHORIZED.as_u16() && to_sign_in::wants_page(&head) => {
+            return to_sign_in::lead(&head, &config);
         }
         Err(refused) => return refused.into_response(),
     }
+    // Only for who got in: strangers take no place from those who may roll back.
+    let _place = match gate.guard.place(gate.auth) {
+        Ok(place) => place,
+        Err(full) => return full.into_response(),
+    };
     let within = Duration::try_from(config.limits.body_timeout.duration()).unwrap_or(Duration::from_secs(10));
     match small_body(head, body, within).await {
         Ok(request) => next.run(request).await,
@@ -94,10 +110,10 @@ impl Gate {
                 "not-from-here",
                 "This works only from the machine that Tidegate runs on.",
             )),
-            Auth::Flags if presented(headers).is_none() && from_here(head) => Ok(None),
-            Auth::Flags => self.with_role(headers, config, &[Role::Flags]).await.map(Some),
+            Auth::Flags if presented(headers).is_none() && origin != Origin::Foreign && alone(head, config) => Ok(None),
+            Auth::Flags => self.guard.with_role(headers, config, &[Role::Flags]).await.map(Some),
             Auth::Roles(roles) => {
-                let caller = self.with_role(headers, config, roles).await?;
+                let caller = self.guard.with_role(headers, config, roles).await?;
                 if changes && caller.way == Way::Cookie && origin != Origin::Ours {
                     return Err(foreign());
                 }
@@ -105,9 +121,41 @@ impl Gate {
             }
         }
     }
+}
 
+impl Guard {
+    /// A guard with the keys of `keyring`.
+    pub fn new(current: Current, keyring: Keyring) -> Self {
+        Self {
+            current,
+            keyring,
+            people: Arc::new(Semaphore::new(IN_FLIGHT)),
+            flags: Arc::new(Semaphore::new(FLAGS_IN_FLIGHT)),
+        }
+    }
+
+    /// A place among the requests in flight. Probes and the sign-in need none, and webhooks have their own.
+    fn place(&self, auth: Auth) -> Result<Option<OwnedSemaphorePermit>, Problem> {
+        let places = match auth {
+            Auth::Open | Auth::Receiver | Auth::Metrics | Auth::Invitation => return Ok(None),
+            Auth::Flags => &self.flags,
+            Auth::Roles(_) => &self.people,
+        };
+        let full = |_| Problem::unavailable("Too much is being asked at once. Nothing was done.");
+        Arc::clone(places).try_acquire_owned().map(Some).map_err(full)
+    }
+
+    /// Whether whoever sent these headers would still be let in where `auth` guards: for answers that go on for long.
+    pub async fn still_admits(&self, headers: &HeaderMap, auth: Auth) -> bool {
+        let Auth::Roles(roles) = auth else {
+            return true;
+        };
+        self.with_role(headers, &self.current.get(), roles).await.is_ok()
+    }
+
+    /// Who made a request with these headers, if they have one of `roles`.
     async fn with_role(&self, headers: &HeaderMap, config: &Config, roles: &[Role]) -> Result<Caller, Problem> {
-        let caller = self.guard.caller(headers, config).await?;
+        let caller = self.caller(headers, config).await?;
         // An admin has every role of people, but a program's role only by its own token.
         let of_people = roles.iter().any(|role| !role.is_for_programs());
         let exactly = roles.iter().any(|role| caller.actor.roles.contains(role));
@@ -123,9 +171,7 @@ impl Gate {
         Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail)
             .hint("Roles are given to people in the server's configuration, and to tokens when they are made."))
     }
-}
 
-impl Guard {
     /// Who made a request with these headers.
     pub async fn caller(&self, headers: &HeaderMap, config: &Config) -> Result<Caller, Problem> {
         let (secret, way) = presented(headers)
@@ -137,6 +183,7 @@ impl Guard {
         };
         let key = match self.keyring.find(&secret, clock::now()).await {
             Ok(key) => key.filter(|key| key.kind == kind),
+            Err(FindError::Busy) => return Err(Problem::unavailable("Too many sign in at once. Nothing was done.")),
             Err(error) => {
                 warn!(error = &error as &dyn std::error::Error, "Could not look up who asks");
                 return Err(Problem::unavailable(
@@ -146,7 +193,7 @@ impl Guard {
         };
         let key = key.ok_or_else(|| Problem::unauthorized("Not believed: no such token, or it has ended."))?;
         let actor = Actor {
-            roles: keys::roles_now(&key, &config.people),
+            roles: rights::roles_now(&key, &config.people),
             person: key.person,
             surface: surface(headers, way),
         };
@@ -207,6 +254,12 @@ fn foreign() -> Problem {
         .hint("Behind a proxy, set `web.external_url` to the address that people use.")
 }
 
+/// Whether an evaluation of flags needs no token: made on this machine, on a server that only this machine reaches. A
+/// proxy in front (`web.external_url`) or an address for others would make strangers look as if they were here.
+fn alone(head: &Parts, config: &Config) -> bool {
+    config.web.external_url.is_none() && config.web.listen_address.is_loopback() && from_here(head)
+}
+
 /// Whether a request was made on this machine, by somebody who knows that: no proxy in between, and no foreign name
 /// that only leads here.
 fn from_here(head: &Parts) -> bool {
@@ -244,30 +297,4 @@ async fn small_body(head: Parts, body: Body, within: Duration) -> Result<Request
             "The body did not arrive in time. Nothing was done.",
         )),
     }
-}
-
-/// Whether a person looks at a page, rather than a program at an answer.
-fn wants_page(head: &Parts) -> bool {
-    let accepts = head.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
-    head.method == Method::GET && accepts.is_some_and(|accept| accept.contains("text/html"))
-}
-
-/// Leads a person to the sign-in page and back. Who follows a link from another site may be signed in all the same: a
-/// strict cookie is not sent along with such a visit, so the page first asks for itself once more.
-fn sign_in_first(head: &Parts, config: &Config) -> Response {
-    let here = head.uri.path_and_query().map_or("/", |it| it.as_str());
-    let prefix = &config.web.route_prefix;
-    let from_elsewhere = head
-        .headers
-        .get(SEC_FETCH_SITE)
-        .is_some_and(|site| site == "cross-site");
-    if from_elsewhere {
-        let again = "<!doctype html><meta charset=\"utf-8\"><title>Tidegate</title>\
-                     <meta http-equiv=\"refresh\" content=\"0\"><p>One moment …</p>";
-        return (StatusCode::UNAUTHORIZED, Html(again)).into_response();
-    }
-    let query: String = url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("next", here)
-        .finish();
-    Redirect::to(&format!("{prefix}/login?{query}")).into_response()
 }

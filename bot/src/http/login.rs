@@ -6,7 +6,7 @@ mod local;
 
 use std::sync::Arc;
 
-use axum::extract::{Form, Path, Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use http::header::SET_COOKIE;
@@ -15,10 +15,12 @@ use serde::Deserialize;
 use tidegate_rollout::Role;
 use tracing::{info, warn};
 
+use super::asked::{Form, Path, Query};
 use super::caller::{Caller, Way};
 use super::guard::Guard;
-use super::keys::{self, KeyError};
+use super::keys::{KeyError, Wanted};
 use super::problem::Problem;
+use super::rights;
 use super::routes::{Auth, Routes};
 use super::session;
 use crate::clock;
@@ -54,11 +56,16 @@ pub fn routes(routes: Routes, guard: Arc<Guard>, invitations: Invitations, page:
 #[derive(Deserialize)]
 struct Asked {
     next: Option<String>,
+    /// There when somebody pressed a button after their session had ended.
+    pressed: Option<String>,
 }
+
+/// What whoever pressed a button without a session must know first.
+const NOT_DONE: &str = "Nothing was done: nobody is signed in here any more. Sign in, then press again.";
 
 async fn show(State(door): State<Door>, Query(asked): Query<Asked>) -> Response {
     let next = local::path(asked.next.as_deref()).unwrap_or(local::HOME);
-    (door.page)(next, None)
+    (door.page)(next, asked.pressed.map(|_| NOT_DONE))
 }
 
 #[derive(Deserialize)]
@@ -75,12 +82,16 @@ async fn sign_in(State(door): State<Door>, Form(form): Form<SignIn>) -> Response
         Ok(key) => key.filter(|key| key.kind == TokenKind::Token),
         Err(error) => return unavailable(&error),
     };
-    let is_a_persons = |key: &Token| !of_programs_only(&keys::roles_now(key, &config.people));
+    let is_a_persons = |key: &Token| !of_programs_only(&rights::roles_now(key, &config.people));
     let Some(key) = key.filter(is_a_persons) else {
-        let page = (door.page)(&next, Some("That is no token of a person here."));
-        return (StatusCode::UNAUTHORIZED, page).into_response();
+        return not_believed(&door, &next);
     };
     begin(&door, key, &next, now).await
+}
+
+fn not_believed(door: &Door, next: &str) -> Response {
+    let page = (door.page)(next, Some("That is no token of a person here."));
+    (StatusCode::UNAUTHORIZED, page).into_response()
 }
 
 /// Somebody with nothing but a program's rights has no business on the pages, and neither has somebody without any.
@@ -91,19 +102,18 @@ fn of_programs_only(roles: &std::collections::BTreeSet<Role>) -> bool {
 /// Makes a session that may do what `key` may, and ends no later.
 async fn begin(door: &Door, key: Token, next: &str, now: Timestamp) -> Response {
     let config = door.guard.current.get();
-    let wanted = keys::end(config.web.session, now);
-    let end = key.expires_at.map_or(wanted, |end| end.min(wanted));
-    let person = key.person.clone();
-    let made = door
-        .guard
-        .keyring
-        .make(TokenKind::Session, key.person, key.roles, Some(end), now)
-        .await;
-    let secret = match made {
-        Ok((_, secret)) => secret,
+    let wanted = rights::end(config.web.session, now);
+    let session = Wanted {
+        person: key.person.clone(),
+        roles: key.roles.clone(),
+        expires_at: Some(key.expires_at.map_or(wanted, |end| end.min(wanted))),
+    };
+    let secret = match door.guard.keyring.open_session(&key, session, now).await {
+        Ok(Some((_, secret))) => secret,
+        Ok(None) => return not_believed(door, next),
         Err(error) => return unavailable(&error),
     };
-    info!(person = %person, "Signed in");
+    info!(person = %key.person, "Signed in");
     let prefix = &config.web.route_prefix;
     let answer = Redirect::to(&format!("{prefix}{next}")).into_response();
     with_cookie(answer, session::begin(&secret, config.web.session, &config.web))
@@ -113,7 +123,11 @@ async fn sign_out(State(door): State<Door>, caller: Caller) -> Response {
     let config = door.guard.current.get();
     // A token that came in a header is not a session, and outlives a misdirected request.
     if caller.way == Way::Cookie
-        && let Err(error) = door.guard.keyring.revoke(caller.key).await
+        && let Err(error) = door
+            .guard
+            .keyring
+            .sign_out(caller.key, &caller.actor.person, clock::now())
+            .await
     {
         return unavailable(&error);
     }

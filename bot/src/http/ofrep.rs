@@ -1,7 +1,9 @@
 //! Owns the OpenFeature remote evaluation protocol, OFREP 0.3: any OpenFeature SDK can follow a rollout.
-//! Refuses to answer "on" when it does not know: an unknown flag is an error, and the SDK's default holds.
+//! Refuses to answer when it does not know: an unknown flag, or a replica that has lost touch with the store, is an error,
+//! and the default in the caller's code holds.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -12,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tidegate_rollout::flag::{Evaluation, Why};
 
-use crate::driver::flag::FlagBoard;
+use crate::driver::flag::{FlagBoard, Unserved};
 
 /// The largest request that is read; a context is a few attributes.
 pub const BODY_LIMIT: usize = 64 * 1024;
@@ -59,6 +61,24 @@ impl Failed {
         };
         (status, Json(failed)).into_response()
     }
+
+    /// SDKs take the default then, which is the old version where nobody decided otherwise.
+    fn unserved(key: Option<&str>, why: Unserved) -> Response {
+        match why {
+            Unserved::Unknown => Self::answer(
+                key,
+                StatusCode::NOT_FOUND,
+                "FLAG_NOT_FOUND",
+                "No rollout has moved this flag; the default of your code holds.",
+            ),
+            Unserved::OutOfTouch => Self::answer(
+                key,
+                StatusCode::SERVICE_UNAVAILABLE,
+                "GENERAL",
+                "This replica has lost touch with the store, so the flag may have changed; the default of your code holds.",
+            ),
+        }
+    }
 }
 
 /// `POST /ofrep/v1/evaluate/flags/{key}`
@@ -67,14 +87,9 @@ pub async fn one(State(board): State<Arc<FlagBoard>>, Path(key): Path<String>, b
         Ok(user) => user,
         Err((code, details)) => return Failed::answer(Some(&key), StatusCode::BAD_REQUEST, code, details),
     };
-    match evaluate(&board, &key, &user) {
-        Some(evaluated) => Json(evaluated).into_response(),
-        None => Failed::answer(
-            Some(&key),
-            StatusCode::NOT_FOUND,
-            "FLAG_NOT_FOUND",
-            "No rollout has moved this flag; the default of your code holds.",
-        ),
+    match evaluate(&board, &key, &user, Instant::now()) {
+        Ok(evaluated) => Json(evaluated).into_response(),
+        Err(why) => Failed::unserved(Some(&key), why),
     }
 }
 
@@ -84,20 +99,24 @@ pub async fn all(State(board): State<Arc<FlagBoard>>, headers: HeaderMap, body: 
         Ok(user) => user,
         Err((code, details)) => return Failed::answer(None, StatusCode::BAD_REQUEST, code, details),
     };
-    // Read before the flags: a change in between makes the tag old, never the answer.
-    let tag = tag(board.revision(), &user);
+    let now = Instant::now();
+    if !board.serves(now) {
+        return Failed::unserved(None, Unserved::OutOfTouch);
+    }
     let flags: Vec<Evaluated> = board
         .keys()
         .iter()
-        .filter_map(|key| evaluate(&board, key, &user))
+        .filter_map(|key| evaluate(&board, key, &user, now).ok())
         .collect();
+    let body = serde_json::json!({ "flags": flags }).to_string();
+    let tag = tag(&body);
     let known = headers
         .get(header::IF_NONE_MATCH)
         .is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let mut answer = if known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        Json(serde_json::json!({ "flags": flags })).into_response()
+        ([(header::CONTENT_TYPE, "application/json")], body).into_response()
     };
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         answer.headers_mut().insert(header::ETAG, tag);
@@ -105,10 +124,9 @@ pub async fn all(State(board): State<Arc<FlagBoard>>, headers: HeaderMap, body: 
     answer
 }
 
-/// The same for as long as every answer to this user is.
-fn tag(revision: u64, user: &str) -> String {
-    let user = Sha256::digest(user);
-    format!("\"{revision}-{}\"", hex::encode(&user[..8]))
+/// Made of the answer itself: every replica gives the same answer the same tag, and another one another.
+fn tag(body: &str) -> String {
+    format!("\"{}\"", hex::encode(&Sha256::digest(body)[..16]))
 }
 
 fn targeting_key(body: &[u8]) -> Result<String, (&'static str, String)> {
@@ -127,10 +145,10 @@ fn targeting_key(body: &[u8]) -> Result<String, (&'static str, String)> {
     }
 }
 
-fn evaluate(board: &FlagBoard, key: &str, user: &str) -> Option<Evaluated> {
-    let Evaluation { on, why } = board.evaluate(key, user)?;
-    let posted = board.peek(key)?;
-    Some(Evaluated {
+fn evaluate(board: &FlagBoard, key: &str, user: &str, now: Instant) -> Result<Evaluated, Unserved> {
+    let Evaluation { on, why } = board.evaluate(key, user, now)?;
+    let posted = board.peek(key).ok_or(Unserved::Unknown)?;
+    Ok(Evaluated {
         key: key.to_owned(),
         value: on,
         reason: match why {
@@ -144,4 +162,84 @@ fn evaluate(board: &FlagBoard, key: &str, user: &str) -> Option<Evaluated> {
             weight: posted.state.weight.to_string(),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use axum::body::to_bytes;
+    use tidegate_rollout::Weight;
+    use tidegate_rollout::flag::FlagState;
+
+    use super::*;
+
+    const ANA: &[u8] = br#"{"context":{"targetingKey":"ana"}}"#;
+
+    fn board(weight: Weight) -> Arc<FlagBoard> {
+        let board = FlagBoard::default();
+        board.post(vec![flag(weight, 1)], 1);
+        Arc::new(board)
+    }
+
+    fn flag(weight: Weight, epoch: u64) -> FlagState {
+        FlagState {
+            key: "checkout-v2".to_owned(),
+            weight,
+            members: BTreeSet::new(),
+            epoch,
+            rollout: "checkout-1".to_owned(),
+        }
+    }
+
+    async fn ask_one(board: &Arc<FlagBoard>) -> (StatusCode, serde_json::Value) {
+        let answer = one(
+            State(Arc::clone(board)),
+            Path("checkout-v2".to_owned()),
+            Bytes::from_static(ANA),
+        )
+        .await;
+        let status = answer.status();
+        let body = to_bytes(answer.into_body(), BODY_LIMIT).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    async fn ask_all(board: &Arc<FlagBoard>, known: Option<&HeaderValue>) -> (StatusCode, Option<HeaderValue>) {
+        let mut headers = HeaderMap::new();
+        if let Some(known) = known {
+            headers.insert(header::IF_NONE_MATCH, known.clone());
+        }
+        let answer = all(State(Arc::clone(board)), headers, Bytes::from_static(ANA)).await;
+        (answer.status(), answer.headers().get(header::ETAG).cloned())
+    }
+
+    #[tokio::test]
+    async fn out_of_touch_is_an_error_in_both_forms_and_no_old_answer() {
+        let board = board(Weight::FULL);
+        assert_eq!(ask_one(&board).await.1["value"], true);
+        let (_, tag) = ask_all(&board, None).await;
+        board.serve_until(Instant::now());
+        let (status, body) = ask_one(&board).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!((&body["errorCode"], body.get("value")), (&"GENERAL".into(), None));
+        let (status, _) = ask_all(&board, tag.as_ref()).await;
+        assert_eq!(
+            status,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "what the caller knows is not confirmed either"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_tag_changes_with_the_answer_and_only_with_it() {
+        let board = board(Weight::FULL);
+        let (_, tag) = ask_all(&board, None).await;
+        assert_eq!(ask_all(&board, tag.as_ref()).await.0, StatusCode::NOT_MODIFIED);
+        // Written here while another replica's write is still unread: the revision of the board stays.
+        board.put(flag(Weight::ZERO, 2), 7);
+        assert_eq!(board.revision(), 1);
+        let (status, other) = ask_all(&board, tag.as_ref()).await;
+        assert_eq!(status, StatusCode::OK);
+        assert_ne!(other, tag);
+    }
 }

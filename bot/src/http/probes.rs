@@ -24,6 +24,9 @@ pub type Reload = Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<String>, Faults>
 /// What the parts behind the HTTP surface say about themselves.
 pub type Detail = Arc<dyn Fn() -> BoxFuture<'static, serde_json::Value> + Send + Sync>;
 
+/// The gauges of what simply is, read at each scrape.
+pub type Standing = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
+
 /// What the probes look at.
 #[derive(Clone)]
 pub struct Probes {
@@ -31,8 +34,10 @@ pub struct Probes {
     pub current: Current,
     /// The signs of life.
     pub vitals: Vitals,
-    /// The series.
+    /// The series that are recorded as things happen.
     pub metrics: PrometheusHandle,
+    /// Those that are read.
+    pub standing: Standing,
     /// Loads the configuration again.
     pub reload: Reload,
     /// What else the comprehensive health says.
@@ -100,7 +105,8 @@ async fn health(State(probes): State<Probes>) -> Response {
 
 async fn metrics(State(probes): State<Probes>) -> Response {
     let content_type = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (content_type, probes.metrics.render()).into_response()
+    let standing = (probes.standing)().await;
+    (content_type, probes.metrics.render() + &standing).into_response()
 }
 
 async fn reload(State(probes): State<Probes>) -> Response {

@@ -42,7 +42,8 @@ pub(super) fn origin(headers: &HeaderMap, external: Option<&Url>) -> Origin {
     if one && ours { Origin::Ours } else { Origin::Foreign }
 }
 
-fn is_ours(said: &str, headers: &HeaderMap, external: Option<&Url>) -> bool {
+/// Whether the address `said` is one of ours.
+pub(super) fn is_ours(said: &str, headers: &HeaderMap, external: Option<&Url>) -> bool {
     // `null` is no address, and so is never ours.
     let Ok(said) = Url::parse(said) else {
         return false;

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,6 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
@@ -30,6 +32,8 @@ const BREATHE: Duration = Duration::from_millis(100);
 pub struct Bounds {
     /// How long a client may take for the head of a request, and how long a connection may idle.
     pub header: Duration,
+    /// How many connections may be open; who comes then waits in the queue of the operating system.
+    pub connections: usize,
     /// How long requests in flight may take to end once the server stops.
     pub shutdown: Duration,
 }
@@ -49,14 +53,24 @@ pub async fn bind(address: &ListenAddress) -> io::Result<TcpListener> {
 /// Serves `router` until `stop`, then until every request in flight is answered or the time for that is over.
 pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: CancellationToken) {
     let connections = TaskTracker::new();
+    let places = Arc::new(Semaphore::new(bounds.connections));
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        // The place comes first: a connection that nobody serves would only wait here instead of in the queue.
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            next = next => next,
             () = stop.cancelled() => break,
         };
         match accepted {
             Ok((stream, peer)) => {
-                connections.spawn(connection(stream, peer, router.clone(), bounds, stop.clone()));
+                let served = connection(stream, peer, router.clone(), bounds, stop.clone());
+                connections.spawn(async move {
+                    served.await;
+                    drop(place);
+                });
             }
             Err(error) if is_of_one_client(&error) => {}
             Err(error) => {

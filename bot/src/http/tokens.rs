@@ -2,9 +2,10 @@
 //! Refuses to show a secret twice, and to give anybody more than the configuration gives the person.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
@@ -13,15 +14,16 @@ use tidegate_rollout::{Period, PersonId, Role};
 use tracing::{info, warn};
 use utoipa::ToSchema;
 
+use super::asked::{Json, Path};
 use super::caller::Caller;
 use super::guard::Guard;
-use super::keys::{self, ADMIN, of_a_program};
+use super::keys::{ADMIN, Wanted};
 use super::problem::Problem;
+use super::rights::{self, of_a_program};
 use super::routes::{Auth, Routes};
 use crate::clock;
 use crate::config::People;
 use crate::store::{StoreError, Token, TokenKind};
-use std::sync::Arc;
 
 /// The routes.
 pub fn routes(routes: Routes, guard: &Arc<Guard>) -> Routes {
@@ -48,7 +50,7 @@ pub struct WantedToken {
 }
 
 /// A token that was made.
-#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Clone, Deserialize, Serialize, ToSchema)]
 pub struct MadeToken {
     /// The token itself. It is shown this once and kept nowhere.
     pub token: String,
@@ -57,11 +59,26 @@ pub struct MadeToken {
     pub known: KnownToken,
 }
 
-/// What is known about a token.
+impl fmt::Debug for MadeToken {
+    /// Without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MadeToken")
+            .field("known", &self.known)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is known about a token, or about a session.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct KnownToken {
     /// Its number, by which it is revoked.
     pub number: u64,
+    /// `token`, or `session` for a browser that somebody signed in with.
+    #[schema(value_type = String)]
+    pub kind: TokenKind,
+    /// The number of the token that opened the session; it ends with that token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<u64>,
     /// On whose behalf it acts.
     pub person: String,
     /// What it may do at most; empty: whatever the person may.
@@ -75,7 +92,7 @@ pub struct KnownToken {
     pub expires_at: Option<Timestamp>,
 }
 
-/// Every token that has not ended.
+/// Every token and session that has not ended.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct KnownTokens {
     /// Oldest first.
@@ -86,6 +103,8 @@ impl From<Token> for KnownToken {
     fn from(token: Token) -> Self {
         Self {
             number: token.number,
+            kind: token.kind,
+            parent: token.parent,
             person: token.person.to_string(),
             roles: token.roles,
             created_at: token.created_at,
@@ -94,16 +113,16 @@ impl From<Token> for KnownToken {
     }
 }
 
-/// Lists the tokens, without their secrets.
+/// Lists the tokens and the sessions opened with them, without their secrets.
 #[utoipa::path(get, path = "/api/v1/tokens", tag = "server", responses((status = 200, body = KnownTokens)))]
-pub(super) async fn list(State(guard): State<Arc<Guard>>) -> Result<Json<KnownTokens>, Problem> {
+pub(super) async fn list(State(guard): State<Arc<Guard>>) -> Result<axum::Json<KnownTokens>, Problem> {
     let tokens = guard
         .keyring
-        .tokens(clock::now())
+        .keys(clock::now())
         .await
         .map_err(|error| unavailable(&error))?;
     let tokens = tokens.into_iter().map(KnownToken::from).collect();
-    Ok(Json(KnownTokens { tokens }))
+    Ok(axum::Json(KnownTokens { tokens }))
 }
 
 /// Makes a token.
@@ -115,28 +134,31 @@ pub(super) async fn create(
     State(guard): State<Arc<Guard>>,
     caller: Caller,
     Json(wanted): Json<WantedToken>,
-) -> Result<(StatusCode, Json<MadeToken>), Problem> {
+) -> Result<(StatusCode, axum::Json<MadeToken>), Problem> {
     check(&wanted, &guard.current.get().people)?;
     let now = clock::now();
-    let expires_at = wanted.ttl.map(|ttl| keys::end(ttl, now));
-    let person = PersonId::new(&wanted.person);
-    let (number, secret) = guard
-        .keyring
-        .make(TokenKind::Token, person, wanted.roles.clone(), expires_at, now)
-        .await?;
+    let expires_at = wanted.ttl.map(|ttl| rights::end(ttl, now));
+    let key = Wanted {
+        person: PersonId::new(&wanted.person),
+        roles: wanted.roles.clone(),
+        expires_at,
+    };
+    let (number, secret) = guard.keyring.make(key, &caller.actor.person, now).await?;
     info!(by = %caller.actor.person, person = wanted.person, number, "Made a token");
     let known = KnownToken {
         number,
+        kind: TokenKind::Token,
+        parent: None,
         person: wanted.person,
         roles: wanted.roles,
         created_at: now,
         expires_at,
     };
     let token = secret.expose_secret().to_owned();
-    Ok((StatusCode::CREATED, Json(MadeToken { token, known })))
+    Ok((StatusCode::CREATED, axum::Json(MadeToken { token, known })))
 }
 
-/// Revokes a token or a session. It is gone everywhere within a second.
+/// Revokes a token with every session opened with it, or ends one session. It is gone everywhere within a second.
 #[utoipa::path(
     delete, path = "/api/v1/tokens/{number}", tag = "server", params(("number" = u64, Path)),
     responses((status = 204), (status = 404, body = Problem))
@@ -148,7 +170,7 @@ pub(super) async fn revoke(
 ) -> Result<StatusCode, Problem> {
     let revoked = guard
         .keyring
-        .revoke(number)
+        .revoke(number, &caller.actor.person, clock::now())
         .await
         .map_err(|error| unavailable(&error))?;
     if !revoked {

@@ -2,6 +2,7 @@
 //! Refuses verbs that are no button; whether a verb is allowed now is decided in the core.
 
 use serde::Deserialize;
+use tidegate_rollout::command::grammar::LONGEST;
 use tidegate_rollout::command::{Answer, Command};
 use tidegate_rollout::refusal::{Code, Refusal};
 
@@ -38,6 +39,13 @@ impl Press {
     /// # Errors
     /// A refusal when the form is not one of ours, or says nothing where something must be said.
     pub fn command(&self) -> Result<Command, Refusal> {
+        if self.reason.len() > LONGEST {
+            return Err(Refusal::new(
+                Code::R104,
+                format!("That is longer than {LONGEST} characters."),
+                "Shorten it and press again. Nothing was done.",
+            ));
+        }
         let reason = || self.reason.trim().to_owned();
         let said = |what: &str| match self.reason.trim() {
             "" => Err(Refusal::new(

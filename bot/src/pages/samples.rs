@@ -205,6 +205,7 @@ impl Story {
         ]);
         self.comes(&Event::Alerted(Alert {
             source: Source::Alertmanager,
+            receiver: "default".to_owned(),
             fingerprint: Fingerprint(format!("{name:0>16}")),
             status: AlertStatus::Firing,
             labels,

@@ -2,6 +2,8 @@
 //!
 //! With `TIDEGATE_PAGES=<directory>` set, every page is also written there, to be looked at.
 
+mod worst;
+
 use std::path::PathBuf;
 
 use tidegate_rollout::command::Command;

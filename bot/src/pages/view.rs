@@ -203,8 +203,8 @@ impl Banner {
             tone: "warn",
             glyph: "warn",
             code: Some(refusal.code.to_string()),
-            text: refusal.message.clone(),
-            hint: Some(refusal.hint.clone()),
+            text: brief(&refusal.message, 1_500),
+            hint: Some(brief(&refusal.hint, 500)),
         }
     }
 
@@ -221,7 +221,7 @@ impl Banner {
         };
         Self {
             code: answer.code.map(|code| code.to_string()),
-            hint: answer.hint.clone(),
+            hint: answer.hint.as_deref().map(|hint| brief(hint, 500)),
             ..plain
         }
     }
@@ -232,20 +232,56 @@ impl Banner {
             tone: "bad",
             glyph: "bad",
             code: None,
-            text: text.into(),
-            hint: Some(hint.into()),
+            text: brief(&text.into(), 1_500),
+            hint: Some(brief(&hint.into(), 500)),
         }
     }
 }
 
-/// `text`, at most so many characters, with a sign where it was cut.
+/// `text`, at most so many characters, with a sign where it was cut. Characters that grow on the way into the page (`=`
+/// becomes six bytes, a direction mark twelve) leave room for fewer, so that nobody can blow a page up with them.
 fn brief(text: &str, most: usize) -> String {
-    let mut chars = text.chars();
-    let mut short: String = chars.by_ref().take(most).collect();
-    if chars.next().is_some() {
-        short.push('…');
+    let mut space = Space(most.saturating_mul(3));
+    let mut kept = 0;
+    for (number, (at, c)) in text.char_indices().enumerate() {
+        if number == most || !space.take(cost(c)) {
+            return format!("{}…", &text[..kept]);
+        }
+        kept = at + c.len_utf8();
     }
-    short
+    text.to_owned()
+}
+
+/// How many bytes a character takes in the page.
+fn cost(c: char) -> usize {
+    match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | ' ' | '.' | ',' => 1,
+        c => super::escaped(c.encode_utf8(&mut [0; 4])).len(),
+    }
+}
+
+/// The bytes that a list may still take on its page.
+struct Space(usize);
+
+impl Space {
+    /// What the tags around one row take, more or less.
+    const FRAME: usize = 360;
+
+    fn take(&mut self, bytes: usize) -> bool {
+        match self.0.checked_sub(bytes) {
+            Some(left) => {
+                self.0 = left;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether there is space for a row of these texts; if so it is taken.
+    fn row(&mut self, texts: &[&str]) -> bool {
+        let bytes: usize = texts.iter().map(|text| super::escaped(text).len()).sum();
+        self.take(bytes + Self::FRAME)
+    }
 }
 
 /// A number as people read it: `3,112`.

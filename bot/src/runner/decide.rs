@@ -13,12 +13,12 @@ use tidegate_rollout::plan::{Scope, Trigger};
 use tidegate_rollout::route::route;
 use tidegate_rollout::surroundings::{Freeze, Surroundings};
 use tidegate_rollout::{
-    ActionKind, Alert, DeliveryId, Entry, Event, Lane, Outcome, Period, Plan, Refusal, Rollout, RolloutId, Step,
-    policy, step_all,
+    ActionKind, Alert, DeliveryId, Entry, Event, Lane, Period, Plan, Refusal, Rollout, RolloutId, Step, policy,
+    step_all,
 };
 use tracing::warn;
 
-use super::Engine;
+use super::{Engine, series};
 use crate::chat::{Answer, Request};
 use crate::store::{Begun, Environment, Opening, Saved};
 
@@ -137,6 +137,7 @@ impl Engine {
 
     /// What follows from a saved step: the cache, and a ring for whoever has work now.
     pub(super) fn saved(&self, step: &Step) {
+        series::decided(step);
         self.cache(step.next.clone());
         if step
             .actions
@@ -356,8 +357,8 @@ struct Services(BTreeMap<String, Vec<Timestamp>>);
 impl Services {
     async fn of(engine: &Engine, rollout: &Rollout, events: &[Event]) -> anyhow::Result<Self> {
         let mut earliest: BTreeMap<String, Timestamp> = BTreeMap::new();
-        for (name, starts_at) in events.iter().filter_map(|event| alert_of(rollout, event)) {
-            let known = earliest.entry(name).or_insert(starts_at);
+        for (name, starts_at) in events.iter().filter_map(|event| event.concerning(rollout)) {
+            let known = earliest.entry(name.to_owned()).or_insert(starts_at);
             *known = starts_at.min(*known);
         }
         let environment = &rollout.plan.spec.environment;
@@ -375,10 +376,10 @@ impl Services {
 
     /// At least the one it came from.
     fn with(&self, rollout: &Rollout, event: &Event) -> u32 {
-        let Some((name, starts_at)) = alert_of(rollout, event) else {
+        let Some((name, starts_at)) = event.concerning(rollout) else {
             return 1;
         };
-        let began = self.0.get(&name).map_or(&[][..], Vec::as_slice);
+        let began = self.0.get(name).map_or(&[][..], Vec::as_slice);
         let count = began.iter().filter(|began| **began >= together(starts_at)).count();
         u32::try_from(count).unwrap_or(u32::MAX).max(1)
     }
@@ -386,25 +387,6 @@ impl Services {
 
 fn together(starts_at: Timestamp) -> Timestamp {
     starts_at.saturating_sub(TOGETHER.duration()).unwrap_or(Timestamp::MIN)
-}
-
-/// The alert that an event is about: one that was told, or one that its source was asked about.
-fn alert_of(rollout: &Rollout, event: &Event) -> Option<(String, Timestamp)> {
-    match event {
-        Event::Alerted(alert) | Event::Polled(alert) => Some((alert.name().to_owned(), alert.starts_at)),
-        Event::Reported {
-            outcome: Outcome::Asked { key, .. },
-            ..
-        } => {
-            let tracked = rollout.alerts.get(&key.fingerprint)?;
-            Some((tracked.name.clone(), key.starts_at))
-        }
-        Event::Commanded { .. }
-        | Event::Reported { .. }
-        | Event::Drifted { .. }
-        | Event::Ticked
-        | Event::Returned { .. } => None,
-    }
 }
 
 /// The answer to an order that a crash kept from being answered.

@@ -19,6 +19,7 @@ use crate::chat::{Answer, DeskError, Order, Request};
 use crate::clock;
 use crate::failpoint;
 use crate::store::{Arrival, Content, Settled};
+use crate::telemetry::metrics::{ALERTS, DECIDER_TICK};
 
 /// So many arrivals are decided before orders get their turn again.
 const BATCH: usize = 64;
@@ -68,6 +69,7 @@ pub(super) async fn run(engine: Arc<Engine>, queues: Queues, stop: CancellationT
 
 impl Engine {
     async fn job(&self, job: Job, now: Timestamp) {
+        self.mind_breaks(now).await;
         match job {
             Job::Order { arrival, reply } => {
                 let answer = self.ordered(&arrival, now).await;
@@ -143,6 +145,7 @@ impl Engine {
         for arrival in batch.drain(..) {
             taken.push(arrival.id.clone());
             self.jobs_first(jobs).await;
+            self.mind_breaks(clock::now()).await;
             match self.arrival(&arrival, jobs).await {
                 Ok(()) => settled.push(Settled {
                     id: arrival.id,
@@ -230,8 +233,7 @@ impl Engine {
                 }
                 outcome
             };
-            metrics::counter!("tidegate_alerts_total", "source" => told.source.word(), "result" => outcome)
-                .increment(1);
+            metrics::counter!(ALERTS, "source" => told.source.word(), "result" => outcome).increment(1);
         }
         for (id, events) in concerned {
             self.jobs_first(jobs).await;
@@ -302,7 +304,7 @@ impl Engine {
             clippy::cast_precision_loss,
             reason = "a gauge of seconds needs no more than 52 bits"
         )]
-        metrics::gauge!("tidegate_decider_last_tick_timestamp_seconds").set(now.as_second() as f64);
+        metrics::gauge!(DECIDER_TICK).set(now.as_second() as f64);
     }
 
     /// Takes up arrivals after the `after`th that our queue does not hold, and says where to go on if there may be more.

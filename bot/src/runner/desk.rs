@@ -1,6 +1,8 @@
 //! Owns the near side of the dispatcher: orders are remembered here, then decided, and the answer comes back.
 //! Refuses to answer an order that is not durable.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Place;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -56,6 +58,29 @@ impl Desk for Engine {
             .map_err(failed("read the environment"))?;
         let undecided = self.undecided(None, now).await.map_err(failed("read the inbox"))?;
         Ok(self.around(rollout, &environment, undecided))
+    }
+
+    /// The inbox and each environment are read once, however many rollouts share it.
+    async fn arounds(&self, rollouts: &[Arc<Rollout>], now: Timestamp) -> Result<Vec<Surroundings>, DeskError> {
+        let undecided = self.undecided(None, now).await.map_err(failed("read the inbox"))?;
+        let mut environments = BTreeMap::new();
+        let mut arounds = Vec::with_capacity(rollouts.len());
+        for rollout in rollouts {
+            if rollout.is_final() {
+                arounds.push(Surroundings::calm(now));
+                continue;
+            }
+            let environment = match environments.entry(rollout.plan.spec.environment.as_str()) {
+                Place::Occupied(known) => known.into_mut(),
+                Place::Vacant(unknown) => {
+                    let read = self.environment(rollout, now).await;
+                    unknown.insert(read.map_err(failed("read the environment"))?)
+                }
+            };
+            // The inherent one, which reads nothing.
+            arounds.push(Engine::around(self, rollout, environment, undecided));
+        }
+        Ok(arounds)
     }
 
     fn plans(&self) -> Vec<String> {

@@ -248,8 +248,8 @@ enum Done {
 
 async fn perform(engine: &Engine, action: &Action, led: Option<&Leadership>, now: Timestamp) -> anyhow::Result<Done> {
     let done = match &action.kind {
-        ActionKind::AskAboutAlert { key } => {
-            let answer = poller::ask(engine, key).await;
+        ActionKind::AskAboutAlert { key, receiver } => {
+            let answer = poller::ask(engine, key, receiver).await;
             return Ok(Done::Outcome(Outcome::Asked {
                 key: key.clone(),
                 answer,

@@ -1,14 +1,21 @@
 //! Owns the near side of the webhooks: what they heard is remembered here before it is answered.
 //! Refuses to look into it: deciding comes after.
 
-use tidegate_rollout::DeliveryId;
-use tidegate_webhooks::{Answer, Intake, Missed, Received, Unavailable};
-use tracing::warn;
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use tidegate_rollout::ids::NoticeId;
+use tidegate_rollout::notice::About;
+use tidegate_rollout::plan::Hears;
+use tidegate_rollout::{DeliveryId, Entry, Notice, NoticeKind, Source};
+use tidegate_webhooks::{Answer, Intake, Missed, MissedWhy, Received, Unavailable};
+use tracing::{error, warn};
 
 use super::Engine;
 use crate::clock;
 use crate::failpoint;
-use crate::store::{Arrival, Content, Remembered};
+use crate::store::{Arrival, Content, Remembered, StoreError};
+use crate::telemetry::metrics::WEBHOOK_EVENTS;
 
 impl Intake for Engine {
     async fn accept(&self, received: Received) -> Result<Answer, Unavailable> {
@@ -30,6 +37,19 @@ impl Intake for Engine {
                 source = source.word(),
                 receiver, "Alert {index} of a delivery could not be read: {why}"
             );
+        }
+        if let Some((_, first)) = unreadable.reasons.first() {
+            // Before the delivery counts as taken: its sender will not bring it again.
+            let lost = Lost {
+                source,
+                receiver: &receiver,
+                kind: "unreadable",
+                why: format!(
+                    "{} of its alerts could not be read; the first: {first}",
+                    unreadable.count
+                ),
+            };
+            lost.page(self, clock::now()).await.map_err(Unavailable::because)?;
         }
         let arrival = Arrival {
             id: DeliveryId::new(uuid::Uuid::now_v7().to_string()),
@@ -56,14 +76,12 @@ impl Intake for Engine {
             }
             Remembered::Repeated { .. } => Answer::Repeated,
         };
-        metrics::counter!("tidegate_webhook_events_total", "source" => source.word(), "result" => word(result))
-            .increment(1);
+        metrics::counter!(WEBHOOK_EVENTS, "source" => source.word(), "result" => word(result)).increment(1);
         Ok(result)
     }
 
     async fn missed(&self, missed: Missed) {
-        metrics::counter!("tidegate_webhook_events_total", "source" => missed.source.word(), "result" => "missed")
-            .increment(1);
+        metrics::counter!(WEBHOOK_EVENTS, "source" => missed.source.word(), "result" => "missed").increment(1);
         warn!(
             source = missed.source.word(),
             receiver = missed.receiver,
@@ -71,12 +89,165 @@ impl Intake for Engine {
             missed.why
         );
         self.wake.poll.notify_one();
+        let (kind, why) = match missed.why {
+            MissedWhy::TooLarge { limit } => ("too-large", format!("it is larger than {limit} bytes")),
+            MissedWhy::Malformed { detail } => ("malformed", detail),
+        };
+        let lost = Lost {
+            source: missed.source,
+            receiver: &missed.receiver,
+            kind,
+            why,
+        };
+        if let Err(failure) = lost.page(self, clock::now()).await {
+            error!("Could not page about a delivery that could not be read: {failure}");
+        }
     }
+}
+
+/// A delivery that is lost, or a part of it.
+struct Lost<'a> {
+    source: Source,
+    receiver: &'a str,
+    kind: &'static str,
+    why: String,
+}
+
+impl Lost<'_> {
+    /// Pages, once an hour for each receiver and kind of trouble, whichever replica hears of it: a sender may come again
+    /// and again with the same body, and most bodies that cannot be read do not say of which group they are.
+    async fn page(self, engine: &Engine, now: Timestamp) -> Result<(), StoreError> {
+        let Self {
+            source, receiver, kind, ..
+        } = &self;
+        let hour = now.as_second().div_euclid(3_600);
+        let about = About::server();
+        let id = NoticeId::new(format!("{}.{}-{receiver}-{kind}.{hour}", About::SERVER, source.word()));
+        let polls = engine.settings().polled.iter().any(|it| it.receiver == *receiver);
+        let kind = NoticeKind::DeliveryMissed {
+            source: source.word().to_owned(),
+            receiver: (*receiver).to_owned(),
+            polled: *source == Source::Alertmanager && polls,
+            why: self.why,
+        };
+        let said = Entry {
+            at: now,
+            kind: kind.word().to_owned(),
+            by: kind.by().to_owned(),
+            text: kind.sentence(&about),
+        };
+        let notice = Notice {
+            id,
+            at: now,
+            about,
+            kind,
+        };
+        if engine.store.announce(&notice, &paging(engine), &said, now).await? {
+            engine.wake.voice.notify_one();
+        }
+        Ok(())
+    }
+}
+
+/// The channels by which any plan pages, also one whose file has changed since its rollout began.
+fn paging(engine: &Engine) -> BTreeSet<String> {
+    let mut channels = engine.plans.load().paging_channels();
+    for rollout in engine.cached() {
+        channels.extend(rollout.plan.channels_for(Hears::Pages));
+    }
+    let settings = engine.settings();
+    channels.retain(|channel| settings.channels.contains_key(channel));
+    channels
 }
 
 fn word(answer: Answer) -> &'static str {
     match answer {
         Answer::Stored => "stored",
         Answer::Repeated => "repeated",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tempfile::tempdir;
+    use tidegate_rollout::Period;
+    use tidegate_webhooks::Unreadable;
+
+    use super::*;
+    use crate::runner::bench::{Peer, engine};
+
+    async fn said(engine: &Engine, now: Timestamp) -> Vec<NoticeKind> {
+        let mut said = Vec::new();
+        for channel in engine.store.channels_due(now).await.unwrap() {
+            let claim = engine
+                .store
+                .claim_messages(&channel, "one", now, Period::seconds(15), 100);
+            said.extend(claim.await.unwrap().into_iter().map(|message| message.notice.kind));
+        }
+        said
+    }
+
+    #[tokio::test]
+    async fn a_delivery_that_could_not_be_read_pages_once_for_each_receiver_and_kind() {
+        let directory = tempdir().unwrap();
+        let engine = engine(&directory, &[&Peer::default()]).await;
+        let now = clock::now();
+        let next_hour = now + jiff::SignedDuration::from_hours(1);
+        let malformed = |why: &str| Lost {
+            source: Source::Grafana,
+            receiver: "default",
+            kind: "malformed",
+            why: why.to_owned(),
+        };
+        for why in ["no `alerts`", "no `alerts`", "no `status`"] {
+            malformed(why).page(&engine, now).await.unwrap();
+        }
+        malformed("no `status`").page(&engine, next_hour).await.unwrap();
+        let large = Missed {
+            source: Source::Alertmanager,
+            receiver: "default".to_owned(),
+            why: MissedWhy::TooLarge { limit: 8 },
+        };
+        engine.missed(large).await;
+        let said = said(&engine, next_hour).await;
+        let told: Vec<(&str, bool)> = said
+            .iter()
+            .map(|kind| match kind {
+                NoticeKind::DeliveryMissed { why, polled, .. } => (why.as_str(), *polled),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let expected = [
+            ("no `alerts`", false),
+            ("no `status`", false),
+            ("it is larger than 8 bytes", true),
+        ];
+        assert_eq!(told, expected, "again only in the next hour");
+        assert!(said.iter().all(|kind| kind.loudness() == Hears::Pages));
+    }
+
+    /// PagerDuty is answered 200 whatever it sends, and never brings it again.
+    #[tokio::test]
+    async fn an_incident_that_could_not_be_read_is_not_lost_in_silence() {
+        let directory = tempdir().unwrap();
+        let engine = engine(&directory, &[]).await;
+        let received = Received {
+            source: Source::PagerDuty,
+            receiver: "default".to_owned(),
+            nonce: Some("event-1".to_owned()),
+            body: Bytes::from_static(b"{}"),
+            alerts: Vec::new(),
+            unreadable: Unreadable {
+                count: 1,
+                reasons: vec![(0, "the event has no `data`".to_owned())],
+            },
+            truncated: 0,
+        };
+        assert!(matches!(engine.accept(received).await, Ok(Answer::Stored)));
+        let said = said(&engine, clock::now()).await;
+        assert_eq!(said.len(), 1);
+        let text = said[0].sentence(&About::server());
+        assert!(text.contains("pagerduty") && text.contains("no `data`"), "{text}");
     }
 }

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tidegate_rollout::surroundings::Poll;
 
 /// So many rounds without an answer make a source unreadable.
-const ROUNDS: u32 = 3;
+pub(super) const ROUNDS: u32 = 3;
 
 /// What is known of every receiver.
 #[derive(Debug, Default)]
@@ -31,14 +32,22 @@ pub struct Receiver {
     pub failing_since: Option<Timestamp>,
     /// Whether it can be polled.
     pub polled: bool,
+    /// The same as `polled_at`, by a clock that nobody can move.
+    answered: Option<Instant>,
+    /// An answer that is older counts for nothing: a poller that hangs or died must not look like a good one.
+    good_for: Duration,
 }
 
 impl Receiver {
-    fn poll(&self) -> Poll {
+    fn poll(&self, now: Instant) -> Poll {
+        let old = |at: Instant| now.saturating_duration_since(at) > self.good_for;
         match (self.polled, self.polled_at, self.failing_since) {
             (false, _, _) => Poll::NotConfigured,
             (true, _, Some(since)) if self.failed_rounds >= ROUNDS => Poll::Unreadable { since },
             (true, None, _) => Poll::NotYet,
+            (true, Some(at), since) if self.answered.is_none_or(old) => Poll::Unreadable {
+                since: since.unwrap_or(at),
+            },
             (true, Some(_), _) => Poll::Good,
         }
     }
@@ -61,6 +70,7 @@ impl AlertPath {
     pub fn answered(&self, receiver: &str, at: Timestamp) {
         self.change(receiver, |known| {
             known.polled_at = Some(at);
+            known.answered = Some(Instant::now());
             known.failed_rounds = 0;
             known.failing_since = None;
         });
@@ -74,25 +84,30 @@ impl AlertPath {
         });
     }
 
-    /// Which receivers can be polled, after a start or a reload.
-    pub fn polls(&self, names: &[&str]) {
+    /// Which receivers can be polled, and for how long an answer of theirs counts.
+    pub fn polls(&self, names: &[&str], good_for: Duration) {
         let mut receivers = self.receivers.write().unwrap_or_else(PoisonError::into_inner);
         for known in receivers.values_mut() {
             known.polled = false;
         }
         for name in names {
-            receivers.entry((*name).to_owned()).or_default().polled = true;
+            let known = receivers.entry((*name).to_owned()).or_default();
+            (known.polled, known.good_for) = (true, good_for);
         }
     }
 
     /// The oldest Watchdog and the worst poll over `names`.
     pub fn over(&self, names: &[String]) -> (Option<Timestamp>, Poll) {
+        self.over_at(names, Instant::now())
+    }
+
+    fn over_at(&self, names: &[String], now: Instant) -> (Option<Timestamp>, Poll) {
         let receivers = self.receivers.read().unwrap_or_else(PoisonError::into_inner);
         let known = |name: &String| receivers.get(name).copied().unwrap_or_default();
         let watchdog = names.iter().map(|name| known(name).watchdog_seen).min().flatten();
         let worst = names
             .iter()
-            .map(|name| known(name).poll())
+            .map(|name| known(name).poll(now))
             .max_by_key(|poll| match poll {
                 Poll::NotConfigured => 0,
                 Poll::Good => 1,
@@ -110,5 +125,27 @@ impl AlertPath {
     fn change(&self, receiver: &str, change: impl FnOnce(&mut Receiver)) {
         let mut receivers = self.receivers.write().unwrap_or_else(PoisonError::into_inner);
         change(receivers.entry(receiver.to_owned()).or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The poller stood still or died after a good round; nobody tells the path, so it must find out by itself.
+    #[test]
+    fn an_old_answer_counts_for_nothing() {
+        let path = AlertPath::default();
+        let names = ["default".to_owned()];
+        let (at, good_for) = (Timestamp::UNIX_EPOCH, Duration::from_secs(21));
+        path.polls(&["default"], good_for);
+        assert_eq!(path.over(&names).1, Poll::NotYet);
+        path.answered("default", at);
+        let now = Instant::now();
+        assert_eq!(path.over_at(&names, now).1, Poll::Good);
+        let later = now + good_for + Duration::from_secs(1);
+        assert_eq!(path.over_at(&names, later).1, Poll::Unreadable { since: at });
+        path.answered("default", at);
+        assert_eq!(path.over(&names).1, Poll::Good, "a new answer heals it");
     }
 }

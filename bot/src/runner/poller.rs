@@ -1,262 +1,225 @@
 //! Owns the second channel: asking Alertmanager's own API, so that a lost webhook costs seconds.
-//! Refuses to take silence for an answer: one peer that cannot be read makes the round a failed one.
+//! Refuses to take silence for an answer: one peer that cannot be read makes the round of its receiver a failed one. What
+//! an answer means is the core's rule, the very one that the simulation proves.
 
-use std::collections::BTreeMap;
+mod peer;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use bytes::Bytes;
-use http::Method;
-use jiff::Timestamp;
-use secrecy::ExposeSecret;
-use serde::Deserialize;
+use futures_util::future::join_all;
 use tidegate_rollout::action::SuspectAnswer;
-use tidegate_rollout::alert::Suppression;
-use tidegate_rollout::{Alert, AlertKey, AlertStatus, DeliveryId, Fingerprint, Labels, Source};
+use tidegate_rollout::poll::{Before, Round, news};
+use tidegate_rollout::{Alert, AlertKey, DeliveryId, Rollout, Source};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::Engine;
+use super::path::ROUNDS;
 use crate::clock;
-use crate::config::{Alertmanager, Login};
-use crate::net;
+use crate::config::Alertmanager;
 use crate::store::{Arrival, Content};
+use crate::vitals::Vitals;
 
-/// The largest answer that is read; beyond it the round counts as failed.
-const LARGEST: usize = 32 * 1024 * 1024;
-
-/// One alert of `GET /api/v2/alerts`; fields we do not need are ignored.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Listed {
-    fingerprint: String,
-    starts_at: Timestamp,
-    labels: Labels,
-    #[serde(default)]
-    annotations: Labels,
-    status: ListedStatus,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ListedStatus {
-    #[serde(default)]
-    silenced_by: Vec<String>,
-    #[serde(default)]
-    inhibited_by: Vec<String>,
-}
-
-impl From<Listed> for Alert {
-    fn from(listed: Listed) -> Self {
-        let suppressed = match (listed.status.silenced_by, listed.status.inhibited_by) {
-            (silences, _) if !silences.is_empty() => Some(Suppression::Silenced { by: silences }),
-            (_, inhibitors) if !inhibitors.is_empty() => Some(Suppression::Inhibited { by: inhibitors }),
-            _ => None,
-        };
-        Self {
-            source: Source::Alertmanager,
-            fingerprint: Fingerprint(listed.fingerprint),
-            status: AlertStatus::Firing,
-            labels: listed.labels,
-            annotations: listed.annotations,
-            starts_at: listed.starts_at,
-            ends_at: None,
-            suppressed,
-        }
-    }
-}
-
-/// What the last full round of a receiver listed.
-type Last = BTreeMap<Fingerprint, Alert>;
+/// A poller that gives no sign of life for so long is not well.
+pub(super) const STALE: Duration = Duration::from_secs(30);
+/// Between the beginnings of two rounds, whoever rings: in a storm every delivery may ring.
+const REST: Duration = Duration::from_secs(1);
+/// How often it gives a sign of life while it waits.
+const SIGN_EVERY: Duration = Duration::from_secs(5);
+/// No peer may take longer, whatever the configuration says: a worker's attempt ends soon after.
+const LONGEST: Duration = Duration::from_secs(8);
 
 /// Runs until `stop`: a round at once, then every `poll_every`, or sooner when somebody rings.
 pub(super) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
-    let mut last: BTreeMap<String, Last> = BTreeMap::new();
     loop {
-        let settings = engine.settings();
-        let names: Vec<&str> = settings
-            .polled
-            .iter()
-            .map(|receiver| receiver.receiver.as_str())
-            .collect();
-        engine.path.polls(&names);
-        for receiver in &settings.polled {
-            round(
-                &engine,
-                receiver,
-                last.entry(receiver.receiver.clone()).or_default(),
-                settings.poll_timeout,
-            )
-            .await;
-        }
+        let began = Instant::now();
+        round(&engine).await;
         engine.vitals.well("first poll");
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(settings.poll_every) => {}
-            () = engine.wake.poll.notified() => {}
+        engine.vitals.well("poller");
+        let next = began + jittered(engine.settings().poll_every);
+        if !wait(&engine.wake.poll, &engine.vitals, (began + REST)..next, &stop).await {
+            return;
         }
     }
 }
 
-async fn round(engine: &Engine, receiver: &Alertmanager, last: &mut Last, timeout: Duration) {
-    let answers =
-        futures_util::future::join_all(receiver.peers.iter().map(|peer| list(engine, receiver, peer, timeout))).await;
-    let now = clock::now();
-    let mut listed = Last::new();
-    let mut all_answered = true;
-    for answer in answers {
-        match answer {
-            Ok(alerts) => merge(&mut listed, alerts),
-            Err(failure) => {
-                all_answered = false;
-                warn!(
-                    receiver = receiver.receiver,
-                    "Could not read the alerts of {}: {failure:#}", receiver.receiver
-                );
-            }
+/// Waits for the end of `when`, or, from its beginning on, until somebody rings; `false` when it is time to stop.
+async fn wait(bell: &Notify, vitals: &Vitals, when: Range<Instant>, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => return false,
+        () = tokio::time::sleep_until(when.start) => {}
+    }
+    loop {
+        vitals.well("poller");
+        let now = Instant::now();
+        if now >= when.end {
+            return true;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return false,
+            () = bell.notified() => return true,
+            () = tokio::time::sleep_until(when.end.min(now + SIGN_EVERY)) => {}
         }
     }
-    if listed.values().any(|alert| alert.is_watchdog() && alert.counts()) {
-        engine.path.saw_watchdog(&receiver.receiver, now);
-    }
-    let news = news(last, &listed, all_answered, now);
-    if !news.is_empty() && !remember(engine, receiver, news, now).await {
-        // Not stored: the next round finds the same news again.
+}
+
+/// Up to a tenth less, at random, so that replicas do not ask in step.
+fn jittered(every: Duration) -> Duration {
+    let share = u32::try_from(RandomState::new().build_hasher().finish() % 100).unwrap_or_default();
+    every - every / 1_000 * share
+}
+
+/// Says which receivers can be polled, so that one that was not asked yet counts as unread and not as unknown.
+pub(super) fn announce(engine: &Engine) {
+    let settings = engine.settings();
+    let names: Vec<&str> = settings.polled.iter().map(|it| it.receiver.as_str()).collect();
+    let a_round = settings.poll_every + settings.poll_timeout.min(LONGEST);
+    engine.path.polls(&names, a_round * ROUNDS);
+}
+
+/// Asks every peer of every receiver, and tells what differs from what is believed and remembered.
+async fn round(engine: &Engine) {
+    announce(engine);
+    let settings = engine.settings();
+    if settings.polled.is_empty() {
         return;
     }
-    if all_answered {
-        *last = listed;
-        engine.path.answered(&receiver.receiver, now);
-    } else {
-        last.extend(listed);
-        engine.path.silent(&receiver.receiver, now);
+    let began = clock::now();
+    let before = engine.cached();
+    let firing = match engine.store.firing_at_alertmanagers().await {
+        Ok(firing) => Some(firing),
+        Err(failure) => {
+            warn!("Could not read what fires by the last word on it: {failure}");
+            None
+        }
+    };
+    let timeout = settings.poll_timeout.min(LONGEST);
+    let answers = join_all(settings.polled.iter().map(|it| answer(engine, it, timeout))).await;
+    let read: BTreeSet<String> = answers
+        .iter()
+        .filter(|it| it.complete)
+        .map(|it| it.receiver.clone())
+        .collect();
+    let listed: Vec<Alert> = answers.iter().flat_map(|it| &it.listed).cloned().collect();
+    let round = Round {
+        listed: &listed,
+        polled: &settings.polled.iter().map(|it| it.receiver.clone()).collect(),
+        read: &read,
+        began,
+    };
+    let before: Before<'_, Arc<Rollout>> = Before {
+        rollouts: &before,
+        firing: firing.as_deref(),
+    };
+    let news = news(&round, &before, &engine.cached());
+    // What could not be stored is found again in the next round; until then the answers count for nothing.
+    let lost = tell(engine, news).await;
+    for Answer { receiver, complete, .. } in &answers {
+        if *complete && !lost.contains(receiver) {
+            engine.path.answered(receiver, clock::now());
+        } else {
+            engine.path.silent(receiver, clock::now());
+        }
     }
 }
 
-/// Of the same alert at several peers, one that counts wins over a suppressed one.
-fn merge(listed: &mut Last, alerts: Vec<Alert>) {
-    for alert in alerts {
-        match listed.get(&alert.fingerprint) {
-            Some(known) if known.counts() && !alert.counts() => {}
-            Some(_) | None => {
-                listed.insert(alert.fingerprint.clone(), alert);
+/// What the peers of a receiver answered in one round.
+struct Answer {
+    receiver: String,
+    listed: Vec<Alert>,
+    /// Whether all of them did.
+    complete: bool,
+}
+
+async fn answer(engine: &Engine, receiver: &Alertmanager, timeout: Duration) -> Answer {
+    let questions = receiver
+        .peers
+        .iter()
+        .map(|peer| peer::list(&engine.net, receiver, peer, timeout));
+    let mut answer = Answer {
+        receiver: receiver.receiver.clone(),
+        listed: Vec::new(),
+        complete: true,
+    };
+    for listed in join_all(questions).await {
+        match listed {
+            Ok(alerts) => answer.listed.extend(alerts),
+            Err(failure) => {
+                answer.complete = false;
+                let name = &receiver.receiver;
+                warn!(receiver = name, "Could not read the alerts of {name}: {failure:#}");
             }
         }
     }
-}
-
-/// What changed since the last round. What is gone counts as ended only when every peer answered.
-fn news(last: &Last, listed: &Last, all_answered: bool, now: Timestamp) -> Vec<Alert> {
-    let changed = |alert: &&Alert| {
-        let known = last.get(&alert.fingerprint);
-        !alert.is_watchdog()
-            && known.is_none_or(|known| known.starts_at != alert.starts_at || known.suppressed != alert.suppressed)
-    };
-    let mut news: Vec<Alert> = listed.values().filter(changed).cloned().collect();
-    if all_answered {
-        let gone = last
-            .values()
-            .filter(|alert| !alert.is_watchdog() && !listed.contains_key(&alert.fingerprint));
-        news.extend(gone.map(|alert| Alert {
-            status: AlertStatus::Resolved,
-            ends_at: Some(now),
-            suppressed: None,
-            ..alert.clone()
-        }));
+    if answer.listed.iter().any(|alert| alert.is_watchdog() && alert.counts()) {
+        engine.path.saw_watchdog(&receiver.receiver, clock::now());
     }
-    news
+    answer
 }
 
-async fn remember(engine: &Engine, receiver: &Alertmanager, alerts: Vec<Alert>, now: Timestamp) -> bool {
-    debug!(
-        receiver = receiver.receiver,
-        "{} alerts changed at {}",
-        alerts.len(),
-        receiver.receiver
-    );
-    let arrival = Arrival {
-        id: DeliveryId::new(uuid::Uuid::now_v7().to_string()),
-        at: now,
-        nonce: None,
-        content: Content::Polled {
-            source: Source::Alertmanager,
-            receiver: receiver.receiver.clone(),
-            alerts,
-        },
-        raw: Bytes::new(),
-    };
-    match engine.store.remember(arrival.clone()).await {
-        Ok(_) => {
-            engine.queue(arrival);
-            true
-        }
-        Err(failure) => {
-            warn!("Could not store what Alertmanager lists: {failure}");
-            false
+/// Makes what is new durable and hands it to the decider; answers the receivers whose news could not be stored.
+async fn tell(engine: &Engine, news: Vec<Alert>) -> BTreeSet<String> {
+    let mut by_receiver: BTreeMap<String, Vec<Alert>> = BTreeMap::new();
+    for alert in news {
+        by_receiver.entry(alert.receiver.clone()).or_default().push(alert);
+    }
+    let mut lost = BTreeSet::new();
+    for (receiver, alerts) in by_receiver {
+        debug!(receiver, "{} alerts changed at {receiver}", alerts.len());
+        let arrival = Arrival {
+            id: DeliveryId::new(uuid::Uuid::now_v7().to_string()),
+            at: clock::now(),
+            nonce: None,
+            content: Content::Polled {
+                source: Source::Alertmanager,
+                receiver: receiver.clone(),
+                alerts,
+            },
+            raw: Bytes::new(),
+        };
+        match engine.store.remember(arrival.clone()).await {
+            Ok(_) => engine.queue(arrival),
+            Err(failure) => {
+                warn!("Could not store what the Alertmanagers of {receiver} list: {failure}");
+                lost.insert(receiver);
+            }
         }
     }
+    lost
 }
 
-async fn list(
-    engine: &Engine,
-    receiver: &Alertmanager,
-    peer: &url::Url,
-    timeout: Duration,
-) -> anyhow::Result<Vec<Alert>> {
-    let mut url = peer.clone();
-    url.path_segments_mut()
-        .map_err(|()| anyhow::anyhow!("{peer} is not a base URL"))?
-        .pop_if_empty()
-        .extend(["api", "v2", "alerts"]);
-    url.set_query(Some("active=true&silenced=true&inhibited=true&unprocessed=true"));
-    let request = engine
-        .net
-        .request(Method::GET, &url, timeout)
-        .context("address the peer")?;
-    let request = match &receiver.login {
-        None => request,
-        Some(Login::Bearer(token)) => request.bearer_auth(token.expose_secret()),
-        Some(Login::Basic { user, password }) => request.basic_auth(user, Some(password.expose_secret())),
-    };
-    let answer = request
-        .send()
-        .await
-        .map_err(reqwest::Error::without_url)
-        .context("send the question")?;
-    let answer = answer
-        .error_for_status()
-        .map_err(reqwest::Error::without_url)
-        .context("read the status")?;
-    let body = net::read(answer, LARGEST).await.context("read the answer")?;
-    let listed: Vec<Listed> = serde_json::from_slice(&body).context("understand the answer")?;
-    let mut alerts: Vec<Alert> = listed.into_iter().map(Alert::from).collect();
-    for alert in &mut alerts {
-        for (name, value) in &receiver.labels {
-            alert.labels.entry(name.clone()).or_insert_with(|| value.clone());
-        }
-    }
-    Ok(alerts)
-}
-
-/// Asks every peer of every receiver about one alert.
-pub(super) async fn ask(engine: &Engine, key: &AlertKey) -> SuspectAnswer {
+/// Asks every peer about one alert. Any of them can say that it fires; that it is over only those of its own receiver can
+/// say, and whether others can be read does not matter.
+pub(super) async fn ask(engine: &Engine, key: &AlertKey, receiver: &str) -> SuspectAnswer {
     let settings = engine.settings();
-    let timeout = settings.poll_timeout;
-    let questions = settings.polled.iter().flat_map(|receiver| {
-        receiver
-            .peers
-            .iter()
-            .map(move |peer| list(engine, receiver, peer, timeout))
-    });
-    let answers = futures_util::future::join_all(questions).await;
-    let is_it =
-        |alert: &Alert| alert.fingerprint == key.fingerprint && alert.starts_at == key.starts_at && alert.counts();
-    let active = answers.iter().flatten().flatten().any(is_it);
-    let unreadable = answers.is_empty() || answers.iter().any(Result::is_err);
-    match (active, unreadable) {
-        (true, _) => SuspectAnswer::Active,
-        (false, true) => SuspectAnswer::Unreadable,
-        (false, false) => SuspectAnswer::Absent,
+    let timeout = settings.poll_timeout.min(LONGEST);
+    let answers = join_all(settings.polled.iter().map(|it| answer(engine, it, timeout))).await;
+    judge(&answers, key, receiver)
+}
+
+fn judge(answers: &[Answer], key: &AlertKey, receiver: &str) -> SuspectAnswer {
+    let active = |alert: &Alert| alert.key() == *key && alert.counts();
+    if answers.iter().flat_map(|answer| &answer.listed).any(active) {
+        return SuspectAnswer::Active;
+    }
+    // A row of an older program does not name the receiver.
+    let mut own = answers
+        .iter()
+        .filter(|answer| receiver.is_empty() || answer.receiver == receiver);
+    let asked = own.clone().next().is_some();
+    if asked && own.all(|answer| answer.complete) {
+        SuspectAnswer::Absent
+    } else {
+        SuspectAnswer::Unreadable
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,9 +7,6 @@ use tidegate_rollout::Period;
 
 use super::Engine;
 
-/// So many dead letters are counted; more is "many".
-const COUNTED: u32 = 1_000;
-
 impl Engine {
     /// Everything somebody needs who asks why nothing advances.
     pub async fn report(&self, now: Timestamp) -> Value {
@@ -30,14 +27,15 @@ impl Engine {
             })
             .collect();
         let unsettled = self.store.count_unsettled().await;
-        let dead = self.store.dead_letters(COUNTED).await;
+        let dead = self.store.count_dead_letters().await;
         json!({
             "alert_path": path,
             "active_rollouts": self.cached().len(),
             "plans_that_cannot_be_started": self.plans.load().broken().len(),
             "unsettled_deliveries": unsettled.map_or_else(|failure| json!(failure.to_string()), |count| json!(count)),
-            "dead_letters": dead.map_or_else(|failure| json!(failure.to_string()), |letters| json!(letters.len())),
+            "dead_letters": dead.map_or_else(|failure| json!(failure.to_string()), |letters| json!(letters)),
             "flags_revision": self.board.revision(),
+            "flags_served": self.board.serves(std::time::Instant::now()),
             "replica": self.settings().replica,
         })
     }

@@ -1,9 +1,9 @@
 //! Owns the upkeep: the heartbeat, what other replicas changed, and the deletion of what is old.
-//! Refuses to touch anything that is not over.
+//! Refuses to touch anything that is not over, and to let one of the three wait for another.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -12,29 +12,31 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::Engine;
+use super::flags::SERVES;
+use super::{Engine, poller};
 use crate::clock;
 
 /// Other replicas see a change within this time.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// A sign of life that takes longer is given up: the next one goes by another connection.
+const PULSE: Duration = Duration::from_secs(2);
 /// A replica that was not heard of for so long does not finish what it claimed. Four heartbeats.
 const ORPHANED: Period = Period::seconds(2);
 /// How often old things are deleted.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 /// A shorter absence is a pause of the machine, not a gap.
 const GAP: Period = Period::seconds(2);
+/// Whoever stops says so to the database within this time, or not at all.
+const FAREWELL: Duration = Duration::from_secs(3);
 
-/// Brings a started replica to where things stand: flags first, so that evaluations are answered; then rollouts.
-pub(super) async fn resume(engine: &Engine, now: Timestamp) -> anyhow::Result<()> {
+/// Brings a started replica to where things stand: flags first, so that evaluations are answered; then rollouts. Answers
+/// the revision from which changes are to be followed.
+pub(super) async fn resume(engine: &Engine, now: Timestamp) -> anyhow::Result<u64> {
     let (flags, revision) = engine.store.flags().await.context("read the flags")?;
     engine.board.post(flags, revision);
-    let names: Vec<String> = engine
-        .settings()
-        .polled
-        .iter()
-        .map(|receiver| receiver.receiver.clone())
-        .collect();
-    engine.path.polls(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    poller::announce(engine);
+    // Read first: what is saved from now on is read again as a change.
+    let followed_from = engine.store.revision().await.context("read the revision")?;
     for rollout in engine.store.active().await.context("read the active rollouts")? {
         engine.cache(rollout);
     }
@@ -48,66 +50,115 @@ pub(super) async fn resume(engine: &Engine, now: Timestamp) -> anyhow::Result<()
                 .ok();
         }
     }
-    beat(engine, now).await;
+    pulse(engine, now).await;
     info!("Resumed {} active rollouts", engine.cached().len());
+    Ok(followed_from)
+}
+
+/// Runs until `stop`. `followed_from` is what [`resume`] answered.
+pub(super) async fn run(engine: Arc<Engine>, followed_from: u64, stop: CancellationToken) {
+    let all = async { tokio::join!(live(&engine), follow(&engine, followed_from), forget(&engine)) };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        _ = all => {}
+    }
+}
+
+fn every(period: Duration) -> tokio::time::Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+/// Shows the others that this replica lives, for as long as it does.
+async fn live(engine: &Engine) {
+    let mut look = every(LOOK_EVERY);
+    loop {
+        look.tick().await;
+        pulse(engine, clock::now()).await;
+    }
+}
+
+/// One sign of life: the flags as they are now, then the heartbeat that says so. Only both together let this replica go on
+/// serving flags, where others may change them: they wait for it no longer than its heartbeat counts.
+async fn pulse(engine: &Engine, now: Timestamp) {
+    // Taken before anything is sent: a slow answer shortens what is left.
+    let began = Instant::now();
+    let beat = async {
+        read_flags(engine).await.context("read the flags")?;
+        let replica = engine.settings().replica.clone();
+        let beat = engine.store.beat(&replica, now, engine.board.revision()).await;
+        beat.context("note the heartbeat")
+    };
+    match tokio::time::timeout(PULSE, beat).await {
+        Ok(Ok(())) => {
+            engine.vitals.well("store");
+            if engine.store.is_shared() {
+                engine.board.serve_until(began + SERVES);
+            }
+        }
+        Ok(Err(failure)) => ill(engine, &format!("could not {failure:#}")),
+        Err(_) => ill(engine, &format!("no answer within {} s", PULSE.as_secs())),
+    }
+}
+
+fn ill(engine: &Engine, why: &str) {
+    engine.vitals.ill("store", why);
+    warn!("The store gave no sign of life: {why}");
+}
+
+async fn read_flags(engine: &Engine) -> Result<(), crate::store::StoreError> {
+    if engine.store.flags_revision().await? != engine.board.revision() {
+        let (flags, revision) = engine.store.flags().await?;
+        engine.board.post(flags, revision);
+    }
     Ok(())
 }
 
-/// Runs until `stop`.
-pub(super) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
-    let mut look = tokio::time::interval(LOOK_EVERY);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut prune = tokio::time::interval(PRUNE_EVERY);
-    prune.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen = 0;
+/// Takes over what other replicas saved, and frees what dead ones have claimed.
+async fn follow(engine: &Engine, mut seen: u64) {
+    let mut look = every(LOOK_EVERY);
     loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = look.tick() => {
-                beat(&engine, clock::now()).await;
-                catch_up(&engine, &mut seen).await;
-                watchdogs(&engine).await;
-                if let Err(failure) = engine.store.release_orphans(ORPHANED).await {
-                    warn!("Could not free what silent replicas claimed: {failure}");
+        look.tick().await;
+        match engine.store.changed_since(seen).await {
+            Ok((rollouts, revision)) => {
+                seen = revision;
+                for rollout in rollouts {
+                    engine.cache(rollout);
                 }
             }
-            _ = prune.tick() => {
-                let keep = engine.settings().keep_for;
-                let now = clock::now();
-                let before = now.saturating_sub(keep.duration()).unwrap_or(Timestamp::MIN);
-                if let Err(failure) = engine.store.prune(before, now).await {
-                    warn!("Could not delete what is old: {failure}");
-                }
-            }
+            Err(failure) => warn!("Could not read what other replicas changed: {failure}"),
+        }
+        watchdogs(engine).await;
+        if let Err(failure) = engine.store.release_orphans(ORPHANED).await {
+            warn!("Could not free what silent replicas claimed: {failure}");
         }
     }
 }
 
-async fn beat(engine: &Engine, now: Timestamp) {
-    let replica = engine.settings().replica.clone();
-    match engine.store.beat(&replica, now, engine.board.revision()).await {
-        Ok(()) => engine.vitals.well("store"),
-        Err(failure) => {
-            engine.vitals.ill("store", failure.to_string());
-            warn!("Could not note the heartbeat: {failure}");
+/// Deletes what is old, a little at a time.
+async fn forget(engine: &Engine) {
+    let mut look = every(PRUNE_EVERY);
+    loop {
+        look.tick().await;
+        let keep = engine.settings().keep_for;
+        let now = clock::now();
+        let before = now.saturating_sub(keep.duration()).unwrap_or(Timestamp::MIN);
+        if let Err(failure) = engine.store.prune(before, now).await {
+            warn!("Could not delete what is old: {failure}");
         }
     }
 }
 
-/// Takes over what other replicas saved: rollouts and flags.
-async fn catch_up(engine: &Engine, seen: &mut u64) {
-    match engine.store.changed_since(*seen).await {
-        Ok((rollouts, revision)) => {
-            *seen = revision;
-            for rollout in rollouts {
-                engine.cache(rollout);
-            }
+impl Engine {
+    /// Gives back what this replica holds, once all its tasks have ended: nobody needs to wait for it.
+    pub async fn farewell(&self) {
+        let replica = self.settings().replica.clone();
+        match tokio::time::timeout(FAREWELL, self.store.leave(&replica)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => warn!("Could not give back what this replica holds; it runs out by itself: {failure}"),
+            Err(_) => warn!("The store did not answer in time; what this replica holds runs out by itself"),
         }
-        Err(failure) => warn!("Could not read what other replicas changed: {failure}"),
-    }
-    match engine.store.flags().await {
-        Ok((flags, revision)) => engine.board.post(flags, revision),
-        Err(failure) => warn!("Could not read the flags: {failure}"),
     }
 }
 

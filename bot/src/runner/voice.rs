@@ -1,9 +1,12 @@
 //! Owns saying what was decided to be said: claim, word, say, and again later when a channel is down.
-//! Refuses to delay traffic: it runs beside everything else, and nothing waits for it.
+//! Refuses to delay traffic, and to let one channel delay another: each has a worker of its own, and nothing waits for it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use tidegate_rollout::Period;
 use tidegate_rollout::plan::Hears;
@@ -16,13 +19,16 @@ use crate::clock;
 use crate::failpoint;
 use crate::render::Form;
 use crate::store;
+use crate::telemetry::metrics::NOTIFICATIONS;
 
 /// How often it looks without being rung.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// So many messages are claimed at once.
-const CLAIM: u32 = 32;
+/// A worker claims one message at a time: a claim is longer than an attempt, so nobody else takes it meanwhile.
+const CLAIM: u32 = 1;
 /// No single attempt lasts longer.
 const ATTEMPT: Duration = Duration::from_secs(10);
+/// Attempts under way at the end may last so long; what is cut off then is said again by whoever comes next.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The waits between attempts, in seconds; the last one repeats.
 const WAITS: [u32; 6] = [1, 5, 30, 120, 600, 3_600];
 /// What needs a person is tried for a day, the rest for an hour.
@@ -31,43 +37,70 @@ const GIVE_UP_REST: Period = Period::minutes(60);
 
 /// Runs until `stop`.
 pub(super) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
+    let mut busy = BTreeSet::new();
+    let mut workers = FuturesUnordered::new();
     loop {
+        // Workers go on while it looks. Whatever one leaves, as when something came in while it went, the next look finds.
         tokio::select! {
-            () = stop.cancelled() => return,
-            () = engine.wake.voice.notified() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = stop.cancelled() => break,
+            channels = look(&engine) => {
+                for channel in channels {
+                    if busy.insert(channel.clone()) {
+                        workers.push(work(&engine, channel, &stop));
+                    }
+                }
+            }
+            Some(channel) = workers.next() => {
+                busy.remove(&channel);
+            }
         }
-        drain(&engine).await;
+    }
+    let rest = async { while workers.next().await.is_some() {} };
+    // What is cut off is said again under the same id.
+    let _ = tokio::time::timeout(LAST_WORDS, rest).await;
+}
+
+/// Waits for a ring or the next look, and answers the channels that have something to say.
+async fn look(engine: &Engine) -> Vec<String> {
+    tokio::select! {
+        () = engine.wake.voice.notified() => {}
+        () = tokio::time::sleep(LOOK_EVERY) => {}
+    }
+    due(engine).await
+}
+
+async fn due(engine: &Engine) -> Vec<String> {
+    match engine.store.channels_due(clock::now()).await {
+        Ok(channels) => channels,
+        Err(failure) => {
+            warn!("Could not look for things to say: {failure}");
+            Vec::new()
+        }
     }
 }
 
-async fn drain(engine: &Engine) {
-    let settings = engine.settings();
-    loop {
-        let now = clock::now();
-        let claimed = match engine
-            .store
-            .claim_messages(&settings.replica, now, settings.claim_for, CLAIM)
-            .await
-        {
-            Ok(claimed) => claimed,
-            Err(failure) => return warn!("Could not look for things to say: {failure}"),
-        };
-        if claimed.is_empty() {
-            return;
-        }
-        // One channel that hangs must not hold up the others; within a channel the order is kept.
-        let mut by_channel = std::collections::BTreeMap::<String, Vec<store::Message>>::new();
-        for message in claimed {
-            by_channel.entry(message.channel.clone()).or_default().push(message);
-        }
-        let work = by_channel.into_values().map(|messages| async {
-            for message in messages {
-                attempt(engine, message).await;
+/// Says everything that is due on a channel, in order, and answers which channel it was.
+async fn work(engine: &Engine, channel: String, stop: &CancellationToken) -> String {
+    while !stop.is_cancelled() {
+        let settings = engine.settings();
+        let (store, by) = (&engine.store, &settings.replica);
+        let claimed = store
+            .claim_messages(&channel, by, clock::now(), settings.claim_for, CLAIM)
+            .await;
+        match claimed {
+            Ok(claimed) if claimed.is_empty() => break,
+            Ok(claimed) => {
+                for message in claimed {
+                    attempt(engine, message).await;
+                }
             }
-        });
-        futures_util::future::join_all(work).await;
+            Err(failure) => {
+                warn!(channel, "Could not claim what is to be said: {failure}");
+                break;
+            }
+        }
     }
+    channel
 }
 
 async fn attempt(engine: &Engine, message: store::Message) {
@@ -83,8 +116,9 @@ async fn attempt(engine: &Engine, message: store::Message) {
     let (noted, word) = match result {
         Ok(()) => (engine.store.sent(id, &message.channel).await.map(drop), "sent"),
         Err(failure) => {
+            let until = next_try(&message, clock::now(), &failure);
             let why = format!("{:#}", anyhow::Error::from(failure));
-            match next_try(&message, clock::now(), &why) {
+            match until {
                 Some(until) => {
                     warn!(notice.id = %id, channel = message.channel, "Could not say {id} yet: {why}");
                     (
@@ -99,17 +133,17 @@ async fn attempt(engine: &Engine, message: store::Message) {
             }
         }
     };
-    metrics::counter!("tidegate_notifications_total", "channel" => message.channel.clone(), "result" => word)
-        .increment(1);
+    metrics::counter!(NOTIFICATIONS, "channel" => message.channel.clone(), "result" => word).increment(1);
     if let Err(failure) = noted {
         warn!("Could not note how {id} went; it may be said twice: {failure}");
     }
 }
 
 /// When to try again; `None`: not any more.
-fn next_try(message: &store::Message, now: Timestamp, why: &str) -> Option<Timestamp> {
-    if why.contains("for good") {
-        return None;
+fn next_try(message: &store::Message, now: Timestamp, failure: &ChannelError) -> Option<Timestamp> {
+    match failure {
+        ChannelError::Never { .. } => return None,
+        ChannelError::Later { .. } => {}
     }
     let give_up = match message.notice.kind.loudness() {
         Hears::Pages => GIVE_UP_PAGES,
@@ -118,10 +152,10 @@ fn next_try(message: &store::Message, now: Timestamp, why: &str) -> Option<Times
     if Period::between(message.notice.at, now) >= give_up {
         return None;
     }
-    let place = usize::try_from(message.attempts)
-        .unwrap_or(usize::MAX)
-        .min(WAITS.len() - 1);
-    now.saturating_add(Period::seconds(WAITS[place]).duration()).ok()
+    // The claim counts the attempt that has just failed.
+    let failed = usize::try_from(message.attempts).unwrap_or(usize::MAX);
+    let wait = WAITS[failed.saturating_sub(1).min(WAITS.len() - 1)];
+    now.saturating_add(Period::seconds(wait).duration()).ok()
 }
 
 async fn say(engine: &Engine, message: &store::Message) -> Result<(), ChannelError> {
@@ -145,4 +179,54 @@ async fn say(engine: &Engine, message: &store::Message) -> Result<(), ChannelErr
         text,
     };
     channel.say(&worded, clock::now()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use tidegate_rollout::Notice;
+
+    use super::*;
+
+    fn message(loudness: Hears, attempts: u32) -> store::Message {
+        let mut samples = Notice::samples().into_iter();
+        store::Message {
+            notice: samples.find(|sample| sample.kind.loudness() == loudness).unwrap(),
+            channel: "pager".to_owned(),
+            attempts,
+        }
+    }
+
+    fn later() -> ChannelError {
+        ChannelError::Later {
+            channel: "pager".to_owned(),
+            source: anyhow::anyhow!("it was told to come back, for good measure"),
+        }
+    }
+
+    #[test]
+    fn the_first_wait_is_the_shortest_and_the_last_one_repeats() {
+        let waits: Vec<i64> = [1, 2, 6, 7, 90]
+            .into_iter()
+            .map(|attempts| {
+                let message = message(Hears::Pages, attempts);
+                let until = next_try(&message, message.notice.at, &later()).unwrap();
+                until.duration_since(message.notice.at).as_secs()
+            })
+            .collect();
+        assert_eq!(waits, [1, 5, 3_600, 3_600, 3_600]);
+    }
+
+    #[test]
+    fn what_was_refused_for_good_is_not_tried_again_and_the_rest_for_as_long_as_it_is_loud() {
+        let never = ChannelError::Never {
+            channel: "pager".to_owned(),
+            why: "it answered 404".to_owned(),
+        };
+        let page = message(Hears::Pages, 1);
+        assert_eq!(next_try(&page, page.notice.at, &never), None);
+        let two_hours = page.notice.at + SignedDuration::from_hours(2);
+        assert!(next_try(&page, two_hours, &later()).is_some());
+        assert_eq!(next_try(&message(Hears::Everything, 1), two_hours, &later()), None);
+    }
 }

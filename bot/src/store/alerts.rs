@@ -31,6 +31,9 @@ statements! {
     FIRING: "list firing alerts" =
         "SELECT fingerprint, receiver, document, first_heard_at, heard_at FROM alerts
          WHERE status = 'firing' ORDER BY number DESC LIMIT $1";
+    FIRING_AT: "list what fires at the Alertmanagers" =
+        "SELECT fingerprint, receiver, document FROM alerts
+         WHERE status = 'firing' AND source = 'alertmanager' AND name <> 'Watchdog'";
     WATCHDOG: "find the last word of the Watchdog" =
         "SELECT MAX(heard_at) FROM alerts
          WHERE name = 'Watchdog' AND status = 'firing' AND source = 'alertmanager' AND receiver = $1";
@@ -98,6 +101,21 @@ impl Store {
                 })
             },
         ))
+    }
+
+    /// Everything that Alertmanagers told to fire and not to have ended: what a poll is compared with. Each alert names
+    /// its receiver, also where its document does not.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a row cannot be read.
+    pub async fn firing_at_alertmanagers(&self) -> Result<Vec<Alert>, StoreError> {
+        let rows: Vec<(String, String, String)> = self.engine().rows(&FIRING_AT, &[]).await?;
+        rows.into_iter()
+            .map(|(fingerprint, receiver, document)| {
+                let alert: Alert = value::open("alerts", &fingerprint, "document", &document)?;
+                Ok(Alert { receiver, ..alert })
+            })
+            .collect()
     }
 
     /// When the Watchdog of an Alertmanager receiver was last heard, by webhook or in a poll.

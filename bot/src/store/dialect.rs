@@ -39,11 +39,11 @@ pub(super) const CLAIM_FORWARD: Statement = claim!(
     "RETURNING number, id, document, attempts, first_tried_at"
 );
 
-/// `$1` who, `$2` until, `$3` now, `$4` how many.
+/// `$1` who, `$2` until, `$3` now, `$4` how many, `$5` on which channel.
 pub(super) const CLAIM_MESSAGES: Statement = claim!(
     "claim messages",
     "UPDATE messages SET claimed_by = $1, claimed_until = $2, attempts = attempts + 1",
-    "SELECT number FROM messages WHERE state = 'waiting' AND due_at <= $3 AND claimed_until <= $3 \
+    "SELECT number FROM messages WHERE state = 'waiting' AND channel = $5 AND due_at <= $3 AND claimed_until <= $3 \
        ORDER BY number LIMIT $4",
     "RETURNING number, notice, channel, document, attempts"
 );

@@ -8,6 +8,7 @@ use tidegate_rollout::Period;
 
 use super::Store;
 use super::dialect::{BEAT, LEAD, LIVE_REPLICAS};
+use super::engine::Engine;
 use super::error::StoreError;
 use super::sql::statements;
 use super::value::{count, moment};
@@ -15,11 +16,11 @@ use crate::leadership::Leadership;
 
 statements! {
     RESIGN: "give the lease back" =
-        "UPDATE leases SET expires_at = 0 WHERE name = 'lead' AND holder = $1 AND term = $2";
+        "UPDATE leases SET expires_at = 0 WHERE name = 'lead' AND holder = $1";
     LAST_BEAT: "find the last heartbeat" =
         "SELECT MAX(beat_at) FROM replicas";
-    LEAVE: "take a replica off the list" =
-        "DELETE FROM replicas WHERE id = $1";
+    LEAVE: "tell that a replica lives no more" =
+        "UPDATE replicas SET seen_at = 0 WHERE id = $1";
 }
 
 /// A replica that lives.
@@ -51,13 +52,20 @@ impl Store {
         Ok(term.map(|(term,)| Leadership::granted(count(term), deadline)))
     }
 
-    /// Gives the lease back, so that the next replica need not wait for its end.
+    /// Gives back everything a replica holds that is about to end: its claims, the lease, its place among those whom the
+    /// others wait for. When it was there last is kept: the time until the next start was watched by nobody.
     ///
     /// # Errors
-    /// When the database does not answer; the lease ends by itself then.
-    pub async fn resign(&self, replica: &str, led: Leadership) -> Result<(), StoreError> {
-        let values = [replica.into(), led.term().into()];
-        self.engine().execute(&RESIGN, &values).await.map(drop)
+    /// When it could not be saved; all of it runs out by itself then.
+    pub async fn leave(&self, replica: &str) -> Result<(), StoreError> {
+        self.release_claims(replica).await?;
+        self.engine().execute(&RESIGN, &[replica.into()]).await?;
+        self.engine().execute(&LEAVE, &[replica.into()]).await.map(drop)
+    }
+
+    /// Whether other replicas may work on the same data: on PostgreSQL always, on SQLite never.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.engine(), Engine::Postgres(_))
     }
 
     /// Tells that this replica lives at `now`, and which revision of the flags it serves.
@@ -67,14 +75,6 @@ impl Store {
     pub async fn beat(&self, replica: &str, now: Timestamp, flags_revision: u64) -> Result<(), StoreError> {
         let values = [replica.into(), now.into(), flags_revision.into()];
         self.engine().execute(&BEAT, &values).await.map(drop)
-    }
-
-    /// Takes this replica off the list: it is about to stop, and nobody needs to wait for it.
-    ///
-    /// # Errors
-    /// When it could not be saved; its heartbeat runs out by itself then.
-    pub async fn leave(&self, replica: &str) -> Result<(), StoreError> {
-        self.engine().execute(&LEAVE, &[replica.into()]).await.map(drop)
     }
 
     /// The replicas whose last heartbeat lies `within` a period, by the database's clock.

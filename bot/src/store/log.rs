@@ -1,6 +1,8 @@
 //! Owns the log: one hash chain per rollout and one for the server, appended in the commit that they tell of.
-//! Refuses to be edited. Whoever does so outside of Tidegate is found by [`Store::verify_log`], by chain and line.
+//! Refuses to be edited. Whoever does so outside of Tidegate is found by [`Store::verify_log`], by chain and line. The
+//! server's chain loses its oldest lines after the retention; a line that stays vouches for the hash of the last of them.
 
+use jiff::Timestamp;
 use tidegate_rollout::chain::{self, Hash};
 use tidegate_rollout::{Entry, RolloutId};
 
@@ -31,7 +33,16 @@ statements! {
         "SELECT names.name, chains.lines, chains.hash
          FROM (SELECT name FROM chains UNION SELECT chain FROM log UNION SELECT id FROM rollouts) AS names
          LEFT JOIN chains ON chains.name = names.name ORDER BY names.name";
+    FIRST: "find the first line of a chain" =
+        "SELECT MIN(line) FROM log WHERE chain = $1";
+    OLD_LINE: "read an old line" =
+        "SELECT hash FROM log WHERE chain = $1 AND line = $2 AND at < $3";
+    FORGET: "forget the oldest lines of a chain" =
+        "DELETE FROM log WHERE chain = $1 AND line <= $2";
 }
+
+/// So many lines are forgotten at once, and never fewer: each time costs a line that says so.
+const PIECE: u64 = 256;
 
 /// The chain of what concerns no single rollout.
 pub(super) const SERVER: &str = "server";
@@ -110,19 +121,76 @@ impl Store {
         }
         Ok(LogReport { chains })
     }
+
+    /// Forgets the oldest lines of the server's log, if so many are older than `before` that it is worth a line which
+    /// says so; how many, or `None`.
+    pub(super) async fn forget_lines(&self, before: Timestamp, now: Timestamp) -> Result<Option<u64>, StoreError> {
+        let mut session = self.engine().begin().await?;
+        let row: Option<(Option<i64>,)> = session.row(&FIRST, &[SERVER.into()]).await?;
+        let first = row.and_then(|(first,)| first).map_or(1, count);
+        let last = first + PIECE - 1;
+        let old: Option<(Vec<u8>,)> = session
+            .row(&OLD_LINE, &[SERVER.into(), last.into(), before.into()])
+            .await?;
+        let Some((hash,)) = old else {
+            session.undo().await?;
+            return Ok(None);
+        };
+        let said = Entry {
+            at: now,
+            kind: FORGOTTEN_LINES.to_owned(),
+            by: "tidegate".to_owned(),
+            text: forgotten_text(last, &hash),
+        };
+        append(&mut session, SERVER, &[said]).await?;
+        if session.execute(&FORGET, &[SERVER.into(), last.into()]).await? == 0 {
+            // Another replica forgot them at the same time.
+            session.undo().await?;
+            return Ok(None);
+        }
+        session.commit("commit the forgetting of old lines").await?;
+        Ok(Some(PIECE))
+    }
+}
+
+const FORGOTTEN_LINES: &str = "forgotten-lines";
+
+fn forgotten_text(lines: u64, hash: &[u8]) -> String {
+    format!(
+        "The lines of the server's log up to {lines} are forgotten as the retention says; the hash of line {lines} was {}.",
+        hex::encode(hash)
+    )
+}
+
+/// The hash of the last of `forgotten` lines, as a line says that is still there.
+fn vouched_for(forgotten: u64, rows: &[Row]) -> Option<Hash> {
+    let hash = |text: &str| -> Option<Hash> {
+        let hash = hex::decode(text.strip_suffix('.')?.rsplit(' ').next()?).ok()?;
+        (text == forgotten_text(forgotten, &hash)).then_some(hash.try_into().ok()?)
+    };
+    rows.iter()
+        .filter(|row| row.2 == FORGOTTEN_LINES)
+        .find_map(|row| hash(&row.4))
 }
 
 fn check(name: String, rows: Vec<Row>, head: Option<(u64, Vec<u8>)>) -> ChainReport {
-    let last_hash = rows
-        .last()
-        .map_or_else(|| chain::anchor(&name).to_vec(), |row| row.5.clone());
+    let forgotten = rows.first().map_or(0, |row| count(row.0).saturating_sub(1));
+    let (skipped, anchor) = match vouched_for(forgotten, &rows) {
+        Some(hash) if forgotten > 0 && name == SERVER => (forgotten, hash),
+        Some(_) | None => (0, chain::anchor(&name)),
+    };
+    let last_hash = rows.last().map_or_else(|| anchor.to_vec(), |row| row.5.clone());
     let lines: Vec<(u64, Entry, Hash)> = rows
         .into_iter()
         // A hash of another length fits nothing, as one of zeros does not.
         .map(|row| (count(row.0), Hash::try_from(row.5.as_slice()).unwrap_or_default(), row))
         .map(|(number, hash, row)| (number, entry(row), hash))
         .collect();
-    let verified = chain::verify(&name, lines.iter().map(|(number, entry, hash)| (*number, entry, *hash)));
+    let verified = chain::verify_after(
+        skipped,
+        anchor,
+        lines.iter().map(|(number, entry, hash)| (*number, entry, *hash)),
+    );
     let broken_at = match (verified, head) {
         (Err(line), _) => Some(line),
         (Ok(found), Some((expected, hash))) if found == expected && hash == last_hash => None,

@@ -1,22 +1,33 @@
 //! Owns what is to be said: one row per notice and channel, until it is sent or visibly buried.
-//! Refuses to let a message hold up an action; the two never share a claim.
+//! Refuses to let a message hold up an action, or a channel another one: none of them share a claim.
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use tidegate_rollout::{Notice, NoticeId, Period, Step};
+use tidegate_rollout::{Entry, Notice, NoticeId, Period, Step};
 
 use super::Store;
 use super::dialect::CLAIM_MESSAGES;
 use super::engine::Session;
 use super::error::StoreError;
+use super::log;
 use super::outbox::later;
+use super::said::FEED;
 use super::sql::{Many, statements};
-use super::value::{self, Value, count, moment};
+use super::value::{self, Value, count, readable};
 
 pub(super) const ENQUEUE: Many = Many {
     tries: "store messages",
-    head: "INSERT INTO messages (notice, channel, rollout, document, created_at, due_at)",
-    columns: 6,
+    head: "INSERT INTO messages (notice, channel, rollout, document, created_at, due_at, state)",
+    columns: 7,
     tail: "",
+};
+
+pub(super) const ANNOUNCE: Many = Many {
+    tries: "store an announcement",
+    head: ENQUEUE.head,
+    columns: ENQUEUE.columns,
+    tail: "ON CONFLICT (notice, channel) DO NOTHING RETURNING channel",
 };
 
 statements! {
@@ -27,13 +38,11 @@ statements! {
          WHERE notice = $1 AND channel = $2 AND state = 'waiting'";
     BURY: "bury a message" =
         "UPDATE messages SET state = 'buried', why = $3 WHERE notice = $1 AND channel = $2 AND state = 'waiting'";
-    BURIED: "list the dead letters" =
-        "SELECT notice, channel, document, attempts, created_at, COALESCE(why, '') FROM messages
-         WHERE state = 'buried' ORDER BY number DESC LIMIT $1";
+    DUE: "find the channels on which something is to be said" =
+        "SELECT DISTINCT channel FROM messages WHERE state = 'waiting' AND due_at <= $1 AND claimed_until <= $1
+         ORDER BY channel";
     RELEASE: "release the messages of a replica" =
         "UPDATE messages SET claimed_until = 0 WHERE claimed_by = $1 AND state = 'waiting'";
-    SAID: "list what was said about a rollout" =
-        "SELECT notice, document FROM messages WHERE rollout = $1 AND channel = $2 ORDER BY number DESC LIMIT $3";
 }
 
 /// A notice on its way to one channel.
@@ -47,24 +56,51 @@ pub struct Message {
     pub attempts: u32,
 }
 
-/// A message that nobody will try to send any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// What should have been said, where, and how often it was tried.
-    pub message: Message,
-    /// When it was decided to say it.
-    pub created_at: Timestamp,
-    /// What stood in the way the last time.
-    pub why: String,
-}
-
 impl Store {
-    /// Claims messages that are due, the oldest first.
+    /// Stores a notice that concerns the server and no rollout, once for each of `channels`, and writes `entry` into the
+    /// server's log. `false` when a notice of this id was stored before: then nothing happens.
     ///
     /// # Errors
-    /// When the database does not answer, or a row cannot be read.
+    /// When it could not be saved.
+    pub async fn announce(
+        &self,
+        notice: &Notice,
+        channels: &BTreeSet<String>,
+        entry: &Entry,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let document = value::seal("a notice", notice)?;
+        let values: Vec<Value<'_>> = channels
+            .iter()
+            .flat_map(|channel| row(notice, channel.clone(), &document, now))
+            .collect();
+        let mut session = self.engine().begin().await?;
+        let new: Vec<(String,)> = session.rows_many(&ANNOUNCE, &values).await?;
+        if new.is_empty() {
+            session.undo().await?;
+            return Ok(false);
+        }
+        log::append(&mut session, log::SERVER, std::slice::from_ref(entry)).await?;
+        session.commit("commit an announcement").await?;
+        Ok(true)
+    }
+
+    /// The channels on which something is due that nobody has claimed.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn channels_due(&self, now: Timestamp) -> Result<Vec<String>, StoreError> {
+        let rows: Vec<(String,)> = self.engine().rows(&DUE, &[now.into()]).await?;
+        Ok(rows.into_iter().map(|(channel,)| channel).collect())
+    }
+
+    /// Claims messages that are due on a channel, the oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer. A row that cannot be read is told in the log and left to time.
     pub async fn claim_messages(
         &self,
+        channel: &str,
         by: &str,
         now: Timestamp,
         claim_for: Period,
@@ -72,15 +108,14 @@ impl Store {
     ) -> Result<Vec<Message>, StoreError> {
         type Row = (i64, String, String, String, i64);
         let until = later(now, claim_for);
-        let values = [by.into(), until.into(), now.into(), limit.into()];
+        let values = [by.into(), until.into(), now.into(), limit.into(), channel.into()];
         let mut session = self.engine().begin().await?;
         let mut rows: Vec<Row> = session.rows(&CLAIM_MESSAGES, &values).await?;
         session.commit("commit a claim").await?;
         // RETURNING promises no order.
         rows.sort_unstable_by_key(|row| row.0);
-        rows.into_iter()
-            .map(|(_, notice, channel, document, attempts)| message(&notice, channel, &document, attempts))
-            .collect()
+        let read = |(_, notice, channel, document, attempts): Row| message(&notice, channel, &document, attempts);
+        Ok(readable(rows, read))
     }
 
     /// The channel took it; `false` when it was over before.
@@ -116,48 +151,12 @@ impl Store {
         Ok(self.engine().execute(&BURY, &values).await? == 1)
     }
 
-    /// The newest dead letters.
-    ///
-    /// # Errors
-    /// When the database does not answer, or a row cannot be read.
-    pub async fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>, StoreError> {
-        type Row = (String, String, String, i64, i64, String);
-        let rows: Vec<Row> = self.engine().rows(&BURIED, &[limit.into()]).await?;
-        rows.into_iter()
-            .map(|(notice, channel, document, attempts, created_at, why)| {
-                Ok(DeadLetter {
-                    message: message(&notice, channel, &document, attempts)?,
-                    created_at: moment(created_at),
-                    why,
-                })
-            })
-            .collect()
-    }
-
-    /// What was said about a rollout on a channel, sent or not, the newest last.
-    ///
-    /// # Errors
-    /// When the database does not answer, or a row cannot be read.
-    pub async fn notices(
-        &self,
-        rollout: &tidegate_rollout::RolloutId,
-        channel: &str,
-        limit: u32,
-    ) -> Result<Vec<Notice>, StoreError> {
-        let values = [rollout.as_str().into(), channel.into(), limit.into()];
-        let mut rows: Vec<(String, String)> = self.engine().rows(&SAID, &values).await?;
-        rows.reverse();
-        rows.iter()
-            .map(|(notice, document)| value::open("messages", notice, "document", document))
-            .collect()
-    }
-
     pub(super) async fn release_messages(&self, by: &str) -> Result<u64, StoreError> {
         self.engine().execute(&RELEASE, &[by.into()]).await
     }
 }
 
-fn message(notice: &str, channel: String, document: &str, attempts: i64) -> Result<Message, StoreError> {
+pub(super) fn message(notice: &str, channel: String, document: &str, attempts: i64) -> Result<Message, StoreError> {
     Ok(Message {
         notice: value::open("messages", notice, "document", document)?,
         channel,
@@ -165,21 +164,29 @@ fn message(notice: &str, channel: String, document: &str, attempts: i64) -> Resu
     })
 }
 
-/// Stores the notices of a step, once for every channel that hears them.
+/// Stores the notices of a step, once for every channel that hears them. Nobody has to send what the feed shows.
 pub(super) async fn enqueue(session: &mut Session, step: &Step, now: Timestamp) -> Result<(), StoreError> {
     let mut values: Vec<Value<'_>> = Vec::new();
     for notice in &step.notices {
         let document = value::seal("a notice", notice)?;
         for channel in step.next.plan.channels_for(notice.kind.loudness()) {
-            values.extend([
-                notice.id.as_str().into(),
-                channel.into(),
-                notice.about.rollout.as_str().into(),
-                document.clone().into(),
-                notice.at.into(),
-                now.into(),
-            ]);
+            values.extend(row(notice, channel, &document, now));
         }
     }
     session.execute_many(&ENQUEUE, &values).await
+}
+
+/// A row of [`ENQUEUE`] and [`ANNOUNCE`].
+fn row<'a>(notice: &'a Notice, channel: String, document: &str, now: Timestamp) -> [Value<'a>; ENQUEUE.columns] {
+    // What is said in the chat is said by being stored.
+    let state = if channel == FEED { "sent" } else { "waiting" };
+    [
+        notice.id.as_str().into(),
+        channel.into(),
+        notice.about.rollout.as_str().into(),
+        document.to_owned().into(),
+        notice.at.into(),
+        now.into(),
+        state.into(),
+    ]
 }

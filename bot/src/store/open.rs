@@ -262,9 +262,19 @@ macro_rules! migrations {
 }
 
 fn sqlite_migrations() -> Migrator {
-    migrations!("sqlite", (1, "start", "0001_start.sql"))
+    migrations!(
+        "sqlite",
+        (1, "start", "0001_start.sql"),
+        (2, "sessions", "0002_sessions.sql"),
+        (4, "telling", "0004_telling.sql"),
+    )
 }
 
 fn postgres_migrations() -> Migrator {
-    migrations!("postgres", (1, "start", "0001_start.sql"))
+    migrations!(
+        "postgres",
+        (1, "start", "0001_start.sql"),
+        (2, "sessions", "0002_sessions.sql"),
+        (4, "telling", "0004_telling.sql"),
+    )
 }

@@ -33,6 +33,9 @@ statements! {
         "UPDATE actions SET outcome = $2 WHERE id = $1 AND outcome IS NULL";
     RELEASE: "release the actions of a replica" =
         "UPDATE actions SET claimed_until = 0 WHERE claimed_by = $1 AND outcome IS NULL";
+    OLDEST: "find the oldest thing that is to be done or said" =
+        "SELECT (SELECT MIN(COALESCE(first_tried_at, due_at)) FROM actions WHERE outcome IS NULL),
+                (SELECT MIN(created_at) FROM messages WHERE state = 'waiting')";
     OPEN: "list the open actions of a rollout" =
         "SELECT number, id, document, attempts, COALESCE(first_tried_at, due_at) FROM actions
          WHERE rollout = $1 AND outcome IS NULL ORDER BY number";
@@ -142,13 +145,23 @@ impl Store {
         Ok(closed == 1)
     }
 
-    /// Gives back what this replica had claimed before it was restarted, so that nobody waits for the claims to run out.
+    /// Gives back what a replica has claimed, so that nobody waits for the claims to run out.
     ///
     /// # Errors
     /// When it could not be saved; the claims run out by themselves then.
     pub async fn release_claims(&self, by: &str) -> Result<u64, StoreError> {
         let messages = self.release_messages(by).await?;
         Ok(messages + self.engine().execute(&RELEASE, &[by.into()]).await?)
+    }
+
+    /// Since when the oldest open action waits, and the oldest message.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn oldest(&self) -> Result<(Option<Timestamp>, Option<Timestamp>), StoreError> {
+        let row: Option<(Option<i64>, Option<i64>)> = self.engine().row(&OLDEST, &[]).await?;
+        let (action, message) = row.unwrap_or_default();
+        Ok((action.map(moment), message.map(moment)))
     }
 
     /// What a rollout still waits for, claimed or not.

@@ -1,6 +1,8 @@
 //! Owns forgetting: what is over and older than the retention goes, so that nothing grows for ever.
 //! Refuses to forget what is active: unsettled arrivals, firing alerts, waiting messages, rollouts that are not over.
 
+use std::time::{Duration, Instant};
+
 use jiff::{SignedDuration, Timestamp};
 use tidegate_rollout::{Entry, Rollout};
 
@@ -14,15 +16,29 @@ use super::value::{self, Value, count};
 statements! {
     DELIVERIES: "forget settled deliveries" =
         "DELETE FROM deliveries WHERE number IN
-           (SELECT number FROM deliveries WHERE settled = 1 AND at < $1 ORDER BY at LIMIT $2)";
+           (SELECT number FROM deliveries WHERE settled = 1 AND at < $1 ORDER BY at, number LIMIT $2)";
+    DELIVERIES_SIZE: "measure settled deliveries" =
+        "SELECT CAST(OCTET_LENGTH(raw) + OCTET_LENGTH(content) AS BIGINT) FROM deliveries
+         WHERE settled = 1 AND at < $1 ORDER BY at, number LIMIT $2";
     ALERTS: "forget resolved alerts" =
         "DELETE FROM alerts WHERE number IN
-           (SELECT number FROM alerts WHERE status = 'resolved' AND heard_at < $1 ORDER BY heard_at LIMIT $2)";
+           (SELECT number FROM alerts WHERE status = 'resolved' AND heard_at < $1 ORDER BY heard_at, number LIMIT $2)";
+    ALERTS_SIZE: "measure resolved alerts" =
+        "SELECT CAST(OCTET_LENGTH(document) AS BIGINT) FROM alerts
+         WHERE status = 'resolved' AND heard_at < $1 ORDER BY heard_at, number LIMIT $2";
     GHOSTS: "forget alerts that nobody speaks of" =
-        "DELETE FROM alerts WHERE number IN (SELECT number FROM alerts WHERE heard_at < $1 ORDER BY heard_at LIMIT $2)";
+        "DELETE FROM alerts WHERE number IN
+           (SELECT number FROM alerts WHERE heard_at < $1 ORDER BY heard_at, number LIMIT $2)";
+    GHOSTS_SIZE: "measure alerts that nobody speaks of" =
+        "SELECT CAST(OCTET_LENGTH(document) AS BIGINT) FROM alerts
+         WHERE heard_at < $1 ORDER BY heard_at, number LIMIT $2";
     MESSAGES: "forget messages" =
         "DELETE FROM messages WHERE number IN
-           (SELECT number FROM messages WHERE state <> 'waiting' AND created_at < $1 ORDER BY created_at LIMIT $2)";
+           (SELECT number FROM messages WHERE state <> 'waiting' AND created_at < $1
+            ORDER BY created_at, number LIMIT $2)";
+    MESSAGES_SIZE: "measure messages" =
+        "SELECT CAST(OCTET_LENGTH(document) AS BIGINT) FROM messages
+         WHERE state <> 'waiting' AND created_at < $1 ORDER BY created_at, number LIMIT $2";
     TOKENS: "forget expired tokens" =
         "DELETE FROM tokens WHERE number IN (SELECT number FROM tokens WHERE expires_at < $1 ORDER BY number LIMIT $2)";
     REPLICAS: "forget replicas" =
@@ -49,8 +65,12 @@ statements! {
         "DELETE FROM rollouts WHERE id = $1";
 }
 
-/// So many rows go in one transaction: few enough that nobody waits long for the writer.
-const ROWS: u32 = 1_000;
+/// So many rows, or so many bytes, go in one transaction: few enough that a heartbeat or a rollback, which waits for the
+/// same writer, does not wait long. A single row may be larger.
+const ROWS: u32 = 500;
+const BYTES: i64 = 4 << 20;
+/// After each transaction everybody else gets as much time as it took, at most this.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 /// An alert that fires by the last word on it, and of which nobody spoke for so long beyond the retention, was never
 /// told to have ended.
 const GHOST: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -66,6 +86,18 @@ pub struct Pruned {
     pub messages: u64,
     /// Whole rollouts.
     pub rollouts: u64,
+    /// Lines of the server's log.
+    pub lines: u64,
+}
+
+/// Rows that go in batches: what measures the next of them, and what forgets so many. Both in the same order.
+struct Heap {
+    measure: &'static Statement,
+    forget: &'static Statement,
+}
+
+const fn heap(measure: &'static Statement, forget: &'static Statement) -> Heap {
+    Heap { measure, forget }
 }
 
 impl Store {
@@ -76,29 +108,58 @@ impl Store {
     /// When it could not be saved; what was forgotten until then stays forgotten.
     pub async fn prune(&self, before: Timestamp, now: Timestamp) -> Result<Pruned, StoreError> {
         let long_before = before.saturating_sub(GHOST).unwrap_or(before);
+        let resolved = self.forget(&heap(&ALERTS_SIZE, &ALERTS), before).await?;
+        let ghosts = self.forget(&heap(&GHOSTS_SIZE, &GHOSTS), long_before).await?;
         let mut pruned = Pruned {
-            deliveries: self.forget(&DELIVERIES, before).await?,
-            alerts: self.forget(&ALERTS, before).await? + self.forget(&GHOSTS, long_before).await?,
-            messages: self.forget(&MESSAGES, before).await?,
+            deliveries: self.forget(&heap(&DELIVERIES_SIZE, &DELIVERIES), before).await?,
+            alerts: resolved + ghosts,
+            messages: self.forget(&heap(&MESSAGES_SIZE, &MESSAGES), before).await?,
             rollouts: 0,
+            lines: 0,
         };
         for statement in [&TOKENS, &REPLICAS, &SPENT] {
-            self.forget(statement, before).await?;
+            self.forget_small(statement, before).await?;
         }
+        let mut begun = Instant::now();
         while let Some(forgotten) = self.forget_rollout(before, now).await? {
             pruned.rollouts += u64::from(forgotten);
+            rest(begun).await;
+            begun = Instant::now();
+        }
+        while let Some(lines) = self.forget_lines(before, now).await? {
+            pruned.lines += lines;
+            rest(begun).await;
+            begun = Instant::now();
         }
         Ok(pruned)
     }
 
-    async fn forget(&self, statement: &Statement, before: Timestamp) -> Result<u64, StoreError> {
+    async fn forget(&self, heap: &Heap, before: Timestamp) -> Result<u64, StoreError> {
         let mut total = 0;
         loop {
-            let gone = self.engine().execute(statement, &[before.into(), ROWS.into()]).await?;
-            total += gone;
-            if gone < ROWS.into() {
+            let sizes: Vec<(i64,)> = self.engine().rows(heap.measure, &[before.into(), ROWS.into()]).await?;
+            let rows = batch(sizes.into_iter().map(|(size,)| size));
+            if rows == 0 {
                 return Ok(total);
             }
+            let begun = Instant::now();
+            total += self
+                .engine()
+                .execute(heap.forget, &[before.into(), rows.into()])
+                .await?;
+            rest(begun).await;
+        }
+    }
+
+    /// Rows of a few bytes each.
+    async fn forget_small(&self, statement: &Statement, before: Timestamp) -> Result<(), StoreError> {
+        loop {
+            let begun = Instant::now();
+            let gone = self.engine().execute(statement, &[before.into(), ROWS.into()]).await?;
+            if gone < ROWS.into() {
+                return Ok(());
+            }
+            rest(begun).await;
         }
     }
 
@@ -126,6 +187,24 @@ impl Store {
     }
 }
 
+/// How many of rows with these sizes go together; at least one, if there is one.
+fn batch(sizes: impl IntoIterator<Item = i64>) -> u32 {
+    let (mut rows, mut bytes) = (0, 0_i64);
+    for size in sizes {
+        bytes = bytes.saturating_add(size);
+        if rows > 0 && bytes > BYTES {
+            break;
+        }
+        rows += 1;
+    }
+    rows
+}
+
+/// Lets others have the writer.
+async fn rest(since: Instant) {
+    tokio::time::sleep(since.elapsed().min(LONGEST_REST)).await;
+}
+
 async fn checkpoint(session: &mut Session, rollout: &Rollout, now: Timestamp) -> Result<Entry, StoreError> {
     let head: Option<(i64, Vec<u8>)> = session.row(&HEAD, &[rollout.id.as_str().into()]).await?;
     let (lines, hash) = head.map_or((0, String::from("none")), |(lines, hash)| {
@@ -141,4 +220,17 @@ async fn checkpoint(session: &mut Session, rollout: &Rollout, now: Timestamp) ->
             rollout.state_word(),
         ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_bounded_by_its_bytes_and_never_empty() {
+        assert_eq!(batch([]), 0);
+        assert_eq!(batch([100; 500]), 500);
+        assert_eq!(batch([BYTES / 4; 500]), 4);
+        assert_eq!(batch([BYTES * 10, 1]), 1, "a row that is too large goes alone");
+    }
 }

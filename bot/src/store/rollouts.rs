@@ -17,6 +17,8 @@ statements! {
         "SELECT id, document FROM rollouts ORDER BY started_at DESC, id DESC LIMIT $1";
     CHANGED: "list what changed" =
         "SELECT id, document FROM rollouts WHERE revision > $1 ORDER BY revision";
+    MOVED: "list the ids of what changed" =
+        "SELECT id FROM rollouts WHERE revision > $1 ORDER BY revision";
     REVISION: "read a counter" =
         "SELECT value FROM counters WHERE name = $1";
 }
@@ -58,12 +60,33 @@ impl Store {
     /// When the database does not answer. A row that cannot be read is told in the log and left out.
     pub async fn changed_since(&self, revision: u64) -> Result<(Vec<Rollout>, u64), StoreError> {
         // Read first: what is saved between the two questions is answered now, and once more next time.
-        let latest = self.counter(REVISIONS).await?;
+        let latest = self.revision().await?;
         if latest <= revision {
             return Ok((Vec::new(), latest));
         }
         let rows: Vec<(String, String)> = self.engine().rows(&CHANGED, &[revision.into()]).await?;
         Ok((readable(&rows, read), latest))
+    }
+
+    /// The revision up to which everything is saved now, to begin with.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn revision(&self) -> Result<u64, StoreError> {
+        self.counter(REVISIONS).await
+    }
+
+    /// As [`Self::changed_since`], the ids alone.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn moved_since(&self, revision: u64) -> Result<(Vec<RolloutId>, u64), StoreError> {
+        let latest = self.revision().await?;
+        if latest <= revision {
+            return Ok((Vec::new(), latest));
+        }
+        let rows: Vec<(String,)> = self.engine().rows(&MOVED, &[revision.into()]).await?;
+        Ok((rows.into_iter().map(|(id,)| RolloutId::new(id)).collect(), latest))
     }
 
     pub(super) async fn counter(&self, name: &str) -> Result<u64, StoreError> {

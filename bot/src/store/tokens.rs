@@ -1,31 +1,31 @@
-//! Owns who may come in: tokens of programs and people, and sessions of the pages. Only their hashes are known here.
+//! Owns who may come in: tokens of programs and people, and sessions of the pages, which end with the token that opened
+//! them. Only their hashes are known here. What is made or revoked is told in the server's log, in the same commit.
 //! Refuses to see a secret, and to say anything about a hash that has expired.
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tidegate_rollout::{PersonId, Role};
+use tidegate_rollout::{Entry, PersonId, Role};
 
 use super::Store;
 use super::error::StoreError;
+use super::log::{SERVER, append};
 use super::sql::statements;
 use super::value::{self, Value, count, moment};
 
 statements! {
     ADD: "add a token" =
-        "INSERT INTO tokens (hash, kind, person, roles, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)
-         RETURNING number";
+        "INSERT INTO tokens (hash, kind, person, roles, created_at, expires_at, parent)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING number";
     FIND: "find a token" =
-        "SELECT number, kind, person, roles, created_at, expires_at FROM tokens
+        "SELECT number, kind, person, roles, created_at, expires_at, parent FROM tokens
          WHERE hash = $1 AND (expires_at IS NULL OR expires_at > $2)";
     EVERY: "list the tokens" =
-        "SELECT number, kind, person, roles, created_at, expires_at FROM tokens
+        "SELECT number, kind, person, roles, created_at, expires_at, parent FROM tokens
          WHERE kind = $1 AND (expires_at IS NULL OR expires_at > $2) ORDER BY number";
     REVOKE: "revoke a token" =
         "DELETE FROM tokens WHERE number = $1";
-    REVOKE_HASH: "end a session" =
-        "DELETE FROM tokens WHERE hash = $1";
 }
 
 /// SHA-256 of a token's text.
@@ -63,6 +63,8 @@ pub struct NewToken {
     pub roles: BTreeSet<Role>,
     /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
+    /// The number of the token that opened this session, and with which it ends.
+    pub parent: Option<u64>,
 }
 
 /// A token that counts.
@@ -80,17 +82,25 @@ pub struct Token {
     pub created_at: Timestamp,
     /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
+    /// The number of the token that opened this session.
+    pub parent: Option<u64>,
 }
 
-type Row = (i64, String, String, String, i64, Option<i64>);
+type Row = (i64, String, String, String, i64, Option<i64>, Option<i64>);
 
 impl Store {
-    /// Adds a token; answers its number.
+    /// Adds a token; answers its number. `said` is the line of the server's log about that number.
     ///
     /// # Errors
-    /// When it could not be saved, or the same token exists.
-    pub async fn add_token(&self, token: &NewToken, now: Timestamp) -> Result<u64, StoreError> {
+    /// When it could not be saved, the same token exists, or the token that a session belongs to is gone.
+    pub async fn add_token(
+        &self,
+        token: &NewToken,
+        said: impl FnOnce(u64) -> Entry + Send,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
         let roles = value::seal("roles", &token.roles)?;
+        let parent = token.parent.map(|number| i64::try_from(number).unwrap_or(i64::MAX));
         let values = [
             Value::Bytes(&token.hash),
             token.kind.word().into(),
@@ -98,11 +108,14 @@ impl Store {
             Value::from(&roles),
             now.into(),
             token.expires_at.into(),
+            parent.into(),
         ];
         let mut session = self.engine().begin().await?;
         let row: Option<(i64,)> = session.row(&ADD, &values).await?;
+        let number = row.map_or(0, |(number,)| count(number));
+        append(&mut session, SERVER, &[said(number)]).await?;
         session.commit("commit a token").await?;
-        Ok(row.map_or(0, |(number,)| count(number)))
+        Ok(number)
     }
 
     /// Who comes in with the token of this hash at `now`; `None` when it is not known, revoked or expired.
@@ -123,24 +136,24 @@ impl Store {
         rows.into_iter().map(read).collect()
     }
 
-    /// Revokes a token; `false` when there is none by that number.
+    /// Revokes a token or ends a session; `false` when there is none by that number, and then nothing is told. The
+    /// sessions that the token opened end with it.
     ///
     /// # Errors
     /// When it could not be saved.
-    pub async fn revoke_token(&self, number: u64) -> Result<bool, StoreError> {
-        Ok(self.engine().execute(&REVOKE, &[number.into()]).await? == 1)
-    }
-
-    /// Ends the session, or revokes the token, of this hash; `false` when there is none.
-    ///
-    /// # Errors
-    /// When it could not be saved.
-    pub async fn end_session(&self, hash: &TokenHash) -> Result<bool, StoreError> {
-        Ok(self.engine().execute(&REVOKE_HASH, &[Value::Bytes(hash)]).await? == 1)
+    pub async fn revoke_token(&self, number: u64, said: &Entry) -> Result<bool, StoreError> {
+        let mut session = self.engine().begin().await?;
+        if session.execute(&REVOKE, &[number.into()]).await? != 1 {
+            session.undo().await?;
+            return Ok(false);
+        }
+        append(&mut session, SERVER, std::slice::from_ref(said)).await?;
+        session.commit("commit that a token is revoked").await?;
+        Ok(true)
     }
 }
 
-fn read((number, kind, person, roles, created_at, expires_at): Row) -> Result<Token, StoreError> {
+fn read((number, kind, person, roles, created_at, expires_at, parent): Row) -> Result<Token, StoreError> {
     let kind = match kind.as_str() {
         "session" => TokenKind::Session,
         // The table knows only the two.
@@ -153,5 +166,6 @@ fn read((number, kind, person, roles, created_at, expires_at): Row) -> Result<To
         person: PersonId::new(person),
         created_at: moment(created_at),
         expires_at: expires_at.map(moment),
+        parent: parent.map(count),
     })
 }

@@ -12,6 +12,7 @@ use sqlx::{Arguments, Database, Encode, Type};
 use tidegate_rollout::{Period, envelope};
 
 use super::error::StoreError;
+use crate::telemetry::metrics::UNREADABLE_ROWS;
 
 /// One argument of a statement.
 #[derive(Clone, Debug)]
@@ -193,7 +194,7 @@ pub(super) fn readable<R, T>(rows: impl IntoIterator<Item = R>, read: impl Fn(R)
     let told = |row| {
         read(row)
             .inspect_err(|failure| {
-                metrics::counter!("tidegate_unreadable_rows_total").increment(1);
+                metrics::counter!(UNREADABLE_ROWS).increment(1);
                 tracing::error!(error = failure as &dyn std::error::Error, "A stored row cannot be read");
             })
             .ok()

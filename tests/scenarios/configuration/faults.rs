@@ -91,6 +91,43 @@ fn a_huge_file_is_refused_quickly() {
     assert!(Written::new(&"[".repeat(100_000)).load().is_err());
 }
 
+#[test]
+fn values_that_switch_a_guard_off_are_refused() {
+    for (text, path) in [
+        ("environments: { budget: { window: 0s } }", "environments.budget.window"),
+        (
+            "environments: { budget: { window: 30d } }",
+            "environments.budget.window",
+        ),
+        (
+            "environments: { budget: { automatic_rollbacks: 0 } }",
+            "environments.budget.automatic_rollbacks",
+        ),
+        (
+            "environments: { budgets: { staging: { window: 1s } } }",
+            "environments.budgets.staging.window",
+        ),
+        (
+            "environments: { budgets: { staging: { automatic_rollbacks: 0 } } }",
+            "environments.budgets.staging.automatic_rollbacks",
+        ),
+        ("alerts: { watchdog_fresh: 365d }", "alerts.watchdog_fresh"),
+        ("alerts: { watchdog_fresh: 1ms }", "alerts.watchdog_fresh"),
+        ("web: { session: 0s }", "web.session"),
+        ("web: { session: 365d }", "web.session"),
+        ("limits: { header_timeout: 1d }", "limits.header_timeout"),
+        ("limits: { body_timeout: 1d }", "limits.body_timeout"),
+        ("limits: { shutdown_timeout: 1d }", "limits.shutdown_timeout"),
+        ("limits: { connections: 1 }", "limits.connections"),
+    ] {
+        let faults = Written::new(text).faults();
+        assert!(
+            faults.starts_with(&format!("{path}: must be ")) && faults.lines().count() == 1,
+            "{text}: {faults}"
+        );
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 

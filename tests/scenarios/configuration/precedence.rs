@@ -1,6 +1,6 @@
 //! A flag wins over the environment, that over the file, that over the defaults.
 
-use tidegate::config::{Config, LogFormat};
+use tidegate::config::{Budget, Config, LogFormat};
 use tidegate_rollout::Period;
 
 use super::written::Written;
@@ -10,7 +10,7 @@ fn the_defaults_are_those_of_the_example_file() {
     let config = Config::defaults().unwrap();
     assert_eq!(config.web.listen_address.to_string(), "127.0.0.1:9797");
     assert_eq!(config.alerts.watchdog_fresh, Period::seconds(90));
-    assert_eq!(config.budget.automatic_rollbacks, 3);
+    assert_eq!(config.environments.budget.automatic_rollbacks, 3);
     assert_eq!(config.limits.body, 8 << 20);
     assert!(config.receivers.doors.is_empty());
     assert_eq!(config.warnings, Vec::<String>::new());
@@ -124,6 +124,13 @@ fn everything_that_can_be_said_is_understood() {
         "hooks.example:443",
     ];
     assert_eq!(hosts, expected);
+    let budget = |automatic_rollbacks, minutes| Budget {
+        automatic_rollbacks,
+        window: Period::minutes(minutes),
+    };
+    let own = &config.environments.budgets;
+    assert_eq!(own["staging"], budget(20, 60), "the window is that of everybody");
+    assert_eq!(own["Canary-2"], budget(1, 5));
     assert_eq!(config.channels.len(), 2);
     assert_eq!(config.people.iter().count(), 2);
 }
@@ -158,7 +165,9 @@ receivers:
   grafana:
     default: { bearer_file: secret, secret_file: secret2 }
 alerts: { watchdog_fresh: 60s, poll_every: 2s, poll_timeout: 1s }
-environments: { budget: { automatic_rollbacks: 1, window: 1h } }
+environments:
+  budget: { automatic_rollbacks: 1, window: 1h }
+  budgets: { staging: { automatic_rollbacks: 20 }, Canary-2: { window: 5m } }
 channels:
   bridge: { webhook: { url: https://bridge.example/x, secret_file: secret } }
   hidden: { webhook: { url_file: address, secret_file: secret } }

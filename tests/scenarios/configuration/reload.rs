@@ -69,16 +69,49 @@ async fn a_new_receiver_is_open_and_a_removed_one_shut_with_the_next_request() {
 #[tokio::test]
 async fn what_needs_a_restart_is_said() {
     let mut house = House::usual().await;
-    house.rewrite(|settings| settings["storage"]["path"] = json!("/elsewhere"));
-    let (status, answer) = reload(&house).await;
-    assert_eq!(status, StatusCode::OK);
-    let warnings = answer["warnings"].as_array().unwrap();
-    assert!(
-        warnings
+    house.rewrite(|settings| {
+        settings["storage"]["path"] = json!("/elsewhere");
+        settings["limits"] = json!({ "body": "1MiB" });
+    });
+    // The second time nothing is new, and still nothing is in force.
+    for _ in 0..2 {
+        let (status, answer) = reload(&house).await;
+        assert_eq!(status, StatusCode::OK);
+        let warnings: Vec<_> = answer["warnings"]
+            .as_array()
+            .unwrap()
             .iter()
-            .any(|it| it.as_str().unwrap().starts_with("storage.path has changed")),
-        "{answer}"
-    );
+            .map(|it| it.as_str().unwrap())
+            .collect();
+        for key in ["storage.path", "limits.body"] {
+            let said = format!("{key} has changed; it is in force after a restart");
+            assert!(warnings.contains(&said.as_str()), "{warnings:?}");
+        }
+        assert_eq!(house.running.app.current.get().limits.body, 8 << 20);
+    }
+}
+
+#[tokio::test]
+async fn a_plan_that_has_become_broken_or_a_stranger_here_is_refused_and_the_good_one_stays() {
+    let mut house = House::usual().await;
+    let good = tidegate_tests::paths::repository().join("deploy/examples/checkout/plan.yaml");
+    let good = std::fs::read_to_string(good).unwrap();
+    house.scratch.write("plan.yaml", &good).unwrap();
+    house.rewrite(|settings| settings["plans"] = json!(["plan.yaml"]));
+    let (status, answer) = reload(&house).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    assert!(answer["warnings"].to_string().contains("`jon` as oncall"), "{answer}");
+    let elsewhere = good.replace("receivers: [default]", "receivers: [second]");
+    for (bad, why) in [
+        (good.replace("title:", "titel:"), "titel"),
+        (elsewhere, "receiver `second`"),
+    ] {
+        house.scratch.write("plan.yaml", &bad).unwrap();
+        let (status, problem) = reload(&house).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(why), "{problem}");
+        assert_eq!(house.running.app.plans.load().names(), ["checkout"]);
+    }
 }
 
 #[tokio::test]

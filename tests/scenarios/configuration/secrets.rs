@@ -23,10 +23,38 @@ fn a_configuration_full_of_secrets_shows_none() {
         .scratch
         .write("u", format!("https://hooks.example/{CANARY}"))
         .unwrap();
+    let sources = format!("{:?} {:#?}", written.sources, written.sources);
+    assert!(sources.contains("TIDEGATE_STORAGE__POSTGRES_URL"), "{sources}");
+    assert_silent("where it comes from", &sources);
     let config = written.load().unwrap();
     let shown = format!("{config:?} {config:#?}");
     assert!(shown.contains("hooks.example"), "{shown}");
     assert_silent("Debug", &shown);
+}
+
+#[test]
+fn nothing_is_no_secret() {
+    for blank in ["", " ", "\n"] {
+        let written = Written::new(
+            "receivers: { pagerduty: { default: {} } }\nchannels: { a: { webhook: { url: 'http://x' } } }\n",
+        )
+        .env("TIDEGATE_WEB__METRICS_TOKEN", blank)
+        .env("TIDEGATE_RECEIVERS__PAGERDUTY__DEFAULT__SECRET", blank)
+        .env("TIDEGATE_CHANNELS__A__WEBHOOK__SECRET", blank);
+        let faults = written.faults();
+        for variable in [
+            "TIDEGATE_WEB__METRICS_TOKEN",
+            "TIDEGATE_RECEIVERS__PAGERDUTY__DEFAULT__SECRET",
+            "TIDEGATE_CHANNELS__A__WEBHOOK__SECRET",
+        ] {
+            assert!(
+                faults.contains(&format!(
+                    "is empty: a secret that everybody knows is none; unset the variable, or fill it [{variable}]"
+                )),
+                "{blank:?}: {faults}"
+            );
+        }
+    }
 }
 
 #[test]

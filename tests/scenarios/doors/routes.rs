@@ -165,6 +165,35 @@ async fn flags_are_open_on_this_machine_only_and_only_under_its_own_name() {
 }
 
 #[tokio::test]
+async fn behind_a_proxy_or_for_a_foreign_page_nobody_gets_flags_without_a_token() {
+    let context = serde_json::json!({ "context": { "targetingKey": "ana" } });
+    let ask = |house: &House| house.post("/ofrep/v1/evaluate/flags").json(&context);
+    let usual = House::usual().await;
+    assert_eq!(ask(&usual).send().await.unwrap().status(), StatusCode::OK);
+    let foreign = ask(&usual)
+        .header("origin", "https://evil.example")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(foreign.status(), StatusCode::UNAUTHORIZED);
+    // A proxy such as nginx says by default neither whom it asks for nor under which name.
+    let proxied = House::with(&[("/web/external_url", "https://gate.example/".into())]).await;
+    assert_eq!(ask(&proxied).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    let everywhere = House::with(&[("/web/listen_address", ":0".into())]).await;
+    let url = format!(
+        "http://127.0.0.1:{}/ofrep/v1/evaluate/flags",
+        everywhere.running.address.port()
+    );
+    let answer = everywhere.client.post(url).json(&context).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    let token = proxied.token("shop", &["flags"]).await;
+    let with_token = ask(&proxied)
+        .bearer_auth(token)
+        .header("origin", "https://shop.example");
+    assert_eq!(with_token.send().await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
 async fn every_answer_keeps_browsers_careful() {
     let house = House::usual().await;
     for (method, path) in [

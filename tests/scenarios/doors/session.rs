@@ -1,10 +1,16 @@
 //! Signing in and out with a browser.
 
+use std::time::Duration;
+
 use reqwest::StatusCode;
 use serde_json::json;
 use tidegate_rollout::{PersonId, Timestamp};
+use tokio::time::timeout;
 
 use super::house::{House, cookie_of, json_of};
+
+/// Longer than anything here takes, on however busy a machine.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn a_token_becomes_a_session_of_its_person_and_ends_with_the_sign_out() {
@@ -134,6 +140,66 @@ async fn a_person_at_a_page_is_led_to_the_sign_in_and_a_link_from_elsewhere_firs
     let linked = visit("cross-site").await.unwrap();
     assert_eq!(linked.status(), StatusCode::UNAUTHORIZED);
     assert!(linked.text().await.unwrap().contains("http-equiv=\"refresh\""));
+}
+
+#[tokio::test]
+async fn a_form_without_a_session_is_led_to_the_sign_in_which_says_that_nothing_was_done() {
+    let house = House::usual().await;
+    let press = |referer: String| {
+        let request = house
+            .post("/r/auth-17/do")
+            .header("accept", "text/html,*/*")
+            .header("referer", referer);
+        let form = [("verb", "rollback"), ("reason", "errors")];
+        request.header("sec-fetch-site", "same-origin").form(&form).send()
+    };
+    for (referer, next) in [
+        (format!("http://{}/r/auth-17", house.host()), "%2Fr%2Fauth-17"),
+        (format!("http://{}/r/auth-17/do", house.host()), "%2Fr%2Fauth-17"),
+        ("http://evil.example/r/auth-17".to_owned(), "%2F"),
+    ] {
+        let answer = press(referer).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        let location = answer.headers()["location"].to_str().unwrap().to_owned();
+        assert_eq!(location, format!("/login?next={next}&pressed=1"));
+        let page = house.get(&location).send().await.unwrap().text().await.unwrap();
+        assert!(page.contains("Nothing was done"), "{page}");
+    }
+    let program = house
+        .post("/r/auth-17/do")
+        .form(&[("verb", "rollback")])
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(program.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_session_that_it_was_opened_with() {
+    let mut house = House::usual().await;
+    let token = house.token("the-operator", &[]).await;
+    let (gone, removed) = (house.sign_in(&token).await, house.sign_in(&token).await);
+    let open = async |path: &str, cookie: &str| {
+        let answer = house.get(path).header("cookie", cookie).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        answer
+    };
+    let (chat, events) = (open("/chat/events", &gone).await, open("/events", &gone).await);
+    let other = open("/events", &removed).await;
+    let out = house
+        .post("/logout")
+        .header("cookie", &gone)
+        .header("sec-fetch-site", "same-origin");
+    assert_eq!(out.send().await.unwrap().status(), StatusCode::SEE_OTHER);
+    for stream in [chat, events] {
+        timeout(PATIENCE, stream.text())
+            .await
+            .expect("the stream ends")
+            .unwrap();
+    }
+    house.rewrite(|settings| settings["people"] = json!([]));
+    house.running.reload().await.unwrap();
+    timeout(PATIENCE, other.text()).await.expect("the stream ends").unwrap();
 }
 
 #[tokio::test]

@@ -2,6 +2,10 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tidegate::http::tokens::MadeToken;
+use tidegate::secret::Digest;
+use tidegate::store::{NewToken, TokenKind};
+use tidegate_rollout::{Entry, PersonId, Role};
 use tidegate_tests::built::Build;
 
 use super::house::{House, json_of};
@@ -79,6 +83,108 @@ async fn a_revoked_token_is_out_at_once() {
     assert_eq!(revoke().await, StatusCode::NO_CONTENT);
     assert_eq!(whoami().await, StatusCode::UNAUTHORIZED);
     assert_eq!(revoke().await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_revoked_token_takes_its_sessions_along_and_the_log_says_by_whom() {
+    let house = House::usual().await;
+    let (_, made) = make(&house, json!({ "person": "the-operator" })).await;
+    let (token, number) = (made["token"].as_str().unwrap(), &made["number"]);
+    let cookie = house.sign_in(token).await;
+    let other = house.sign_in(&house.admin()).await;
+    let whoami = async |cookie: &str| {
+        let request = house.get("/api/v1/whoami").header("cookie", cookie);
+        request.send().await.unwrap().status()
+    };
+    assert_eq!(whoami(&cookie).await, StatusCode::OK);
+    let list = house
+        .get("/api/v1/tokens")
+        .bearer_auth(house.admin())
+        .send()
+        .await
+        .unwrap();
+    let list = json_of(list).await;
+    let sessions: Vec<_> = list["tokens"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| it["kind"] == "session")
+        .collect();
+    assert_eq!(sessions.len(), 2, "{list}");
+    let session = sessions.into_iter().find(|it| &it["parent"] == number).unwrap();
+    assert_eq!(session["person"], "the-operator");
+
+    let path = format!("/api/v1/tokens/{number}");
+    let revoked = house
+        .request(Method::DELETE, &path)
+        .bearer_auth(house.admin())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(revoked.status(), StatusCode::NO_CONTENT);
+    assert_eq!(whoami(&cookie).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(whoami(&other).await, StatusCode::OK, "that of another token goes on");
+
+    let store = house.running.app.engine.store();
+    let lines = store.server_history(20).await.unwrap();
+    let told: Vec<_> = lines
+        .iter()
+        .map(|(_, line)| (line.kind.as_str(), line.by.as_str()))
+        .collect();
+    let expected = [
+        ("token-made", "tidegate"),
+        ("token-made", "admin"),
+        ("signed-in", "the-operator"),
+        ("signed-in", "admin"),
+        ("token-revoked", "admin"),
+    ];
+    assert_eq!(told, expected);
+    assert!(lines[2].1.text.contains(&format!("with token {number}")), "{lines:?}");
+    assert!(store.verify_log().await.unwrap().broken().next().is_none());
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_looked_up_once_a_second_at_most() {
+    let house = House::usual().await;
+    let guess = "tg_a-guess";
+    let (ring, now) = (&house.running.app.keyring, tidegate::clock::now());
+    assert_eq!(ring.find(guess, now).await.unwrap(), None);
+    let token = NewToken {
+        hash: Digest::of(guess.as_bytes()).0,
+        kind: TokenKind::Token,
+        person: PersonId::new("admin"),
+        roles: [Role::Admin].into(),
+        expires_at: None,
+        parent: None,
+    };
+    let said = |number: u64| Entry {
+        at: now,
+        kind: "token-made".to_owned(),
+        by: "the-test".to_owned(),
+        text: format!("Token {number}."),
+    };
+    house
+        .running
+        .app
+        .engine
+        .store()
+        .add_token(&token, said, now)
+        .await
+        .unwrap();
+    assert_eq!(ring.find(guess, now).await.unwrap(), None, "the store was asked again");
+    let another = tidegate::http::Keyring::new(house.running.app.engine.store().clone());
+    assert!(another.find(guess, now).await.unwrap().is_some());
+}
+
+#[test]
+fn a_made_token_does_not_print_itself() {
+    let known = json!({
+        "token": "tg_c4n4ry", "number": 7, "kind": "token", "person": "ana", "roles": [],
+        "created_at": "2026-01-05T08:00:00Z", "expires_at": null,
+    });
+    let made: MadeToken = serde_json::from_value(known).unwrap();
+    let shown = format!("{made:?} {made:#?}");
+    assert!(shown.contains("ana") && !shown.contains("c4n4ry"), "{shown}");
 }
 
 #[tokio::test]

@@ -44,10 +44,10 @@ async fn the_term_grows_with_every_change(world: World) -> Result<()> {
     world.tamper("UPDATE leases SET expires_at = 1").await?;
     let second = store.lead("r2", LONG).await?.context("the lease had run out")?;
     ensure!(second.term() == first.term() + 1);
-    // The old leader resigns late: that is not its lease any more.
-    store.resign("r1", first).await?;
+    // The old leader leaves late: that is not its lease any more.
+    store.leave("r1").await?;
     ensure!(store.lead("r1", LONG).await?.is_none());
-    store.resign("r2", second).await?;
+    store.leave("r2").await?;
     let third = store.lead("r2", LONG).await?.context("nobody leads")?;
     ensure!(third.term() == 3, "also for the same replica, after a gap");
     Ok(())
@@ -88,5 +88,10 @@ async fn replicas_live_while_they_beat(world: World) -> Result<()> {
     );
     store.leave("r2").await?;
     ensure!(store.live_replicas(LONG).await?.is_empty());
+    ensure!(
+        store.last_beat().await? == Some(after(9)),
+        "nobody watches from here to the next start"
+    );
+    ensure!(store.is_shared() == world.is_postgres());
     Ok(())
 }

@@ -7,10 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use regex::{Captures, Regex};
 use sqlx::migrate::Migrator;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
-use tidegate::store::{FlagWrite, Remembered, Storage, Store, TokenKind};
+use tidegate::store::{FEED, FlagWrite, Remembered, Storage, Store, TokenKind};
 use tidegate_rollout::command::Verb;
 use tidegate_rollout::flag::FlagState;
-use tidegate_rollout::{RolloutId, Weight};
+use tidegate_rollout::{NoticeId, RolloutId, Weight};
 use tidegate_tests::paths::repository;
 
 use super::on_both;
@@ -116,7 +116,14 @@ async fn what_goes_on(store: &Store, at: Timestamp) -> Result<()> {
     let open = store.open_actions(&id).await?;
     ensure!(open.len() == 1 && open[0].attempts == 2, "{open:?}");
     let later = at + SignedDuration::from_secs(60);
-    ensure!(store.claim_messages("r2", later, CLAIM, 10).await?.len() == 1 && store.dead_letters(10).await?.len() == 1);
+    ensure!(
+        store.channels_due(later).await?.is_empty(),
+        "what waited for the feed is said"
+    );
+    ensure!(store.said_last(FEED, 10).await?.len() == 1 && store.dead_letters(10).await?.len() == 1);
+    let (notice, said) = (NoticeId::new("n-1"), store.server_history(1).await?.remove(0).1);
+    ensure!(store.revive(&notice, "pager", &said, later).await?);
+    ensure!(store.claim_messages("pager", "r2", later, CLAIM, 10).await?[0].attempts == 1);
     let (flags, revision) = store.flags().await?;
     ensure!(
         revision == 4 && flags.len() == 1 && flags[0].weight == Weight::percent(5),

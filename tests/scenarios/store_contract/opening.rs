@@ -71,7 +71,7 @@ async fn tables_of_a_newer_tidegate_are_refused(world: World) -> Result<()> {
     world
         .tamper(
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-             SELECT 9999, 'from the future', success, checksum, 0 FROM _sqlx_migrations",
+             SELECT 9999, 'from the future', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1",
         )
         .await?;
     let Err(OpenError::Migrate(error)) = Store::open(&world.storage).await else {

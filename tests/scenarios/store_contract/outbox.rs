@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::join_all;
-use tidegate::store::Part;
-use tidegate_rollout::{Action, ActionKind, Event, NoticeId, Outcome, Period, ReadBack, Weight};
+use tidegate::store::{FEED, Message, Part};
+use tidegate_rollout::{Action, ActionKind, Entry, Event, NoticeId, Outcome, Period, ReadBack, Weight};
 
 use super::on_both;
 use super::world::{CLAIM, World, after, noon, note, plan, rollback, started, took};
@@ -21,6 +21,10 @@ on_both!(
     an_outcome_is_kept_once,
     every_channel_gets_its_own_message,
     a_message_is_buried_visibly,
+    a_dead_letter_is_tried_once_more_on_somebodys_word,
+    the_feed_reads_what_was_said_in_the_order_of_each_rollout,
+    who_leaves_gives_everything_back,
+    the_oldest_that_waits_is_known,
 );
 
 /// The report that a target has the weight an action asked for.
@@ -83,9 +87,7 @@ async fn forward_actions_need_the_lease(world: World) -> Result<()> {
     );
     let long = Period::seconds(3_600);
     let first = store.lead("r1", long).await?.context("nobody leads")?;
-    store
-        .resign("r1", store.lead("r1", long).await?.context("it leads")?)
-        .await?;
+    store.leave("r1").await?;
     let second = store.lead("r2", long).await?.context("the first has resigned")?;
     ensure!(
         store.claim_forward(&first, "r1", noon(), CLAIM, 10).await?.is_empty(),
@@ -210,18 +212,29 @@ async fn every_channel_gets_its_own_message(world: World) -> Result<()> {
     let store = world.open().await?;
     let rollout = started(&store, &plan("checkout", "flag"), noon()).await?;
     took(&store, &rollout, &rollback("bad"), after(1)).await?;
-    let messages = store.claim_messages("r1", after(1), CLAIM, 100).await?;
-    let channels = |kind: &str| -> Vec<&str> {
-        let of_kind = messages.iter().filter(|message| message.notice.kind.word() == kind);
-        of_kind.map(|message| message.channel.as_str()).collect()
+    ensure!(
+        store.channels_due(after(1)).await? == ["log", "pager"],
+        "nobody has to send what the feed shows"
+    );
+    let kinds = |messages: &[Message]| -> Vec<&str> {
+        let kinds = messages.iter().map(|message| message.notice.kind.word());
+        kinds.collect()
     };
-    ensure!(channels("started") == ["chat", "log"], "{messages:?}");
-    ensure!(channels("rolling-back").contains(&"pager"), "{messages:?}");
-    ensure!(store.claim_messages("r2", after(1), CLAIM, 100).await?.is_empty());
+    let pages = store.claim_messages("pager", "r1", after(1), CLAIM, 100).await?;
+    ensure!(kinds(&pages) == ["rolling-back"], "{pages:?}");
+    let messages = store.claim_messages("log", "r1", after(1), CLAIM, 100).await?;
+    ensure!(kinds(&messages) == ["started", "rolling-back"], "{messages:?}");
+    ensure!(store.channels_due(after(1)).await?.is_empty(), "all of it is claimed");
+    ensure!(
+        store
+            .claim_messages("log", "r2", after(1), CLAIM, 100)
+            .await?
+            .is_empty()
+    );
     let first = &messages[0];
     ensure!(store.sent(&first.notice.id, &first.channel).await?);
     ensure!(!store.sent(&first.notice.id, &first.channel).await?);
-    let left = store.claim_messages("r2", after(60), CLAIM, 100).await?;
+    let left = store.claim_messages("log", "r2", after(60), CLAIM, 100).await?;
     ensure!(
         left.len() == messages.len() - 1 && left.iter().all(|message| message.attempts == 2),
         "{left:?}"
@@ -232,7 +245,7 @@ async fn every_channel_gets_its_own_message(world: World) -> Result<()> {
 async fn a_message_is_buried_visibly(world: World) -> Result<()> {
     let store = world.open().await?;
     started(&store, &plan("checkout", "flag"), noon()).await?;
-    let message = store.claim_messages("r1", noon(), CLAIM, 1).await?.remove(0);
+    let message = store.claim_messages("log", "r1", noon(), CLAIM, 1).await?.remove(0);
     let (notice, channel) = (&message.notice.id, message.channel.as_str());
     store
         .postpone_message(notice, channel, after(5), "429 Too Many Requests")
@@ -246,7 +259,7 @@ async fn a_message_is_buried_visibly(world: World) -> Result<()> {
         "{letters:?}"
     );
     ensure!(letters[0].why == "404 Not␀Found" && letters[0].created_at == noon());
-    let again = store.claim_messages("r1", after(3_600), CLAIM, 100).await?;
+    let again = store.claim_messages("log", "r1", after(3_600), CLAIM, 100).await?;
     ensure!(
         again
             .iter()
@@ -260,5 +273,113 @@ async fn a_message_is_buried_visibly(world: World) -> Result<()> {
         after(6),
     )
     .await?;
+    Ok(())
+}
+
+async fn a_dead_letter_is_tried_once_more_on_somebodys_word(world: World) -> Result<()> {
+    let store = world.open().await?;
+    started(&store, &plan("checkout", "flag"), noon()).await?;
+    let message = store.claim_messages("log", "r1", noon(), CLAIM, 1).await?.remove(0);
+    let notice = &message.notice.id;
+    let said = Entry {
+        at: after(9),
+        kind: "retried".to_owned(),
+        by: "mara".to_owned(),
+        text: "mara has it said once more.".to_owned(),
+    };
+    ensure!(
+        !store.revive(notice, "log", &said, after(9)).await?,
+        "it still waits for its first try"
+    );
+    ensure!(store.server_history(10).await?.is_empty());
+    store.bury(notice, "log", "404 Not Found").await?;
+    ensure!(store.count_dead_letters().await? == 1);
+    ensure!(store.revive(notice, "log", &said, after(9)).await?);
+    ensure!(store.count_dead_letters().await? == 0 && store.dead_letters(10).await?.is_empty());
+    let again = store.claim_messages("log", "r2", after(9), CLAIM, 10).await?;
+    ensure!(
+        again.len() == 1 && again[0].attempts == 1,
+        "whoever claimed it before is not waited for: {again:?}"
+    );
+    ensure!(
+        store.server_history(10).await? == [(1, said)],
+        "who asked for it is written down"
+    );
+    Ok(())
+}
+
+async fn the_feed_reads_what_was_said_in_the_order_of_each_rollout(world: World) -> Result<()> {
+    let store = world.open().await?;
+    let mut rollouts = Vec::new();
+    for name in ["a", "b"] {
+        rollouts.push(started(&store, &plan(name, name), noon()).await?);
+    }
+    let until = store.said_until(FEED).await?;
+    let latched = took(&store, &rollouts[0], &rollback("bad"), after(1)).await?;
+    let last = store.said_last(FEED, 100).await?;
+    let said: Vec<_> = last
+        .iter()
+        .map(|said| (said.rollout.as_str(), said.notice.kind.word()))
+        .collect();
+    ensure!(
+        said == [("a-1", "started"), ("b-1", "started"), ("a-1", "rolling-back")],
+        "{said:?}"
+    );
+    ensure!(store.said_last(FEED, 1).await? == last[2..], "the newest are kept");
+    let new = store.said_after(&latched.id, FEED, until[&latched.id], 100).await?;
+    ensure!(new == last[2..], "{new:?}");
+    let none = store
+        .said_after(&rollouts[1].id, FEED, until[&rollouts[1].id], 100)
+        .await?;
+    ensure!(none.is_empty(), "{none:?}");
+    Ok(())
+}
+
+async fn who_leaves_gives_everything_back(world: World) -> Result<()> {
+    let store = world.open().await?;
+    let rollout = started(&store, &plan("checkout", "flag"), noon()).await?;
+    took(&store, &rollout, &rollback("bad"), noon()).await?;
+    store.beat("r1", noon(), 3).await?;
+    let long = Period::seconds(3_600);
+    ensure!(store.lead("r1", long).await?.is_some());
+    ensure!(store.claim_safety(Part::Lowering, "r1", noon(), CLAIM, 5).await?.len() == 1);
+    ensure!(store.claim_messages("pager", "r1", noon(), CLAIM, 5).await?.len() == 1);
+    store.leave("r2").await?;
+    ensure!(store.lead("r2", long).await?.is_none(), "r2 has nothing to give back");
+    store.leave("r1").await?;
+    ensure!(store.live_replicas(long).await?.is_empty() && store.lead("r2", long).await?.is_some());
+    ensure!(store.claim_safety(Part::Lowering, "r2", noon(), CLAIM, 5).await?.len() == 1);
+    ensure!(store.claim_messages("pager", "r2", noon(), CLAIM, 5).await?.len() == 1);
+    Ok(())
+}
+
+async fn the_oldest_that_waits_is_known(world: World) -> Result<()> {
+    let store = world.open().await?;
+    ensure!(store.oldest().await? == (None, None));
+    let rollout = started(&store, &plan("checkout", "flag"), noon()).await?;
+    let rollout = took(&store, &rollout, &rollback("bad"), after(5)).await?;
+    ensure!(
+        store.oldest().await? == (Some(after(5)), Some(noon())),
+        "the advance is overtaken"
+    );
+    let action = store
+        .claim_safety(Part::Lowering, "r1", after(6), CLAIM, 1)
+        .await?
+        .remove(0)
+        .action;
+    store
+        .postpone_action(&action.id, after(60), "it does not answer")
+        .await?;
+    ensure!(
+        store.oldest().await?.0 == Some(after(6)),
+        "since the first try, however often it is put off"
+    );
+    for channel in store.channels_due(after(6)).await? {
+        for message in store.claim_messages(&channel, "r1", after(6), CLAIM, 100).await? {
+            store.sent(&message.notice.id, &message.channel).await?;
+        }
+    }
+    store.close_action(&action.id, "applied").await?;
+    ensure!(store.oldest().await? == (None, None) && rollout.is_latched());
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use tidegate::store::{NewToken, Settled, TokenKind};
-use tidegate_rollout::{DeliveryId, PersonId};
+use tidegate_rollout::{DeliveryId, Entry, PersonId};
 
 use super::on_both;
 use super::world::{
@@ -13,6 +13,8 @@ on_both!(
     what_is_active_is_kept,
     a_rollout_leaves_a_checkpoint,
     thousands_of_rows_go_in_pieces,
+    large_deliveries_go_a_few_at_a_time,
+    old_lines_of_the_server_go_and_the_chain_holds,
 );
 
 const DAY: i64 = 86_400;
@@ -38,7 +40,11 @@ async fn what_is_active_is_kept(world: World) -> Result<()> {
         (pruned.deliveries, pruned.alerts, pruned.rollouts) == (1, 1, 0),
         "{pruned:?}"
     );
-    ensure!(pruned.messages == 0, "they wait to be sent: {pruned:?}");
+    let waiting = store.channels_due(after(3 * DAY)).await?;
+    ensure!(
+        pruned.messages == 1 && waiting == ["log"],
+        "they wait to be sent: {pruned:?} {waiting:?}"
+    );
     ensure!(unsettled(&store).await? == ["unsettled", "alerts", "unsettled-too"]);
     ensure!(store.recent_alerts(noon()).await? == [fires]);
     ensure!(stored(&store, &rollout).await? == rollout && store.open_actions(&rollout.id).await?.len() == 1);
@@ -59,8 +65,10 @@ async fn a_rollout_leaves_a_checkpoint(world: World) -> Result<()> {
     let prune = async || store.prune(after(DAY), after(2 * DAY)).await;
     ensure!(prune().await?.rollouts == 0, "an action of it is open, messages wait");
     store.close_action(&action.id, "applied").await?;
-    for message in store.claim_messages("r1", after(3), CLAIM, 100).await? {
-        store.sent(&message.notice.id, &message.channel).await?;
+    for channel in store.channels_due(after(3)).await? {
+        for message in store.claim_messages(&channel, "r1", after(3), CLAIM, 100).await? {
+            store.sent(&message.notice.id, &message.channel).await?;
+        }
     }
     let lines = store.history(&rollout.id, 1_000).await?.len();
     let pruned = prune().await?;
@@ -81,6 +89,69 @@ async fn a_rollout_leaves_a_checkpoint(world: World) -> Result<()> {
     Ok(())
 }
 
+/// 40 MiB of settled deliveries: while they go, a heartbeat comes through between two batches.
+async fn large_deliveries_go_a_few_at_a_time(world: World) -> Result<()> {
+    let store = world.open().await?;
+    for number in 0..20 {
+        let mut large = delivery(&format!("d-{number}"), noon(), vec![]);
+        large.raw = vec![b'x'; 2 << 20].into();
+        let id = large.id.clone();
+        store.remember(large).await?;
+        store.settle(&[Settled { id, answer: None }]).await?;
+    }
+    let prune = tokio::spawn({
+        let store = store.clone();
+        async move { store.prune(after(DAY), after(DAY)).await }
+    });
+    let left = async || anyhow::Ok(world.count("deliveries").await?);
+    let mut seen = std::collections::BTreeSet::new();
+    while !prune.is_finished() {
+        store.beat("r1", after(DAY), 0).await?;
+        seen.insert(left().await?);
+    }
+    ensure!(prune.await??.deliveries == 20 && left().await? == 0);
+    ensure!(
+        seen.iter().any(|left| (1..20).contains(left)),
+        "nothing came through while they went: {seen:?}"
+    );
+    Ok(())
+}
+
+async fn old_lines_of_the_server_go_and_the_chain_holds(world: World) -> Result<()> {
+    let store = world.open().await?;
+    let line = |number: i64| Entry {
+        at: after(number),
+        kind: "noted".to_owned(),
+        by: "mara".to_owned(),
+        text: format!("line {number}"),
+    };
+    for number in 1..=300 {
+        store.note_server(&line(number)).await?;
+    }
+    let prune = async |before: i64| anyhow::Ok(store.prune(after(before), after(2 * DAY)).await?.lines);
+    ensure!(prune(200).await? == 0, "fewer than are worth a line that says so");
+    ensure!(prune(DAY).await? == 256);
+    ensure!(prune(DAY).await? == 0, "44 old ones stay, and the new one");
+    let lines = store.server_history(1_000).await?;
+    ensure!(lines.len() == 45 && lines[0] == (257, line(257)), "{:?}", lines.first());
+    let (_, last) = &lines[44];
+    ensure!(
+        last.kind == "forgotten-lines" && last.text.contains("up to 256"),
+        "{last:?}"
+    );
+    ensure!(store.verify_log().await?.broken().count() == 0);
+    store.note_server(&line(301)).await?;
+    ensure!(store.verify_log().await?.broken().count() == 0, "it goes on");
+    // As if the retention had done it; but no line says so.
+    world
+        .tamper("DELETE FROM log WHERE chain = 'server' AND line = 257")
+        .await?;
+    let report = store.verify_log().await?;
+    let broken: Vec<_> = report.broken().map(|chain| chain.broken_at).collect();
+    ensure!(broken == [Some(1)], "{report:?}");
+    Ok(())
+}
+
 async fn thousands_of_rows_go_in_pieces(world: World) -> Result<()> {
     let store = world.open().await?;
     let alerts = (0..2_500).map(|number| resolved(alert("Over", &format!("f{number}"), noon()), after(1)));
@@ -91,8 +162,15 @@ async fn thousands_of_rows_go_in_pieces(world: World) -> Result<()> {
         person: PersonId::new("mara"),
         roles: [].into(),
         expires_at: Some(after(60)),
+        parent: None,
     };
-    store.add_token(&expired, noon()).await?;
+    let said = |_| Entry {
+        at: noon(),
+        kind: "signed-in".to_owned(),
+        by: "mara".to_owned(),
+        text: "mara signed in.".to_owned(),
+    };
+    store.add_token(&expired, said, noon()).await?;
     store.beat("r1", noon(), 0).await?;
     ensure!(store.prune(after(DAY), after(DAY)).await?.alerts == 2_500);
     ensure!(store.recent_alerts(noon()).await?.is_empty() && store.last_beat().await?.is_none());

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail, ensure};
 use futures_util::future::join_all;
-use tidegate::store::{Begun, Environment, Remembered, Saved};
+use tidegate::store::{Begun, Environment, FEED, Remembered, Saved};
 use tidegate_rollout::command::Verb;
 use tidegate_rollout::surroundings::Freeze;
 use tidegate_rollout::{DeliveryId, Entry, Event, Rollout, RolloutId, Surroundings, step};
@@ -45,7 +45,7 @@ async fn a_start_is_stored_whole(world: World) -> Result<()> {
             .is_some_and(|(line, entry)| *line == 1 && entry.kind == "started"),
         "{history:?}"
     );
-    ensure!(!store.notices(&rollout.id, "chat", 10).await?.is_empty());
+    ensure!(!store.said_after(&rollout.id, FEED, 0, 10).await?.is_empty());
     ensure!(store.rollout(&RolloutId::new("checkout-2")).await?.is_none());
     Ok(())
 }
@@ -309,8 +309,13 @@ async fn what_changed_is_found_by_revision(world: World) -> Result<()> {
     ensure!(rollouts == [a.clone(), b.clone()]);
     let a = took(&store, &a, &note("changed"), after(1)).await?;
     let (rollouts, next) = store.changed_since(revision).await?;
-    ensure!(rollouts == [a] && next > revision);
+    ensure!(rollouts == std::slice::from_ref(&a) && next > revision);
     ensure!(store.changed_since(next).await? == (vec![], next));
+    ensure!(store.revision().await? == next && store.moved_since(next).await? == (vec![], next));
+    ensure!(
+        store.moved_since(0).await? == (vec![b.id, a.id], next),
+        "in the order of the changes"
+    );
     Ok(())
 }
 
@@ -323,12 +328,12 @@ async fn everything_is_there_after_a_restart(world: World) -> Result<()> {
         store.history(&rollout.id, 100).await?,
         store.open_actions(&rollout.id).await?,
     );
-    let messages = store.notices(&rollout.id, "log", 100).await?;
+    let messages = store.said_after(&rollout.id, "log", 0, 100).await?;
     store.close().await;
     let again = world.open().await?;
     ensure!(stored(&again, &rollout).await? == rollout && rollout.is_latched());
     ensure!(again.history(&rollout.id, 100).await? == history && again.open_actions(&rollout.id).await? == actions);
-    ensure!(again.notices(&rollout.id, "log", 100).await? == messages && !messages.is_empty());
+    ensure!(again.said_after(&rollout.id, "log", 0, 100).await? == messages && !messages.is_empty());
     ensure!(again.freezes().await?.len() == 1 && actions.len() == 1);
     Ok(())
 }

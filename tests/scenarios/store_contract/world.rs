@@ -104,6 +104,27 @@ impl World {
         Ok(())
     }
 
+    /// How many rows a table has.
+    pub(super) async fn count(&self, table: &str) -> Result<i64> {
+        let text = AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
+        let (rows,): (i64,) = match &self.place {
+            Place::Sqlite(_) => {
+                let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.file()?);
+                let mut connection = options.connect().await?;
+                let row = sqlx::query_as(text).fetch_one(&mut connection).await?;
+                connection.close().await?;
+                row
+            }
+            Place::Postgres { url, .. } => {
+                let mut connection = PgConnection::connect(url).await?;
+                let row = sqlx::query_as(text).fetch_one(&mut connection).await?;
+                connection.close().await?;
+                row
+            }
+        };
+        Ok(rows)
+    }
+
     /// Makes the database refuse every alert called `name`, so that a row of a batch is bad.
     pub(super) async fn refuse_alerts_called(&self, name: &str) -> Result<()> {
         let sql = match self.place {
@@ -242,6 +263,7 @@ pub(super) fn alert(name: &str, fingerprint: &str, starts_at: Timestamp) -> Aler
     ];
     Alert {
         source: Source::Alertmanager,
+        receiver: "default".to_owned(),
         fingerprint: Fingerprint(fingerprint.to_owned()),
         status: AlertStatus::Firing,
         labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),

@@ -129,6 +129,8 @@ impl WireAlert {
         let Self { fields, ends_at } = self;
         Alert {
             source,
+            // Set by whoever knows the receiver.
+            receiver: String::new(),
             fingerprint: Fingerprint(without_nul(fields.fingerprint)),
             status: match fields.status {
                 WireStatus::Firing => AlertStatus::Firing,

@@ -108,6 +108,8 @@ impl Incident {
         };
         Alert {
             source: Source::PagerDuty,
+            // Set by whoever knows the receiver.
+            receiver: String::new(),
             fingerprint: Fingerprint(without_nul(self.id)),
             status,
             labels: texts([

@@ -29,6 +29,10 @@ async fn a_firing_alert_is_handed_over_before_200() {
     };
     assert_eq!(alert.fingerprint.0, "f347edb4520014c5");
     assert_eq!(
+        alert.receiver, "default",
+        "only the peers of its receiver can say that it is over"
+    );
+    assert_eq!(
         (alert.name(), alert.label("severity")),
         ("HighErrorRate", Some("critical"))
     );

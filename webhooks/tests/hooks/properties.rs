@@ -126,6 +126,7 @@ fn any_alert() -> impl Strategy<Value = Alert> {
     );
     parts.prop_map(|(fingerprint, labels, annotations, starts_at, ends_at)| Alert {
         source: Source::Alertmanager,
+        receiver: String::new(),
         fingerprint: Fingerprint(fingerprint),
         status: if ends_at.is_some() {
             AlertStatus::Resolved

@@ -106,11 +106,17 @@ fn every_path_is_listed() {
     assert_eq!(
         paths(),
         [
+            "/webhooks/alertmanager/",
             "/webhooks/alertmanager",
+            "/webhooks/alertmanager/{receiver}/",
             "/webhooks/alertmanager/{receiver}",
+            "/webhooks/pagerduty/",
             "/webhooks/pagerduty",
+            "/webhooks/pagerduty/{receiver}/",
             "/webhooks/pagerduty/{receiver}",
+            "/webhooks/grafana/",
             "/webhooks/grafana",
+            "/webhooks/grafana/{receiver}/",
             "/webhooks/grafana/{receiver}",
         ]
     );

@@ -112,6 +112,7 @@ fn about_alerts() -> Vec<NoticeKind> {
             trigger: "latency".to_owned(),
             severity: "sev3".to_owned(),
             since: moment(-60),
+            page: true,
         },
         NoticeKind::AlertResolved { alert: text() },
         NoticeKind::AlertSuppressed {
@@ -171,6 +172,12 @@ fn about_the_end() -> Vec<NoticeKind> {
             by: jon(),
             reason: text(),
         },
+        NoticeKind::DeliveryMissed {
+            source: "pagerduty".to_owned(),
+            receiver: "default".to_owned(),
+            why: text(),
+            polled: false,
+        },
     ]
 }
 
@@ -200,6 +207,7 @@ fn is_listed(kind: &NoticeKind) -> bool {
         | NoticeKind::DataBack { .. }
         | NoticeKind::Watching { .. }
         | NoticeKind::Completed { .. }
-        | NoticeKind::Aborted { .. } => true,
+        | NoticeKind::Aborted { .. }
+        | NoticeKind::DeliveryMissed { .. } => true,
     }
 }

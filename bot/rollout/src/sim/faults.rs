@@ -46,12 +46,16 @@ faults! {
     ResolvedLost => "resolved lost",
     /// The source says "resolved" although the alert goes on, and later tells the same firing again.
     FalseResolve => "resolved although it goes on",
+    /// One peer of the source lost what watches the service and says "resolved"; the other one lists the alert all along.
+    PeerBlind => "one peer says resolved, the other lists it",
     /// Somebody silences an alert.
     Silence => "alert silenced",
     /// The dead man's switch stops.
     WatchdogStops => "Watchdog stops",
     /// The alert source cannot be polled.
     PollUnreadable => "alert source unreadable",
+    /// One peer of the alert source does not answer in one round.
+    RoundLost => "peer silent for one round",
     /// A call to the target never arrives.
     CallDropped => "target call dropped",
     /// A call to the target arrives long after its caller gave up.

@@ -38,6 +38,8 @@ const BREAK: u64 = 10_000;
 #[derive(Clone, Debug, Default)]
 struct Ledger {
     plan: usize,
+    /// When it was started.
+    started: u64,
     /// When it was first saved that it may carry traffic.
     exposed: Option<u64>,
     /// When the present bake or watch was saved to begin.
@@ -77,7 +79,6 @@ pub(super) struct Commit<'a> {
     pub(super) rollout: usize,
     pub(super) before: &'a Rollout,
     pub(super) step: &'a Step,
-    pub(super) event: &'a Event,
     /// When it was decided, and when it was saved.
     pub(super) decided_at: u64,
     pub(super) now: u64,
@@ -118,6 +119,7 @@ impl Laws {
     pub(super) fn began(&mut self, plan: usize, now: u64) {
         self.ledgers.push(Ledger {
             plan,
+            started: now,
             last_look: now,
             ..Ledger::default()
         });

@@ -306,7 +306,6 @@ impl World<'_> {
                 rollout: job.rollout,
                 before,
                 step,
-                event: &job.event,
                 decided_at: pending.decided_at,
                 now: self.now,
                 environment_moved,
@@ -353,14 +352,9 @@ impl World<'_> {
     /// What the rollout cannot know by itself, as this replica reads it.
     pub(super) fn around(&mut self, replica: usize, rollout: &Rollout, event: &Event) -> Surroundings {
         let (now, steady) = (self.wall(replica), self.steady(replica));
-        let services = match event {
-            Event::Alerted(alert) | Event::Polled(alert) => self.store.services_with(alert),
-            Event::Commanded { .. }
-            | Event::Reported { .. }
-            | Event::Drifted { .. }
-            | Event::Ticked
-            | Event::Returned { .. } => 1,
-        };
+        let services = event
+            .concerning(rollout)
+            .map_or(1, |(name, starts_at)| self.store.services_with(name, starts_at));
         let watched = self.replicas[replica].attention.watched(rollout, steady);
         Surroundings {
             watched,

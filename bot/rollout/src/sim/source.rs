@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use crate::alert::{Alert, AlertKey, AlertStatus, Fingerprint, Source as Sender, Suppression};
 use crate::matcher::Op;
 use crate::plan::{Plan, Trigger};
-use crate::poll::{Round, news};
 
 use super::Setup;
 use super::faults::Fault;
@@ -17,10 +16,14 @@ use super::store::Content;
 use super::world::{Task, World};
 
 /// How often the Watchdog is sent, and how often a replica polls, in milliseconds.
-const EVERY: u64 = 4_000;
+pub(super) const EVERY: u64 = 4_000;
 
 /// How long the source is cut off from what watches the service, in milliseconds.
 const CUT_OFF: u64 = 3_500;
+
+/// The one receiver, and how many peers are behind it.
+pub(super) const RECEIVER: &str = "default";
+pub(super) const PEERS: usize = 2;
 
 /// One firing of one alert, as it really was.
 #[derive(Clone, Debug)]
@@ -36,7 +39,17 @@ pub(super) struct Occasion {
     /// Whether the same alert fires on other services too.
     wide: bool,
     /// When the source says "resolved" although it goes on.
-    false_end: Option<u64>,
+    false_end: Option<Lie>,
+}
+
+/// The source says "resolved" although it goes on.
+#[derive(Clone, Copy, Debug)]
+struct Lie {
+    /// From when to when it believes so.
+    from: u64,
+    to: u64,
+    /// Whether only the first peer does; the second lists the alert all along.
+    one_peer: bool,
 }
 
 /// The truth about every alert, and about the path on which it is told.
@@ -64,8 +77,12 @@ impl Source {
         };
         let dies = setup.faults.has(Fault::WatchdogStops) && random.chance(25);
         let dead = if dies { interval(random) } else { None };
-        let hides = setup.faults.has(Fault::PollUnreadable) && random.chance(25);
-        let unreadable = if hides { interval(random) } else { None };
+        let hides = setup.faults.has(Fault::PollUnreadable) && random.chance(30);
+        let unreadable = if hides {
+            hides_with_a_lie(random, &occasions).or_else(|| interval(random))
+        } else {
+            None
+        };
         let ends_with_the_storm = |(from, to): (u64, u64)| (from, to.min(setup.calm_from));
         Self {
             occasions,
@@ -81,21 +98,27 @@ impl Source {
         hidden.map_or(0, |(from, _)| now - from)
     }
 
+    /// Whether the Watchdog does not fire.
+    pub(super) fn is_dead(&self, now: u64) -> bool {
+        within(self.dead, now)
+    }
+
     /// Whether a poll gets no answer.
     pub(super) fn unreadable(&self, now: u64) -> bool {
         within(self.unreadable, now)
     }
 
-    /// Whether a peer lists this very firing as active.
+    /// Whether any peer lists this very firing as active.
     pub(super) fn lists(&self, key: &AlertKey, now: u64) -> bool {
+        let listed = |occasion: &Occasion| (0..PEERS).any(|peer| occasion.is_listed(peer, now));
         self.occasions
             .iter()
-            .any(|occasion| occasion.alert.key() == *key && occasion.is_listed(now) && !occasion.is_silenced(now))
+            .any(|occasion| occasion.alert.key() == *key && listed(occasion) && !occasion.is_silenced(now))
     }
 
     /// Everything a peer lists now.
-    fn listed(&self, now: u64) -> Vec<Alert> {
-        let active = self.occasions.iter().filter(|occasion| occasion.is_listed(now));
+    pub(super) fn listed(&self, peer: usize, now: u64) -> Vec<Alert> {
+        let active = self.occasions.iter().filter(|occasion| occasion.is_listed(peer, now));
         let as_told = |occasion: &Occasion| Alert {
             suppressed: occasion.is_silenced(now).then(|| Suppression::Silenced {
                 by: vec!["s-1".to_owned()],
@@ -111,10 +134,17 @@ impl Occasion {
         within(Some((self.begins, self.ends)), now)
     }
 
-    /// Whether a peer lists it: not while the source itself was cut off and took it for ended.
-    fn is_listed(&self, now: u64) -> bool {
-        let cut_off = self.false_end.map(|at| (at, at + CUT_OFF));
-        self.active(now) && !within(cut_off, now)
+    /// Whether a peer lists it: not while the peer itself was cut off and took it for ended.
+    fn is_listed(&self, peer: usize, now: u64) -> bool {
+        let lie = self.false_end.filter(|lie| peer == 0 || !lie.one_peer);
+        self.active(now) && !within(lie.map(|lie| (lie.from, lie.to)), now)
+    }
+
+    /// Whether one and the same peer has listed it, and nobody silenced it, from `since` until `now`.
+    pub(super) fn listed_throughout(&self, since: u64, now: u64) -> bool {
+        let lie = self.false_end.filter(|lie| !lie.one_peer);
+        let told_otherwise = lie.is_some_and(|lie| lie.from <= now && since < lie.to);
+        self.begins <= since && self.active(now) && self.silenced.is_none() && !told_otherwise
     }
 
     pub(super) fn is_silenced(&self, now: u64) -> bool {
@@ -197,7 +227,7 @@ fn imagine_one(setup: &Setup, random: &mut Random, occasions: &mut Vec<Occasion>
         };
         let middle = random.between(begins, ends.min(setup.calm_from));
         let silence = setup.faults.has(Fault::Silence) && random.chance(15);
-        let lie = setup.faults.has(Fault::FalseResolve) && ends - begins > 8_000 && random.chance(20);
+        let false_end = imagine_a_lie(setup, random, begins, ends);
         occasions.push(Occasion {
             alert: Alert {
                 starts_at: World::right(begins),
@@ -209,12 +239,40 @@ fn imagine_one(setup: &Setup, random: &mut Random, occasions: &mut Vec<Occasion>
             old_version: version == Some("1.0.0"),
             wide: draft.wide,
             silenced: silence.then_some((middle, middle + 20_000)),
-            false_end: lie.then_some(begins + 4_000),
+            false_end,
         });
         begins = ends + random.between(1_000, 20_000);
         if begins > setup.calm_from {
             return;
         }
+    }
+}
+
+/// What cuts the source off from the service mostly cuts it off from us as well: it cannot be read from the moment on at
+/// which it finds out that an alert goes on.
+fn hides_with_a_lie(random: &mut Random, occasions: &[Occasion]) -> Option<(u64, u64)> {
+    let mut lies = occasions.iter().rev().filter_map(|occasion| occasion.false_end);
+    let lie = lies.find(|lie| !lie.one_peer).filter(|_| random.chance(70))?;
+    let from = lie.to.saturating_sub(random.between(0, 400));
+    Some((from, from + random.between(10_000, 60_000)))
+}
+
+fn imagine_a_lie(setup: &Setup, random: &mut Random, begins: u64, ends: u64) -> Option<Lie> {
+    let lie = |one_peer, lasting: u64| Lie {
+        from: begins + 4_000,
+        to: (begins + 4_000 + lasting).min(ends),
+        one_peer,
+    };
+    let (both, one) = (random.chance(20), random.chance(20));
+    let lasting = random.between(CUT_OFF, 30_000);
+    if ends - begins <= 8_000 {
+        None
+    } else if both && setup.faults.has(Fault::FalseResolve) {
+        Some(lie(false, CUT_OFF))
+    } else if one && setup.faults.has(Fault::PeerBlind) {
+        Some(lie(true, lasting))
+    } else {
+        None
     }
 }
 
@@ -236,6 +294,7 @@ fn alert(plan: &Plan, trigger: &Trigger, version: Option<&str>) -> Option<Alert>
     let text: Vec<String> = labels.values().cloned().collect();
     pulls.then(|| Alert {
         source: Sender::Alertmanager,
+        receiver: RECEIVER.to_owned(),
         fingerprint: Fingerprint(text.join("/")),
         status: AlertStatus::Firing,
         labels,
@@ -272,10 +331,15 @@ impl World<'_> {
             self.random.between(200, 3_000)
         };
         self.put_on_its_way(occasion, firing, occasion.begins + delay);
-        if let Some(at) = occasion.false_end {
-            self.fired.add(Fault::FalseResolve);
-            self.put_on_its_way(occasion, &end(at), at + 500);
-            self.put_on_its_way(occasion, firing, at + CUT_OFF + 500);
+        if let Some(lie) = occasion.false_end {
+            let fault = if lie.one_peer {
+                Fault::PeerBlind
+            } else {
+                Fault::FalseResolve
+            };
+            self.fired.add(fault);
+            self.put_on_its_way(occasion, &end(lie.from), lie.from + 500);
+            self.put_on_its_way(occasion, firing, lie.to + 500);
         }
         if occasion.ends < self.setup.calm_from {
             let ended = occasion.ends + self.random.between(200, 2_000);
@@ -329,7 +393,7 @@ impl World<'_> {
         self.hear(replica, Content::Alerted(alert));
     }
 
-    fn hear(&mut self, replica: usize, content: Content) {
+    pub(super) fn hear(&mut self, replica: usize, content: Content) {
         let now = self.wall(replica);
         self.store.remember(content, now);
         self.take_up(replica, self.store.inbox.len() - 1);
@@ -338,7 +402,7 @@ impl World<'_> {
     /// The dead man's switch is sent to whoever is up.
     pub(super) fn watchdog(&mut self) {
         self.later(EVERY, Task::Watchdog);
-        if within(self.source.dead, self.now) {
+        if self.source.is_dead(self.now) {
             self.fired.add(Fault::WatchdogStops);
             return;
         }
@@ -347,50 +411,9 @@ impl World<'_> {
         }
     }
 
-    fn saw_watchdog(&mut self, replica: usize) {
+    pub(super) fn saw_watchdog(&mut self, replica: usize) {
         let now = self.wall(replica);
         self.store.watchdog_seen = self.store.watchdog_seen.max(Some(now));
         self.source.watchdog_heard = Some(self.now);
-    }
-
-    /// A replica asks every peer what is active. An alert that we think fires and that nobody lists is told as ended.
-    pub(super) fn poll(&mut self, replica: usize, life: u32) {
-        if !self.lives(replica, life) {
-            return;
-        }
-        self.later(EVERY, Task::Poll(replica, life));
-        let now = self.wall(replica);
-        let process = &mut self.replicas[replica];
-        if self.source.unreadable(self.now) {
-            process.silent_rounds = Some(process.silent_rounds.unwrap_or_default() + 1);
-            process.silent_since.get_or_insert(now);
-            self.fired.add(Fault::PollUnreadable);
-            return;
-        }
-        process.silent_rounds = Some(0);
-        process.silent_since = None;
-        process.polled_at = self.now;
-        if !within(self.source.dead, self.now) {
-            self.saw_watchdog(replica);
-        }
-        let listed = self.source.listed(self.now);
-        let active: Vec<usize> = self.store.active();
-        let round = Round {
-            listed: &listed,
-            complete: true,
-            began: now,
-        };
-        let mut told = news(round, active.iter().map(|rollout| &self.store.rollouts[*rollout]));
-        // What concerns no rollout yet is kept once, for those that start later.
-        let unheard = |alert: &Alert| {
-            !self
-                .store
-                .heard
-                .contains_key(&(alert.fingerprint.clone(), alert.starts_at))
-        };
-        told.extend(listed.iter().filter(|alert| unheard(alert)).cloned());
-        for alert in told {
-            self.hear(replica, Content::Polled(alert));
-        }
     }
 }

@@ -15,6 +15,8 @@ use crate::rollout::Rollout;
 use crate::step::Step;
 use crate::surroundings::Freeze;
 
+use super::polling::Seen;
+
 /// The database.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Store {
@@ -38,6 +40,8 @@ pub(super) struct Store {
     pub(super) heard: BTreeMap<(Fingerprint, Timestamp), (Timestamp, Alert)>,
     /// Where the inbox stood when the source, asked about an occasion, did not know it.
     pub(super) denied: BTreeMap<AlertKey, usize>,
+    /// The rounds of polling that every peer answered.
+    pub(super) rounds: Vec<Seen>,
     /// When the Watchdog was last seen.
     pub(super) watchdog_seen: Option<Timestamp>,
     /// The last heartbeat of any replica.
@@ -197,10 +201,35 @@ impl Store {
         Some(Period::between(oldest.at, now))
     }
 
-    /// Alerts heard of since `since`.
+    /// Alerts heard of since `since`, and all that fire by the last word on them.
     pub(super) fn recent(&self, since: Timestamp) -> Vec<Alert> {
-        let fresh = self.heard.values().filter(|(at, _)| *at >= since);
+        let fires = |alert: &Alert| alert.status == AlertStatus::Firing;
+        let fresh = self.heard.values().filter(|(at, alert)| *at >= since || fires(alert));
         fresh.map(|(_, alert)| alert.clone()).collect()
+    }
+
+    /// What fires by the last word on it.
+    pub(super) fn firing(&self) -> Vec<Alert> {
+        let all = self.heard.values().map(|(_, alert)| alert);
+        all.filter(|alert| alert.status == AlertStatus::Firing)
+            .cloned()
+            .collect()
+    }
+
+    /// The latest complete round whose news were all decided.
+    pub(super) fn settled_round(&self) -> Option<&Seen> {
+        let settled = |seen: &&Seen| self.inbox[seen.told.clone()].iter().all(|arrival| arrival.settled);
+        self.rounds.iter().rev().find(settled)
+    }
+
+    /// Whether a word of the end of this occasion came in since the inbox stood at `place`.
+    pub(super) fn heard_its_end(&self, key: &AlertKey, place: usize) -> bool {
+        self.inbox[place..].iter().any(|arrival| match &arrival.content {
+            Content::Alerted(alert) | Content::Polled(alert) => {
+                alert.status == AlertStatus::Resolved && alert.fingerprint == key.fingerprint
+            }
+            Content::Said { .. } => false,
+        })
     }
 
     /// Whether the last word about this occasion said that it fires, and was decided.
@@ -218,12 +247,12 @@ impl Store {
             .is_some_and(|(place, alert, settled)| alert.status == AlertStatus::Firing && settled && place >= denied)
     }
 
-    /// On how many services an alert of this name began within two minutes before `alert`, itself included.
-    pub(super) fn services_with(&self, alert: &Alert) -> u32 {
+    /// On how many services an alert of this name began within two minutes of `starts_at`.
+    pub(super) fn services_with(&self, name: &str, starts_at: Timestamp) -> u32 {
         let alike = |other: &&Alert| {
-            other.name() == alert.name()
+            other.name() == name
                 && other.status == AlertStatus::Firing
-                && alert.starts_at.duration_since(other.starts_at).abs() <= TOGETHER
+                && starts_at.duration_since(other.starts_at).abs() <= TOGETHER
         };
         let all = self.heard.values().map(|(_, alert)| alert);
         let services: std::collections::BTreeSet<&str> =

@@ -282,10 +282,10 @@ impl World<'_> {
             return;
         }
         let action = self.store.outbox[row].action.clone();
-        let ActionKind::AskAboutAlert { key } = &action.kind else {
+        let ActionKind::AskAboutAlert { key, .. } = &action.kind else {
             return;
         };
-        let answer = if self.source.unreadable(self.now) {
+        let answer = if self.source.unreadable(self.now) || self.strikes(Fault::RoundLost, 12) {
             SuspectAnswer::Unreadable
         } else if self.source.lists(key, self.now) {
             SuspectAnswer::Active

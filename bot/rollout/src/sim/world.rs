@@ -13,6 +13,7 @@ use super::faults::{Fault, Fired};
 use super::laws::Laws;
 use super::mishaps::Mishap;
 use super::people::Errand;
+use super::polling::Asking;
 use super::random::Random;
 use super::replica::{Job, Pending, Replica};
 use super::source::Source;
@@ -36,6 +37,8 @@ pub(super) enum Task {
     Work(usize, u32),
     /// A replica asks the alert source.
     Poll(usize, u32),
+    /// A peer of the alert source answers a replica.
+    Answer(usize, u32, Box<Asking>),
     /// A decision is tried again.
     Decide(Box<Job>),
     /// A decision is saved.
@@ -194,6 +197,7 @@ impl<'a> World<'a> {
             Task::Sweep(replica, life) => self.sweep(replica, life),
             Task::Work(replica, life) => self.work(replica, life),
             Task::Poll(replica, life) => self.poll(replica, life),
+            Task::Answer(replica, life, asking) => self.answer(replica, life, *asking),
             Task::Decide(job) => self.decide(*job),
             Task::Commit(pending) => self.commit(*pending),
             Task::Send(call) => self.send(call),
@@ -216,6 +220,7 @@ impl<'a> World<'a> {
             | Task::Sweep(replica, _)
             | Task::Work(replica, _)
             | Task::Poll(replica, _)
+            | Task::Answer(replica, ..)
             | Task::Asked(replica, ..) => *replica,
             Task::Decide(job) => job.replica,
             Task::Commit(pending) => pending.job.replica,

@@ -154,7 +154,7 @@ fn calming(rollout: &Rollout, now: jiff::Timestamp) -> Option<Blocker> {
     let ended = rollout
         .alerts
         .values()
-        .filter(|tracked| matches!(tracked.standing, Standing::Resolved | Standing::Stale) && tracked.heard_at <= now);
+        .filter(|tracked| matches!(tracked.standing, Standing::Resolved | Standing::Stale));
     let latest = ended.max_by_key(|tracked| tracked.heard_at)?;
     let left = calm.minus(Period::between(latest.heard_at, now));
     (left > Period::ZERO).then(|| Blocker::Calming {

@@ -3,14 +3,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::alert::{Alert, AlertKey, AlertStatus, Suppression};
+use crate::alert::{Alert, AlertKey, AlertStatus, Source, Suppression};
 use crate::notice::{NoticeKind, clock};
 use crate::plan::{Decide, DecideDefault, Scope, SeverityAction};
 use crate::planted::{self, Bug};
 use crate::rollout::{Because, Decision, Guard, Standing, Tracked};
 use crate::route::{Concern, concern, outranks};
 
-use super::{Work, rollback, suspects};
+use super::{Work, crowd, rollback, suspects};
 
 /// How long a fingerprint that fired before the start must be quiet before a new firing can be ours.
 pub const QUIET: SignedDuration = SignedDuration::from_mins(10);
@@ -50,6 +50,7 @@ fn newly_tracked(work: &Work<'_>, alert: &Alert) -> Option<Tracked> {
     Some(Tracked {
         name: alert.name().to_owned(),
         source: alert.source,
+        receiver: alert.receiver.clone(),
         starts_at: alert.starts_at,
         trigger: trigger.name.clone(),
         severity: trigger.severity.clone(),
@@ -60,6 +61,7 @@ fn newly_tracked(work: &Work<'_>, alert: &Alert) -> Option<Tracked> {
         old_version,
         acted_on: None,
         ask_again: None,
+        unanswered: 0,
         heard_at: work.now,
     })
 }
@@ -90,10 +92,15 @@ fn resolved(work: &mut Work<'_>, alert: &Alert, known: Option<Tracked>, word: Wo
         tracked.ask_again = None;
         tracked.heard_at = work.now;
     }
-    let name = tracked.name.clone();
-    work.next.alerts.insert(alert.fingerprint.clone(), tracked);
+    work.next.alerts.insert(alert.fingerprint.clone(), tracked.clone());
     if was_on && !older_occasion {
-        work.say(NoticeKind::AlertResolved { alert: name });
+        let others = crowd::others(work, &alert.fingerprint, &tracked, Standing::blocks);
+        if others == 0 {
+            work.say(NoticeKind::AlertResolved { alert: tracked.name });
+        } else {
+            let text = format!("One {} is no longer reported; {others} more fire.", tracked.name);
+            work.note("alert-resolved", "tidegate".to_owned(), text);
+        }
     }
 }
 
@@ -103,11 +110,15 @@ fn firing(work: &mut Work<'_>, alert: &Alert, known: Option<Tracked>, word: Word
         return;
     };
     let worse = was_known && relabelled(work, alert, &mut tracked);
+    let alert = &of_the_open_occasion(alert, &tracked, worse);
     if was_known && is_old_news(alert, &tracked, word, worse) {
+        adopt(work, alert, word);
         return;
     }
     tracked.heard_at = work.now;
     tracked.ask_again = None;
+    tracked.unanswered = 0;
+    (tracked.source, tracked.receiver) = (alert.source, alert.receiver.clone());
     if let Some(suppression) = &alert.suppressed {
         suppressed(work, alert, suppression.clone(), tracked);
         return;
@@ -116,8 +127,11 @@ fn firing(work: &mut Work<'_>, alert: &Alert, known: Option<Tracked>, word: Word
         tracked.from_before &= !was_quiet(&tracked, alert.starts_at);
     }
     let after_its_end = tracked.last_end.is_some_and(|end| alert.starts_at <= end);
+    // A silence that ended would make the source tell it again; so would a word that was sent before the silence.
+    let in_spite_of_a_silence =
+        matches!(tracked.standing, Standing::Suppressed(_)) && tracked.starts_at == alert.starts_at;
     tracked.starts_at = alert.starts_at;
-    if after_its_end && word == Word::Webhook {
+    if (after_its_end || in_spite_of_a_silence) && word == Word::Webhook {
         suspects::suspect(work, alert.key(), tracked);
     } else {
         judge(work, alert.key(), tracked);
@@ -146,6 +160,29 @@ fn relabelled(work: &Work<'_>, alert: &Alert, tracked: &mut Tracked) -> bool {
     worse
 }
 
+/// A raised priority is told under the moment when the incident was created, also when it was reopened since: it is about
+/// the occasion that goes on.
+fn of_the_open_occasion(alert: &Alert, tracked: &Tracked, worse: bool) -> Alert {
+    let open = matches!(
+        tracked.standing,
+        Standing::Counting | Standing::PreExisting | Standing::OldVersion
+    );
+    let mut alert = alert.clone();
+    if worse && open && alert.source == Source::PagerDuty && alert.starts_at < tracked.starts_at {
+        alert.starts_at = tracked.starts_at;
+    }
+    alert
+}
+
+/// What a receiver lists that can be asked is its from now on: the one that told it first may never say that it is over.
+fn adopt(work: &mut Work<'_>, alert: &Alert, word: Word) {
+    if let (Word::Api, Some(tracked)) = (word, work.next.alerts.get_mut(&alert.fingerprint))
+        && tracked.starts_at == alert.starts_at
+    {
+        tracked.receiver.clone_from(&alert.receiver);
+    }
+}
+
 /// Whether this says nothing that is not known. A webhook may repeat and be late; the source's own API is believed, but
 /// of two peers that disagree about the start of the same firing, the later start stays.
 fn is_old_news(alert: &Alert, tracked: &Tracked, word: Word, worse: bool) -> bool {
@@ -159,7 +196,7 @@ fn is_old_news(alert: &Alert, tracked: &Tracked, word: Word, worse: bool) -> boo
         Word::Webhook => {
             let silenced = matches!(tracked.standing, Standing::Suppressed(_));
             let over = tracked.standing == Standing::Resolved;
-            older || (same && silenced) || (same && !over && !worse)
+            older || (same && !over && !silenced && !worse)
         }
         Word::Api => match &alert.suppressed {
             Some(suppression) => tracked.standing == Standing::Suppressed(suppression.clone()) && same,
@@ -211,9 +248,9 @@ pub(super) fn judge(work: &mut Work<'_>, key: AlertKey, mut tracked: Tracked) {
     if !acts {
         return;
     }
-    let (name, since) = (tracked.name, clock(key.starts_at));
+    let (name, since) = (tracked.name.clone(), clock(key.starts_at));
     if ours {
-        act(work, key, name, tracked.trigger, tracked.severity);
+        act(work, key, tracked);
     } else if tracked.old_version {
         let text = format!("Alert {name} fires on the old version since {since}: evidence against a rollback.");
         work.note("alert-old-version", "tidegate".to_owned(), text);
@@ -235,16 +272,23 @@ fn began_under_traffic(work: &Work<'_>, starts_at: Timestamp) -> bool {
         .is_some_and(|exposed| starts_at.duration_since(exposed) >= -CLOCK_SKEW)
 }
 
-fn act(work: &mut Work<'_>, key: AlertKey, name: String, trigger: String, severity: String) {
+fn act(work: &mut Work<'_>, key: AlertKey, tracked: Tracked) {
+    let others = crowd::others(work, &key.fingerprint, &tracked, |other| *other == Standing::Counting);
+    let Tracked {
+        name,
+        trigger,
+        severity,
+        ..
+    } = tracked;
     let plan = std::sync::Arc::clone(&work.next.plan);
-    let action = plan.spec.severities.get(&severity).map(|severity| &severity.action);
+    let meaning = plan.spec.severities.get(&severity);
     let scope = plan
         .spec
         .triggers
         .iter()
         .find(|other| other.name == trigger)
         .map(|trigger| trigger.alert.scope);
-    match action {
+    match meaning.map(|severity| &severity.action) {
         Some(SeverityAction::Rollback) if scope == Some(Scope::Any) => {
             let reason = format!(
                 "alert {name} (trigger {trigger}) looks beyond this service, so it does not roll back by itself. Say `rollback` or `release`."
@@ -261,22 +305,29 @@ fn act(work: &mut Work<'_>, key: AlertKey, name: String, trigger: String, severi
             },
         ),
         Some(SeverityAction::Decide(decide)) => open_decision(work, key, &name, &trigger, decide),
+        // One label set speaks for all of an alert: a fleet of pods would page for each of them.
+        Some(SeverityAction::Log) | None if others > 0 => crowd::note(work, "alert-logged", &name, others),
         // The linter refuses triggers without a severity; a plan that got past it still tells.
         Some(SeverityAction::Log) | None => work.say(NoticeKind::AlertLogged {
             alert: name,
             trigger,
             severity,
             since: key.starts_at,
+            page: meaning.is_some_and(|severity| severity.page),
         }),
     }
 }
 
 fn open_decision(work: &mut Work<'_>, key: AlertKey, name: &str, trigger: &str, decide: &Decide) {
-    // A new occasion of an alert about which a question is open asks nothing new; the earlier deadline stays.
-    let same_alert = |decision: &Decision| decision.alert.fingerprint == key.fingerprint;
-    if work.next.decisions.iter().any(same_alert) {
-        let text = format!("Alert {name} fires again; the question about it is still open.");
-        work.note("alert-again", "tidegate".to_owned(), text);
+    // A new occasion of an alert about which a question is open asks nothing new, on whatever label set; the earlier
+    // deadline stays.
+    let subject = format!("{name} ({trigger})");
+    let same_alert =
+        |decision: &&mut Decision| decision.alert.fingerprint == key.fingerprint || decision.subject == subject;
+    if let Some(open) = work.next.decisions.iter_mut().find(same_alert) {
+        open.more = open.more.saturating_add(1);
+        let more = open.more;
+        crowd::note(work, "alert-again", name, more);
         return;
     }
     let since = clock(key.starts_at);
@@ -289,6 +340,8 @@ fn open_decision(work: &mut Work<'_>, key: AlertKey, name: &str, trigger: &str, 
     work.next.decisions.push(Decision {
         number,
         alert: key,
+        subject,
+        more: 0,
         question: question.clone(),
         by: decide.by.clone(),
         at: work.now,

@@ -19,6 +19,7 @@ pub(super) fn settle(work: &mut Work<'_>) {
         return;
     }
     end_holds(work);
+    calm_by_our_clock(work);
     suspects::ask_again(work);
     outcomes::mind_workers(work);
     mind_silence(work);
@@ -28,14 +29,22 @@ pub(super) fn settle(work: &mut Work<'_>) {
     end_watch(work);
 }
 
-/// Nobody watched from `away_since` to now: that time does not bake. An `away_since` that lies ahead means that the wall
-/// clock went back; deadlines go back with it, or they would come late by as much.
+/// Nobody watched from `away_since` to now: that time does not bake, ends no hold and calms nothing. An `away_since` that
+/// lies ahead means that the wall clock went back; deadlines go back with it, or they would come late by as much.
 pub(super) fn returned(work: &mut Work<'_>, away_since: Timestamp) {
     if work.next.is_final() {
         return;
     }
     let back = Period::between(work.now, away_since).duration();
     let earlier = |at: Timestamp| at.saturating_sub(back).unwrap_or(Timestamp::MIN);
+    let unwatched = Period::between(away_since, work.now).duration();
+    let moved = |at: Timestamp| earlier(at).saturating_add(unwatched).unwrap_or(Timestamp::MAX);
+    for hold in &mut work.next.holds {
+        hold.until = hold.until.map(moved);
+    }
+    for tracked in work.next.alerts.values_mut() {
+        tracked.heard_at = moved(tracked.heard_at).min(work.now);
+    }
     for decision in &mut work.next.decisions {
         decision.deadline = earlier(decision.deadline);
     }
@@ -79,6 +88,16 @@ fn end_holds(work: &mut Work<'_>) {
             number,
             by: "tidegate".to_owned(),
         });
+    }
+}
+
+/// An end that was written by a clock ahead of ours calms from now on: waiting for our clock to catch up would stall.
+fn calm_by_our_clock(work: &mut Work<'_>) {
+    let now = work.now;
+    for tracked in work.next.alerts.values_mut() {
+        if tracked.heard_at.duration_since(now) > CLOCK_SKEW {
+            tracked.heard_at = now;
+        }
     }
 }
 

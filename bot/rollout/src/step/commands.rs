@@ -7,9 +7,9 @@ use crate::period::Period;
 use crate::person::{Actor, Role};
 use crate::policy;
 use crate::refusal::{Code, Refusal};
-use crate::rollout::{Because, Decision, Hold, Holder, Pause, Stage};
+use crate::rollout::{Because, Decision, Guard, Hold, Holder, Pause, Stage};
 
-use super::{Work, advance, rollback};
+use super::{Work, advance, rollback, suspects};
 
 pub(super) fn commanded(
     work: &mut Work<'_>,
@@ -244,7 +244,7 @@ fn pause(work: &mut Work<'_>, actor: &Actor, reason: &str) -> Result<(), Refusal
     Ok(())
 }
 
-/// A hold goes away by its holder's hand or the incident commander's; a guard's by anyone who may hold.
+/// A hold goes away by the hand that the policy names.
 fn release(work: &mut Work<'_>, actor: &Actor, number: u32) -> Result<(), Refusal> {
     let Some(place) = work.next.holds.iter().position(|hold| hold.number == number) else {
         let numbers: Vec<String> = work.next.holds.iter().map(|hold| hold.number.to_string()).collect();
@@ -259,19 +259,11 @@ fn release(work: &mut Work<'_>, actor: &Actor, number: u32) -> Result<(), Refusa
         ));
     };
     let holder = work.next.holds[place].by.clone();
-    let commands_it = actor.has_any(&[Role::IncidentCommander])
-        || work.next.plan.members("incident-commander").contains(&actor.person);
-    if let Holder::Person(person) = &holder
-        && *person != actor.person
-        && !commands_it
-    {
-        return Err(Refusal::new(
-            Code::R301,
-            format!("Hold {number} is {person}'s."),
-            format!("{person} or the incident commander can release it."),
-        ));
+    policy::may_release(actor, &holder, number, &work.next.plan)?;
+    let released = work.next.holds.remove(place);
+    if released.by == Holder::Guard(Guard::Unreadable) {
+        suspects::settled_by_person(work, &released.subject);
     }
-    work.next.holds.remove(place);
     work.say(NoticeKind::Released {
         number,
         by: actor.person.to_string(),

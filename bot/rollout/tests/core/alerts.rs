@@ -170,7 +170,7 @@ fn an_unreadable_source_is_asked_again_until_it_answers() {
     assert_eq!(standing(&bench, "HighErrorRate"), Standing::Suspect);
     assert_eq!(bench.notices_of("guard-holds"), 1, "people are paged once");
     bench.peers = SuspectAnswer::Active;
-    bench.pass(16);
+    bench.pass(60);
     assert!(
         matches!(bench.rollout.stage, Stage::RolledBack { .. }),
         "{:?}",

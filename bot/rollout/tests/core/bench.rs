@@ -80,6 +80,7 @@ pub(crate) fn alert(name: &str, starts_at: Timestamp) -> Alert {
     ];
     Alert {
         source: Source::Alertmanager,
+        receiver: "default".to_owned(),
         fingerprint: Fingerprint(format!("fp-{name}")),
         status: AlertStatus::Firing,
         labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
@@ -253,7 +254,7 @@ impl Bench {
         let wanted = match &action.kind {
             ActionKind::SetWeight { weight, .. } => *weight,
             ActionKind::ToZero { .. } => Weight::ZERO,
-            ActionKind::AskAboutAlert { key } => {
+            ActionKind::AskAboutAlert { key, .. } => {
                 return Some(Outcome::Asked {
                     key: key.clone(),
                     answer: self.peers,

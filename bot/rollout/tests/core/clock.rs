@@ -5,10 +5,11 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tidegate_rollout::attention::{Attention, Moment, away_since};
 use tidegate_rollout::command::Command;
+use tidegate_rollout::step::Blocker;
 use tidegate_rollout::surroundings::Poll;
 use tidegate_rollout::{Event, Period, Stage, Weight};
 
-use crate::bench::{Bench, Manner, alert, at, jon, plan, plan_with};
+use crate::bench::{Bench, Manner, alert, at, jon, over, plan, plan_with};
 
 fn baked(bench: &Bench) -> Period {
     bench.rollout.bake.at(bench.now)
@@ -299,4 +300,33 @@ fn a_break_of_a_living_process_counts_what_it_watched_and_no_more() {
         .expect("never refused");
     assert_eq!(bench.rollout.bake.counted, Period::seconds(20));
     assert!(matches!(bench.rollout.stage, Stage::Baking { phase: 0, .. }));
+}
+
+/// Whatever the wall clock says: a hold for two minutes lasts two watched minutes.
+#[test]
+fn a_clock_that_jumps_ahead_ends_no_hold_and_calms_nothing() {
+    let mut bench = Bench::baking(plan());
+    let occasion = alert("Chatty", at(1));
+    bench.fires(&occasion);
+    bench.fires(&over(&occasion, bench.now));
+    bench.types(&jon(), "hold cold for:2m").expect("a hold");
+    bench.pass(10);
+    let away = bench.now;
+    let left = |bench: &Bench| {
+        let blockers = tidegate_rollout::step::blockers(&bench.rollout, &bench.around, bench.now);
+        blockers.iter().find_map(|blocker| match blocker {
+            Blocker::Calming { left, .. } => Some(*left),
+            _ => None,
+        })
+    };
+    let until = |bench: &Bench| bench.rollout.holds[0].until.expect("it ends").duration_since(bench.now);
+    let (calm, hold) = (left(&bench), until(&bench));
+    assert!(calm.is_some() && hold > SignedDuration::ZERO);
+    for jump in [1, -1] {
+        let away_since = bench.now;
+        bench.now += SignedDuration::from_hours(jump);
+        bench.feed(&Event::Returned { away_since }).expect("never refused");
+        assert_eq!((left(&bench), until(&bench)), (calm, hold), "{jump} h");
+    }
+    assert_eq!(bench.now, away);
 }

@@ -10,6 +10,8 @@ mod bench;
 #[cfg(test)]
 mod clock;
 #[cfg(test)]
+mod crowds;
+#[cfg(test)]
 mod delivery;
 #[cfg(test)]
 mod drift;
@@ -23,6 +25,8 @@ mod grammar;
 mod ladder;
 #[cfg(test)]
 mod policy;
+#[cfg(test)]
+mod polls;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use tidegate_rollout::command::Verb;
-use tidegate_rollout::policy::may;
-use tidegate_rollout::{Code, Role};
+use tidegate_rollout::policy::{may, may_release, table};
+use tidegate_rollout::rollout::{Guard, Holder};
+use tidegate_rollout::{Code, PersonId, Role};
 
 use crate::bench::{person, plan};
 use crate::situations::commands;
@@ -90,4 +91,37 @@ fn the_role_of_one_plan_says_nothing_about_another() {
     assert!(may(&person("mara", &[]), &verb, Some(&plan())).is_ok());
     assert!(may(&person("mara", &[]), &verb, Some(&other)).is_err());
     assert!(may(&person("mara", &[]), &verb, None).is_err());
+}
+
+/// The documentation of the roles, with the table as the code has it between its markers.
+#[test]
+fn the_documentation_of_the_roles_is_what_the_policy_says() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    let written = std::fs::read_to_string(file).expect("docs/configuration.md");
+    let (begin, end) = ("<!-- roles: made from the code -->\n", "<!-- end of roles -->");
+    let start = written.find(begin).expect(begin) + begin.len();
+    let stop = written.find(end).expect(end);
+    let text = format!("{}\n{}\n\n{}", &written[..start], table(), &written[stop..]);
+    if std::env::var_os("TIDEGATE_UPDATE_DOCS").is_some() {
+        std::fs::write(file, &text).expect("written");
+    }
+    assert!(
+        written == text,
+        "docs/configuration.md lags: run this test once with TIDEGATE_UPDATE_DOCS=1 and commit the result"
+    );
+}
+
+#[test]
+fn a_guards_hold_is_not_released_by_whoever_only_writes() {
+    let (plan, guard) = (plan(), Holder::Guard(Guard::Budget));
+    let may = |name: &str, roles: &[Role], holder: &Holder| may_release(&person(name, roles), holder, 1, &plan).is_ok();
+    for role in [Role::Operator, Role::Oncall, Role::IncidentCommander, Role::Admin] {
+        assert!(may("x", &[role], &guard), "{}", role.word());
+    }
+    for role in [Role::Comms, Role::Viewer, Role::Flags] {
+        assert!(!may("x", &[role], &guard), "{}", role.word());
+    }
+    assert!(may("mara", &[], &guard), "the plan's commander");
+    let own = Holder::Person(PersonId::new("eve"));
+    assert!(may("eve", &[Role::Comms], &own) && !may("x", &[Role::Operator], &own));
 }

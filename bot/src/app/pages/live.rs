@@ -1,34 +1,87 @@
 //! Owns the streams that keep pages fresh: "something changed", and the lines of the chat.
-//! Refuses to outlive the server: a stream ends when it stops, so that a stop need not wait for browsers.
+//! Refuses to outlive the server, and the right of its reader to see: it ends with the session, so that nobody who was
+//! shut out reads on.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream, StreamExt};
 use http::HeaderMap;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_stream::wrappers::{BroadcastStream, WatchStream};
 
 use super::App;
 use crate::channel::feed::Line;
+use crate::http::asked::Query;
+use crate::http::{Auth, Guard, Problem};
 
 /// How often a silent stream says that it lives.
 const ALIVE: Duration = Duration::from_secs(10);
+/// How often it is asked whether the reader may still read; a revocation on this server is heard at once.
+const LOOK: Duration = Duration::from_secs(5);
+/// So many streams there are at most. Whoever gets none reads the page again by its clock.
+const MOST: usize = 256;
 
-fn served(app: &App, events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
-    let stop = app.stop.clone().cancelled_owned();
-    let stream = Sse::new(events.take_until(stop));
-    stream.keep_alive(KeepAlive::new().interval(ALIVE)).into_response()
+/// What the streams are made of.
+#[derive(Clone)]
+pub(super) struct Streams {
+    app: App,
+    guard: Arc<Guard>,
+    places: Arc<Semaphore>,
+}
+
+impl Streams {
+    pub(super) fn new(app: App, guard: Arc<Guard>) -> Self {
+        Self {
+            app,
+            guard,
+            places: Arc::new(Semaphore::new(MOST)),
+        }
+    }
+
+    /// Serves `events` to whoever sent `headers`, for as long as they may read them and the server runs.
+    fn serve(
+        &self,
+        headers: HeaderMap,
+        events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static,
+    ) -> Response {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            return Problem::unavailable("Too many pages are watched at once; this one reads itself again.")
+                .into_response();
+        };
+        let (stop, guard) = (self.app.stop.clone(), self.guard.clone());
+        let end = async move {
+            tokio::select! {
+                () = stop.cancelled_owned() => {}
+                () = shut_out(&guard, &headers) => {}
+            }
+            drop(place);
+        };
+        let stream = Sse::new(events.take_until(Box::pin(end)));
+        stream.keep_alive(KeepAlive::new().interval(ALIVE)).into_response()
+    }
+}
+
+/// Waits until whoever sent these headers may no longer read: signed out, revoked, expired, or not named any more.
+async fn shut_out(guard: &Guard, headers: &HeaderMap) {
+    let mut revocations = guard.keyring.revocations();
+    while guard.still_admits(headers, Auth::PERSON).await {
+        // Either way it is time to look again.
+        let _ = timeout(LOOK, revocations.changed()).await;
+    }
 }
 
 /// Says that some rollout changed, each time.
-pub(super) async fn changes(State(app): State<App>) -> Response {
-    let counts = WatchStream::from_changes(app.engine.changes());
+pub(super) async fn changes(State(streams): State<Streams>, headers: HeaderMap) -> Response {
+    let counts = WatchStream::from_changes(streams.app.engine.changes());
     let events = counts.map(|count| Ok(Event::default().event("changed").data(count.to_string())));
-    served(&app, events)
+    streams.serve(headers, events)
 }
 
 #[derive(Deserialize)]
@@ -37,12 +90,12 @@ pub(super) struct After {
 }
 
 /// The lines of the chat after the one that the reader has.
-pub(super) async fn lines(State(app): State<App>, Query(query): Query<After>, headers: HeaderMap) -> Response {
-    let start = app.replica.clone();
+pub(super) async fn lines(State(streams): State<Streams>, Query(query): Query<After>, headers: HeaderMap) -> Response {
+    let start = streams.app.replica.clone();
     // A browser that comes back says what it saw last; that is newer than the address it began with.
     let again = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let number = after(again.or(query.after.as_deref()), &start);
-    let (missed, live) = app.engine.feed().after(number);
+    let (missed, live) = streams.app.engine.feed().after(number);
     // The feed is read and subscribed to under one lock. A reader too slow for it loses the stream and comes back.
     let live = BroadcastStream::new(live)
         .take_while(|line| std::future::ready(line.is_ok()))
@@ -50,7 +103,7 @@ pub(super) async fn lines(State(app): State<App>, Query(query): Query<After>, he
     let events = stream::iter(missed)
         .chain(live)
         .map(move |line| Ok(event(&line, &start)));
-    served(&app, events)
+    streams.serve(headers, events)
 }
 
 /// The number behind an id of this start; 0 for an id of another one, whose numbers mean nothing here.

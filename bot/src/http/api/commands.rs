@@ -1,14 +1,13 @@
 //! Owns `POST /api/v1/commands`: one thing said by one person, once.
 //! Refuses to be read twice: with an idempotency key, the same request gets the first answer again.
 
-use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tidegate_rollout::{Actor, Code};
 
+use super::super::asked::Json;
 use super::super::caller::{Caller, Way};
 use super::super::problem::Problem;
 use super::{Api, Said};
@@ -34,9 +33,8 @@ pub(super) async fn say<D: Desk + 'static>(
     State(api): State<Api<D>>,
     caller: Caller,
     headers: HeaderMap,
-    body: Result<Json<Said>, JsonRejection>,
+    Json(said): Json<Said>,
 ) -> Result<Response, Problem> {
-    let Json(said) = body.map_err(|rejection| malformed(&rejection))?;
     let now = clock::now();
     let key = idempotency_key(&headers, &caller)?;
     let actor = speaker(caller, &said);
@@ -95,14 +93,10 @@ fn idempotency_key(headers: &HeaderMap, caller: &Caller) -> Result<Option<String
     }
 }
 
-fn malformed(rejection: &JsonRejection) -> Problem {
-    Problem::new(rejection.status(), "malformed", rejection.body_text()).hint("See /api/openapi.json.")
-}
-
 /// A refusal is an answer too: the same members, and those of a problem beside them.
 fn respond(answer: &Answer) -> Response {
     if answer.ok {
-        return Json(answer).into_response();
+        return axum::Json(answer).into_response();
     }
     let status = match answer.code {
         Some(Code::R301 | Code::R303) => StatusCode::FORBIDDEN,
@@ -115,5 +109,5 @@ fn respond(answer: &Answer) -> Response {
         members.insert("detail".to_owned(), answer.text.clone().into());
     }
     let problem = [(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
-    (status, problem, Json(body)).into_response()
+    (status, problem, axum::Json(body)).into_response()
 }

@@ -7,7 +7,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use super::super::problem::Problem;
 use super::super::tokens;
-use super::{commands, reading};
+use super::{commands, letters, reading};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -23,7 +23,9 @@ use super::{commands, reading};
         reading::log,
         reading::plans,
         reading::alerts,
-        reading::dead_letters,
+        reading::server_log,
+        letters::list,
+        letters::retry,
         tokens::list,
         tokens::create,
         tokens::revoke,

@@ -1,19 +1,20 @@
-//! Owns everything of the API that only shows: rollouts, their logs, plans, alerts, dead letters.
+//! Owns everything of the API that only shows: rollouts, their logs and the server's, plans, alerts.
 //! Refuses to show secrets: notices, alerts and logs carry none, and nothing else is shown.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidegate_rollout::{Alert, Entry, RolloutId};
 use utoipa::{IntoParams, ToSchema};
 
+use super::super::asked::{Path, Query};
 use super::super::problem::Problem;
 use super::Api;
 use crate::chat::{Card, Desk};
 use crate::clock;
-use crate::store::{DeadLetter, Heard};
+use crate::store::Heard;
 
 /// How much is shown.
 #[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
@@ -29,7 +30,7 @@ fn usual() -> u32 {
 }
 
 impl Page {
-    fn limit(self) -> u32 {
+    pub(super) fn limit(self) -> u32 {
         self.limit.clamp(1, 1_000)
     }
 }
@@ -48,10 +49,11 @@ pub(super) async fn rollouts<D: Desk + 'static>(
     Query(page): Query<Page>,
 ) -> Result<Json<Rollouts>, Problem> {
     let now = clock::now();
-    let mut rollouts = Vec::new();
-    for rollout in api.dispatcher.desk().newest(page.limit()).await? {
-        rollouts.push(api.dispatcher.card(&rollout, now).await?);
-    }
+    let desk = api.dispatcher.desk();
+    let newest = desk.newest(page.limit()).await?;
+    let arounds = desk.arounds(&newest, now).await?;
+    let all = newest.iter().zip(&arounds);
+    let rollouts = all.map(|(rollout, around)| Card::of(rollout, around, now)).collect();
     Ok(Json(Rollouts { rollouts }))
 }
 
@@ -177,55 +179,18 @@ pub(super) async fn alerts<D: Desk + 'static>(
     Ok(Json(Alerts { alerts }))
 }
 
-/// Messages that could not be delivered.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct DeadLetters {
-    /// Latest first.
-    dead_letters: Vec<Letter>,
-}
-
-/// One message that could not be delivered.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct Letter {
-    /// The notice's id.
-    notice: String,
-    /// What happened, in one word.
-    kind: String,
-    /// Where it should have gone.
-    channel: String,
-    /// How often it was tried.
-    attempts: u32,
-    /// Since when it waited.
-    #[schema(value_type = String)]
-    created_at: Timestamp,
-    /// Why it was given up.
-    why: String,
-}
-
-impl From<DeadLetter> for Letter {
-    fn from(letter: DeadLetter) -> Self {
-        Self {
-            notice: letter.message.notice.id.to_string(),
-            kind: letter.message.notice.kind.word().to_owned(),
-            channel: letter.message.channel,
-            attempts: letter.message.attempts,
-            created_at: letter.created_at,
-            why: letter.why,
-        }
-    }
-}
-
-/// Lists messages that could not be delivered.
-#[utoipa::path(
-    get, path = "/api/v1/dead-letters", tag = "server", params(Page), responses((status = 200, body = DeadLetters))
-)]
-pub(super) async fn dead_letters<D: Desk + 'static>(
+/// Shows the log of the server: freezes, what was forgotten, what was tried once more.
+#[utoipa::path(get, path = "/api/v1/log", tag = "server", params(Page), responses((status = 200, body = Log)))]
+pub(super) async fn server_log<D: Desk + 'static>(
     State(api): State<Api<D>>,
     Query(page): Query<Page>,
-) -> Result<Json<DeadLetters>, Problem> {
-    let letters = api.store.dead_letters(page.limit()).await?;
-    let dead_letters = letters.into_iter().map(Letter::from).collect();
-    Ok(Json(DeadLetters { dead_letters }))
+) -> Result<Json<Log>, Problem> {
+    let lines = api.store.server_history(page.limit()).await?;
+    let entries = lines
+        .into_iter()
+        .map(|(number, entry)| Line { number, entry })
+        .collect();
+    Ok(Json(Log { entries }))
 }
 
 fn no_such_rollout() -> Problem {

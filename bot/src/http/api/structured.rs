@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tidegate_rollout::command::grammar::LONGEST;
 use tidegate_rollout::command::{Answer, USAGES, Verb};
 use tidegate_rollout::{Code, Command, Period, Refusal, Surface};
 use utoipa::ToSchema;
@@ -48,6 +49,7 @@ pub struct Said {
 impl Said {
     /// The verb with its arguments.
     pub(super) fn verb(mut self, now: Timestamp) -> Result<Verb, Refusal> {
+        self.bounded()?;
         let word = self.verb.take().unwrap_or_default().to_lowercase();
         let verb = match word.as_str() {
             "start" => Verb::Start {
@@ -83,7 +85,7 @@ impl Said {
             },
             "hold" => Command::Hold {
                 reason: needed(self.reason.take(), "reason")?,
-                until: self.period.take().map(|period| super::super::keys::end(period, now)),
+                until: self.period.take().map(|period| super::super::rights::end(period, now)),
             },
             "release" => Command::Release {
                 number: needed(self.number.take(), "number")?,
@@ -107,6 +109,28 @@ impl Said {
                 return Err(Refusal::new(Code::R101, "I don't know that verb.", hint));
             }
         })
+    }
+
+    /// As long as in chat at most: what is said here is shown on the same pages and sent to the same channels.
+    fn bounded(&self) -> Result<(), Refusal> {
+        let named = [
+            ("rollout", &self.rollout),
+            ("plan", &self.plan),
+            ("reason", &self.reason),
+            ("note", &self.note),
+            ("environment", &self.environment),
+        ];
+        let texts = named
+            .into_iter()
+            .filter_map(|(field, text)| Some((field, text.as_deref()?)));
+        let inputs = self
+            .inputs
+            .iter()
+            .flat_map(|(name, value)| [("inputs", &**name), ("inputs", &**value)]);
+        match texts.chain(inputs).find(|(_, text)| text.len() > LONGEST) {
+            None => Ok(()),
+            Some((field, _)) => Err(misread(format!("`{field}` is longer than {LONGEST} characters."))),
+        }
     }
 
     /// An argument that the verb did not take.
@@ -153,6 +177,21 @@ mod tests {
             // With every argument at once a verb refuses one of them, but never itself.
             let code = said.verb(Timestamp::UNIX_EPOCH).map_err(|refusal| refusal.code);
             assert_eq!(code, Err(Code::R104), "{}", usage.verb);
+        }
+    }
+
+    #[test]
+    fn a_text_is_no_longer_than_in_chat() {
+        let fits = "x".repeat(LONGEST);
+        assert!(read(serde_json::json!({ "verb": "note", "note": fits })).is_ok());
+        let long = format!("{fits}x");
+        for said in [
+            serde_json::json!({ "verb": "note", "note": long }),
+            serde_json::json!({ "verb": "rollback", "reason": long }),
+            serde_json::json!({ "verb": "start", "plan": "p", "inputs": { "version": long } }),
+            serde_json::json!({ "verb": "freeze", "environment": long, "reason": "r" }),
+        ] {
+            assert_eq!(read(said), Err(Code::R104));
         }
     }
 

@@ -28,6 +28,7 @@ impl Invitations {
             roles: BTreeSet::<Role>::new(),
             created_at: now,
             expires_at: None,
+            parent: None,
         };
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.insert(Digest::of(code.expose_secret().as_bytes()), key);

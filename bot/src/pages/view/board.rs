@@ -1,4 +1,4 @@
-//! Owns what the page of all rollouts shows: the table, the alert path, the freezes.
+//! Owns what the page of all rollouts shows: the table, the alert path, the freezes, what could not be said, the server's log.
 //! Refuses to hide trouble below the fold: what needs a person comes first.
 
 use jiff::Timestamp;
@@ -6,12 +6,15 @@ use serde::Serialize;
 use tidegate_rollout::health::unknown_path;
 use tidegate_rollout::plan::Watchdog;
 use tidegate_rollout::surroundings::{Freeze, Poll};
-use tidegate_rollout::{Period, Rollout, Stage, Surroundings};
+use tidegate_rollout::{Entry, Period, Rollout, Stage, Surroundings};
 
-use super::{Chrome, EVENTS, Here, Mark, Moment, Reader, Seen, brief, next, words};
+use super::{Chrome, EVENTS, Here, Mark, Moment, Reader, Seen, brief, grouped, next, words};
+use crate::store::DeadLetter;
 
 /// The most rows of each table.
 const MOST: usize = 60;
+/// The most dead letters, and lines of the server's log, that are shown in full.
+pub const MOST_LINES: usize = 5;
 
 /// The page of all rollouts.
 #[derive(Clone, Debug, Serialize)]
@@ -20,6 +23,8 @@ pub struct Board {
     path: Mark,
     path_why: String,
     freezes: Vec<Frozen>,
+    unsaid: Option<Unsaid>,
+    server_log: Vec<Line>,
     active: Vec<Row>,
     finished: Vec<Row>,
     tally: String,
@@ -30,6 +35,28 @@ struct Frozen {
     environment: String,
     by: String,
     reason: String,
+    at: Moment,
+}
+
+/// What could not be said.
+#[derive(Clone, Debug, Serialize)]
+struct Unsaid {
+    count: String,
+    letters: Vec<Letter>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Letter {
+    notice: String,
+    channel: String,
+    why: String,
+    at: Moment,
+}
+
+/// One line of the server's log.
+#[derive(Clone, Debug, Serialize)]
+struct Line {
+    text: String,
     at: Moment,
 }
 
@@ -94,9 +121,46 @@ impl Board {
                 .take(MOST)
                 .map(|(name, freeze)| Frozen::of(name, freeze, now))
                 .collect(),
+            unsaid: None,
+            server_log: Vec::new(),
             active: active.iter().take(MOST).map(|seen| Row::of(seen, now)).collect(),
             finished: finished.iter().take(MOST / 3).map(|seen| Row::of(seen, now)).collect(),
             tally: tally(&finished),
+        }
+    }
+
+    /// The same with the newest of `count` dead letters: a page that nobody got is a page that somebody must read here.
+    #[must_use]
+    pub fn unsaid(self, letters: &[DeadLetter], count: u64, now: Timestamp) -> Self {
+        let shown = letters.iter().take(MOST_LINES).map(|letter| Letter {
+            notice: letter.message.notice.id.to_string(),
+            channel: letter.message.channel.clone(),
+            why: brief(&letter.why, 200),
+            at: Moment::of(letter.created_at, now),
+        });
+        let unsaid = Unsaid {
+            count: match count {
+                1 => "1 MESSAGE".to_owned(),
+                many => format!("{} MESSAGES", grouped(many)),
+            },
+            letters: shown.collect(),
+        };
+        Self {
+            unsaid: (count > 0).then_some(unsaid),
+            ..self
+        }
+    }
+
+    /// The same with the latest lines of the server's log, the newest first.
+    #[must_use]
+    pub fn server_log(self, lines: &[(u64, Entry)], now: Timestamp) -> Self {
+        let latest = lines.iter().rev().take(MOST_LINES).map(|(_, entry)| Line {
+            text: brief(&entry.text, 300),
+            at: Moment::of(entry.at, now),
+        });
+        Self {
+            server_log: latest.collect(),
+            ..self
         }
     }
 }
@@ -198,4 +262,47 @@ fn tally(finished: &[&Seen<'_>]) -> String {
         .filter(|seen| matches!(seen.rollout.stage, Stage::Completed { .. }))
         .count();
     format!("{completed} completed, {back} rolled back")
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_rollout::Notice;
+
+    use super::*;
+    use crate::pages::samples;
+    use crate::store;
+
+    #[test]
+    fn what_was_not_said_is_counted_and_the_newest_lines_are_shown_cut_to_size() {
+        let now = samples::at(60);
+        let letter = DeadLetter {
+            message: store::Message {
+                notice: Notice::samples().remove(0),
+                channel: "pager".to_owned(),
+                attempts: 3,
+            },
+            created_at: samples::at(0),
+            why: "it answered 404 ".repeat(100),
+        };
+        let line = |number: i64| Entry {
+            at: samples::at(number),
+            kind: "thaw".to_owned(),
+            by: "mara".to_owned(),
+            text: format!("line {number}"),
+        };
+        let log: Vec<_> = (1..=9_i64)
+            .map(|number| (number.unsigned_abs(), line(number)))
+            .collect();
+        let board = Board::of(&[], &Surroundings::calm(now), &[], None, now);
+        let board = board.unsaid(&vec![letter; 9], 1_234, now).server_log(&log, now);
+        let unsaid = board.unsaid.as_ref().unwrap();
+        assert_eq!(
+            (unsaid.count.as_str(), unsaid.letters.len()),
+            ("1,234 MESSAGES", MOST_LINES)
+        );
+        assert_eq!(unsaid.letters[0].why.chars().count(), 201);
+        let lines: Vec<&str> = board.server_log.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(lines, ["line 9", "line 8", "line 7", "line 6", "line 5"]);
+        assert!(board.unsaid(&[], 0, now).unsaid.is_none());
+    }
 }

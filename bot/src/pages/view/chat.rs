@@ -7,10 +7,11 @@ use tidegate_rollout::command::USAGES;
 
 use crate::channel::feed::Line;
 
-use super::{Banner, CHAT_EVENTS, Chrome, Here, Moment, Reader, brief};
+use super::{Banner, CHAT_EVENTS, Chrome, Here, Moment, Reader, Space, brief};
 
-/// The most lines of the page.
+/// The most lines of the page, and the most bytes of them.
 const MOST: usize = 100;
+const BYTES: usize = 160 * 1024;
 
 /// The chat.
 #[derive(Clone, Debug, Serialize)]
@@ -48,7 +49,12 @@ impl Chat {
     /// The page with the lines of the feed, oldest first. `start` names this start of the server: after another one the
     /// numbers of lines begin anew.
     pub fn of(lines: &[Line], start: &str, reader: Option<&Reader>, now: Timestamp) -> Self {
-        let latest = &lines[lines.len().saturating_sub(MOST)..];
+        let mut space = Space(BYTES);
+        let newest_first = lines.iter().rev().take(MOST).map(|line| Spoken::of(line, now));
+        let mut latest: Vec<_> = newest_first
+            .take_while(|line| space.row(&[&line.by, &line.first, &line.rest]))
+            .collect();
+        latest.reverse();
         let after = lines.last().map_or(0, |line| line.number);
         Self {
             chrome: Chrome {
@@ -58,7 +64,7 @@ impl Chat {
             },
             banner: None,
             feed: format!("{CHAT_EVENTS}?after={start}.{after}"),
-            lines: latest.iter().map(|line| Spoken::of(line, now)).collect(),
+            lines: latest,
             draft: String::new(),
             verbs: USAGES
                 .iter()

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tidegate_rollout::command::Command;
 use tidegate_rollout::plan::{DecideDefault, Hears, Mode, Watchdog};
-use tidegate_rollout::rollout::Holder;
-use tidegate_rollout::{Period, Role, Rollout};
+use tidegate_rollout::rollout::{Hold, Holder};
+use tidegate_rollout::{Period, Role, Rollout, policy};
 
 use super::buttons::not_you;
 use super::{Mark, Moment, Reader, brief, words};
@@ -85,9 +85,17 @@ pub(super) fn vetoes(rollout: &Rollout, reader: Option<&Reader>, now: Timestamp)
             at: Moment::of(hold.at, now),
             lasting: Period::between(hold.at, now).to_string(),
             until: hold.until.map(|until| Moment::of(until, now)),
-            why: not_you(rollout, reader, Command::Release { number: hold.number }),
+            why: not_you(rollout, reader, Command::Release { number: hold.number })
+                .or_else(|| not_yours(rollout, reader, hold)),
         })
         .collect()
+}
+
+/// Why this hold is not theirs to release, though they may release others.
+fn not_yours(rollout: &Rollout, reader: Option<&Reader>, hold: &Hold) -> Option<String> {
+    let actor = &reader?.actor;
+    let refusal = policy::may_release(actor, &hold.by, hold.number, &rollout.plan).err()?;
+    Some(brief(&format!("{} {}", refusal.message, refusal.hint), 300))
 }
 
 /// An alert that concerns the rollout.

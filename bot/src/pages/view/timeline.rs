@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tidegate_rollout::Entry;
 
-use super::{Moment, brief};
+use super::{Moment, Space, brief};
 
-/// The most lines of one page.
+/// The most lines of one page, and the most bytes of them.
 const MOST: usize = 100;
+const BYTES: usize = 72 * 1024;
 
 /// The timeline.
 #[derive(Clone, Debug, Serialize)]
@@ -37,7 +38,8 @@ struct Line {
 pub(super) fn of(history: &[(u64, Entry)], now: Timestamp) -> Timeline {
     let mut lines: Vec<_> = history.iter().collect();
     lines.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
-    let left_out = lines.len().saturating_sub(MOST);
+    let mut space = Space(BYTES);
+    let mut left_out = lines.len();
     let mut days: Vec<Day> = Vec::new();
     for (number, entry) in lines.into_iter().take(MOST) {
         let line = Line {
@@ -47,6 +49,10 @@ pub(super) fn of(history: &[(u64, Entry)], now: Timestamp) -> Timeline {
             by: (entry.by != "tidegate" && !entry.text.starts_with(&entry.by)).then(|| brief(&entry.by, 60)),
             text: brief(&entry.text, 320),
         };
+        if !space.row(&[line.by.as_deref().unwrap_or_default(), &line.text]) {
+            break;
+        }
+        left_out -= 1;
         let day = Moment::of(entry.at, now).day;
         match days.last_mut() {
             Some(last) if last.day == day => last.lines.push(line),

@@ -2,7 +2,6 @@
 //! Refuses to ask the core whether it was right: it asks what really happened.
 
 use crate::action::Lane;
-use crate::event::Event;
 use crate::plan::{Mode, SeverityAction};
 use crate::rollout::{Because, Stage};
 
@@ -17,6 +16,8 @@ use super::{Commit, Laws};
 const TICKS: u64 = 3_500;
 /// After so long without an answer a source counts as unreadable: three rounds, and the moment to notice.
 const UNREADABLE_AFTER: u64 = 20_000;
+/// An answer to a worker that is older than this was decided before a round began, in milliseconds.
+const ANSWERED_BEFORE: u64 = 5_000;
 /// Clocks of the alert source and ours may differ by so much.
 const SKEW: u64 = 5_000;
 
@@ -62,8 +63,8 @@ impl Laws {
         self.must(!known_before || !steady, 9, || {
             format!("{id} rolls back for {name}, known from before its start")
         });
-        if let (Event::Alerted(alert) | Event::Polled(alert), true) = (commit.event, commit.decided_at == commit.now) {
-            let services = store.services_with(alert);
+        if commit.decided_at == commit.now {
+            let services = store.services_with(name, key.starts_at);
             self.must(services < 3, 8, || {
                 format!("{id} rolls back for {name}, which fires on {services} services")
             });
@@ -102,6 +103,7 @@ impl Laws {
                 told.map_or("", |one| one.alert.name())
             )
         });
+        self.nothing_listed_fires(commit, store, source);
         let firing = next.alerts.values().find(|tracked| tracked.standing.blocks());
         self.must(firing.is_none(), 7, || {
             format!(
@@ -114,6 +116,27 @@ impl Laws {
         let frozen = store.freeze.is_some() && !commit.environment_moved;
         self.must(!frozen, 8, || format!("{id} goes forward in a freeze"));
         self.must(!before.is_latched(), 3, || format!("{id} goes forward from its latch"));
+    }
+
+    /// Law 7: what a peer lists all along blocks, whatever any webhook said, from the first complete round on.
+    fn nothing_listed_fires(&mut self, commit: &Commit<'_>, store: &Store, source: &Source) {
+        let Some(round) = store.settled_round() else {
+            return;
+        };
+        let (ledger, id) = (&self.ledgers[commit.rollout], &commit.step.next.id);
+        // What a worker learned just before the round may have been decided during it.
+        let since = round.began_at.saturating_sub(ANSWERED_BEFORE);
+        let seen = ledger.started < since;
+        let missed = source.occasions.iter().find(|occasion| {
+            let listed = occasion.plan == ledger.plan && occasion.listed_throughout(since, commit.decided_at);
+            seen && listed && !store.heard_its_end(&occasion.alert.key(), round.inbox)
+        });
+        self.must(missed.is_none(), 7, || {
+            format!(
+                "{id} goes forward while {} fires, which a peer has listed all along",
+                missed.map_or("", |one| one.alert.name())
+            )
+        });
     }
 
     /// What must be true when every fault has ended for long enough.

@@ -1,0 +1,139 @@
+//! Owns an engine on the workbench: a store in a directory of its own, and peers that answer as a test says.
+//! Refuses to run any task by itself: a test asks for one round, or one delivery, and looks at what is remembered.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tidegate_rollout::{Alert, Period};
+use tokio::net::TcpListener;
+use url::Url;
+
+use super::{Budget, Engine, Parts, Settings};
+use crate::channel::Channel;
+use crate::config::Alertmanager;
+use crate::net::{HostRule, Net};
+use crate::plans::Plans;
+use crate::render::Renderer;
+use crate::store::{Storage, Store};
+use crate::vitals::Vitals;
+
+/// A peer of Alertmanager: it lists what it is given, refuses what the real one refuses, and may be down.
+#[derive(Clone, Default)]
+pub(super) struct Peer(Arc<Mutex<Option<Vec<Alert>>>>);
+
+impl Peer {
+    /// From now on it lists these.
+    pub(super) fn lists(&self, alerts: &[Alert]) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(alerts.to_vec());
+    }
+
+    /// From now on it answers nothing useful.
+    pub(super) fn fails(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    async fn serve(&self) -> Url {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let routes = Router::new()
+            .route("/api/v2/alerts", get(answer))
+            .with_state(self.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        Url::parse(&url).unwrap()
+    }
+}
+
+/// Alertmanager answers 400 to a filter that is no truth value, and knows no others than these.
+async fn answer(State(peer): State<Peer>, RawQuery(query): RawQuery) -> Response {
+    let known = ["active", "silenced", "inhibited", "unprocessed"];
+    let fits = |part: &str| {
+        part.split_once('=')
+            .is_some_and(|(name, value)| known.contains(&name) && matches!(value, "true" | "false"))
+    };
+    if !query.unwrap_or_default().split('&').all(fits) {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
+    let listed = peer.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match listed {
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Some(alerts) => Json(alerts.iter().map(as_listed).collect::<Vec<Value>>()).into_response(),
+    }
+}
+
+fn as_listed(alert: &Alert) -> Value {
+    json!({
+        "fingerprint": alert.fingerprint.0,
+        "startsAt": alert.starts_at.to_string(),
+        "endsAt": "2099-01-01T00:00:00Z",
+        "updatedAt": alert.starts_at.to_string(),
+        "labels": alert.labels,
+        "annotations": alert.annotations,
+        "receivers": [{ "name": "tidegate" }],
+        "status": { "state": "active", "silencedBy": [], "inhibitedBy": [] },
+    })
+}
+
+/// An alert of nobody's rollout, as a webhook to the receiver `default` told it.
+pub(super) fn alert(name: &str) -> Alert {
+    let document = json!({
+        "source": "alertmanager", "receiver": "default", "fingerprint": format!("fp-{name}"), "status": "firing",
+        "labels": { "alertname": name, "service": "checkout", "environment": "production" }, "annotations": {},
+        "starts_at": "2026-01-05T08:00:00Z", "ends_at": null, "suppressed": null,
+    });
+    serde_json::from_value(document).unwrap()
+}
+
+/// An engine that remembers in `directory` and knows nothing else, as after a restart.
+pub(super) async fn engine(directory: &TempDir, peers: &[&Peer]) -> Arc<Engine> {
+    let mut urls = Vec::new();
+    for peer in peers {
+        urls.push(peer.serve().await);
+    }
+    let net = Net::new(urls.iter().filter_map(HostRule::of).collect()).unwrap();
+    let polled = Alertmanager {
+        receiver: "default".to_owned(),
+        peers: urls,
+        login: None,
+        labels: BTreeMap::new(),
+    };
+    let (engine, _) = Engine::new(Parts {
+        store: Store::open(&Storage::directory(directory.path())).await.unwrap(),
+        net,
+        vitals: Vitals::default(),
+        settings: settings(if peers.is_empty() { Vec::new() } else { vec![polled] }),
+        plans: Arc::new(arc_swap::ArcSwap::from_pointee(Plans::of([]))),
+        board: Arc::default(),
+        feed: Arc::default(),
+        renderer: Arc::new(arc_swap::ArcSwap::from_pointee(Renderer::new(None).unwrap())),
+    });
+    engine
+}
+
+fn settings(polled: Vec<Alertmanager>) -> Settings {
+    Settings {
+        replica: "one".to_owned(),
+        tick_every: Duration::from_millis(250),
+        budget: Budget {
+            rollbacks: 3,
+            window: Period::minutes(60),
+        },
+        budgets: BTreeMap::new(),
+        watchdog_fresh: Period::seconds(90),
+        poll_every: Duration::from_secs(5),
+        poll_timeout: Duration::from_secs(2),
+        polled,
+        claim_for: Period::seconds(15),
+        lease_for: Period::seconds(15),
+        keep_for: Period::minutes(60),
+        channels: [("log".to_owned(), Arc::new(Channel::Log))].into(),
+        cluster: None,
+    }
+}

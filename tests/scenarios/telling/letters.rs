@@ -1,0 +1,151 @@
+//! What cannot be said: a channel that hangs delays no other, and a dead letter is seen and tried once more.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, Result, ensure};
+use reqwest::StatusCode;
+use tidegate_tests::sink::Sink;
+use tidegate_tests::wait;
+use tokio::net::TcpListener;
+
+use super::{Gate, PATIENCE, json_of};
+
+/// A channel that takes every connection, answers none, and counts them.
+async fn hangs() -> Result<(String, Arc<AtomicUsize>)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/hook", listener.local_addr()?);
+    let count = Arc::new(AtomicUsize::new(0));
+    tokio::spawn({
+        let count = Arc::clone(&count);
+        async move {
+            let mut open = Vec::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
+                open.push(stream);
+            }
+        }
+    });
+    Ok((url, count))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_that_hangs_delays_no_other() -> Result<()> {
+    let pager = Sink::start().await?;
+    let (url, attempts) = hangs().await?;
+    let gate = Gate::open(&[("a-hung-one", url), ("pager", pager.url("/page"))], &[]).await?;
+    let id = gate.start().await?;
+    wait::until("the first message hangs", PATIENCE, async || {
+        ensure!(attempts.load(Ordering::SeqCst) == 1);
+        Ok(())
+    })
+    .await?;
+    gate.say(&format!("rollback {id} errors")).await?;
+    pager
+        .delivery("somebody is paged", PATIENCE, |body| {
+            body["type"] == "rollout.rolled-back"
+        })
+        .await?;
+    assert_eq!(
+        attempts.load(Ordering::SeqCst),
+        1,
+        "the page went out before even the first attempt on the other channel was over"
+    );
+    let kinds: Vec<String> = pager
+        .deliveries()
+        .iter()
+        .map(|delivery| anyhow::Ok(delivery.json()?["type"].as_str().context("no type")?.to_owned()))
+        .collect::<Result<_>>()?;
+    let expected = [
+        "rollout.started",
+        "rollout.phase-began",
+        "rollout.rolling-back",
+        "rollout.rolled-back",
+    ];
+    assert_eq!(
+        kinds, expected,
+        "within a channel the order is kept, and nothing is said twice"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_letter_is_seen_and_tried_once_more() -> Result<()> {
+    let pager = Sink::start().await?;
+    pager.answer_with(StatusCode::NOT_FOUND);
+    let gate = Gate::open(&[("pager", pager.url("/page"))], &[]).await?;
+    ensure!(!gate.page("/").await?.contains("NOT SAID"));
+    let id = gate.start().await?;
+    let letters = wait::until("both messages are dead", PATIENCE, async || {
+        let letters = gate.api("/api/v1/dead-letters").await?;
+        ensure!(letters["count"] == 2, "{letters}");
+        Ok(letters)
+    })
+    .await?;
+    let first = &letters["dead_letters"][1];
+    ensure!(
+        first["kind"] == "started" && first["rollout"] == id.as_str(),
+        "{letters}"
+    );
+    ensure!(
+        first["attempts"] == 1 && first["why"].as_str().is_some_and(|why| why.contains("404")),
+        "{letters}"
+    );
+    let board = gate.page("/").await?;
+    ensure!(
+        board.contains("2 MESSAGES NOT SAID") && board.contains("404"),
+        "{board}"
+    );
+
+    pager.answer_with(StatusCode::OK);
+    let notice = first["notice"].as_str().context("no notice")?;
+    let path = format!("/api/v1/dead-letters/{notice}/pager/retry");
+    let viewer = gate.house.token("the-viewer", &[]).await;
+    let refused = gate.house.post(&path).bearer_auth(viewer).send().await?;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    let oncall = gate.house.token("the-oncall", &[]).await;
+    let retry = async || gate.house.post(&path).bearer_auth(&oncall).send().await;
+    let retried = json_of(retry().await?).await;
+    ensure!(
+        retried["channel"] == "pager" && retried["notice"] == notice,
+        "{retried}"
+    );
+    let said = |body: &serde_json::Value| body["type"] == "rollout.started";
+    wait::until("it is said", PATIENCE, async || {
+        let delivered = pager.deliveries();
+        ensure!(
+            delivered
+                .iter()
+                .filter(|delivery| delivery.json().is_ok_and(|body| said(&body)))
+                .count()
+                == 2
+        );
+        Ok(())
+    })
+    .await?;
+    let left = gate.api("/api/v1/dead-letters").await?;
+    ensure!(left["count"] == 1, "{left}");
+    assert_eq!(
+        retry().await?.status(),
+        StatusCode::NOT_FOUND,
+        "it is no dead letter any more"
+    );
+    let log = gate.api("/api/v1/log").await?;
+    let line = log["entries"][0]["text"].as_str().context("no line")?;
+    ensure!(line.starts_with("the-oncall has "), "{log}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_servers_log_is_shown() -> Result<()> {
+    let gate = Gate::open(&[], &[]).await?;
+    gate.say("freeze production for the fair").await?;
+    gate.say("thaw production").await?;
+    let log = gate.api("/api/v1/log").await?;
+    let kinds: Vec<_> = [0, 1].map(|line| log["entries"][line]["kind"].as_str()).into();
+    assert_eq!(kinds, [Some("freeze"), Some("thaw")], "{log}");
+    let board = gate.page("/").await?;
+    ensure!(board.contains("admin allowed changes of production again."), "{board}");
+    ensure!(board.contains("for the fair"), "{board}");
+    Ok(())
+}
