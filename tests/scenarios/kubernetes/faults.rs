@@ -262,3 +262,24 @@ async fn gone(url: &str) {
     };
     let _ = wait::until("the server is gone", Duration::from_secs(120), look).await;
 }
+
+#[tokio::test]
+async fn nothing_shrinks_before_both_deployments_refuse_an_older_writer() -> Result<()> {
+    let (house, id) = in_week_two().await?;
+    // Pods that are not ready may go at once, so nothing but the fence keeps them here.
+    house.cluster.readiness(NAMESPACE, NEW, Readiness::Never);
+    house
+        .cluster
+        .trouble(Method::PATCH, OLD, u32::MAX, Mishap::Refused(500))?;
+    house.strike().await?;
+    wait::until("the old version was tried several times", PATIENCE, async || {
+        ensure!(house.cluster.struck()? >= 3, "{} times", house.cluster.struck()?);
+        Ok(())
+    })
+    .await?;
+    assert_eq!(asked(&house)?, (3, 2), "an older writer could still shrink the old version");
+    house.cluster.calm()?;
+    house.becomes(&id, "ROLLED BACK").await?;
+    assert_eq!(asked(&house)?, (0, 5));
+    Ok(())
+}

@@ -69,7 +69,7 @@ pub(super) fn setup_for(cluster: &Kubernetes, plan: &Value, rights: &str) -> Res
     let scratch = Scratch::new("kubeconfig")?;
     let kubeconfig = cluster.kubeconfig(&scratch, TIDEGATE)?;
     let settings = json!({
-        "kubernetes": { "kubeconfig": kubeconfig, "call_timeout": "500ms" },
+        "kubernetes": { "kubeconfig": kubeconfig, "call_timeout": "1500ms" },
         "environments": { "budget": { "automatic_rollbacks": 1_000_000, "window": "15m" } },
     });
     let setup = Setup::new()?.plan(PLAN, &plan.to_string())?.with(settings);

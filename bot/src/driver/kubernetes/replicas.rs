@@ -85,7 +85,16 @@ impl ReplicasDriver {
             if !intent.has_marked(new.mark.as_ref()) && !intent.goes_back() {
                 self.may_begin(intent, &new, &old).await?;
             }
-            let next = capacity::next(new.side, old.side, wanted, self.target.floor_pods());
+            // Nothing shrinks before both carry our epoch: an older writer that is still under way could otherwise shrink
+            // the one while we shrink the other, each counting on what the other takes away.
+            let fenced = [&new, &old].iter().all(|one| intent.has_marked(one.mark.as_ref()));
+            let next = match fenced {
+                true => capacity::next(new.side, old.side, wanted, self.target.floor_pods()),
+                false => Split {
+                    new: new.side.asked.max(wanted.new),
+                    old: old.side.asked.max(wanted.old),
+                },
+            };
             let wrote_new = self.write(intent, Which::New, &new, &verdicts.0, next.new, now).await?;
             // After a conflict everything is read again before anything else is written.
             let wrote_old = match wrote_new {
