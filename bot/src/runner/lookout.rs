@@ -26,7 +26,8 @@ pub(super) struct Sights(Mutex<BTreeMap<RolloutId, Sight>>);
 
 #[derive(Default)]
 struct Sight {
-    share: Option<Share>,
+    /// At this epoch; a later decision makes it old.
+    share: Option<(u64, Share)>,
     /// What was told already: at this epoch, this weight. A person may let it stand; then it is not told again.
     told: Option<(u64, Weight)>,
 }
@@ -54,7 +55,12 @@ impl Engine {
                 let posted = self.board.peek(&flag.key);
                 posted.map(|posted| posted.observed()).filter(|share| share.total > 0)
             }
-            None => self.sights.change(&rollout.id, |sight| sight.share),
+            None => {
+                let seen = self.sights.change(&rollout.id, |sight| sight.share);
+                // While it moves, what was seen before is not what it carries.
+                let present = seen.filter(|(epoch, _)| *epoch == rollout.epoch && rests(rollout));
+                present.map(|(_, share)| share)
+            }
         }
     }
 }
@@ -89,7 +95,8 @@ async fn look(engine: &Engine, rollout: &Rollout) {
         Ok(Ok(seen)) => {
             let changed = engine.sights.change(id, |sight| {
                 sight.told = None;
-                std::mem::replace(&mut sight.share, seen.share) != seen.share
+                let share = seen.share.map(|share| (rollout.epoch, share));
+                std::mem::replace(&mut sight.share, share) != share
             });
             if changed {
                 // Pages show it.

@@ -277,7 +277,11 @@ async fn nothing_shrinks_before_both_deployments_refuse_an_older_writer() -> Res
         Ok(())
     })
     .await?;
-    assert_eq!(asked(&house)?, (3, 2), "an older writer could still shrink the old version");
+    assert_eq!(
+        asked(&house)?,
+        (3, 2),
+        "an older writer could still shrink the old version"
+    );
     house.cluster.calm()?;
     house.becomes(&id, "ROLLED BACK").await?;
     assert_eq!(asked(&house)?, (0, 5));

@@ -192,7 +192,12 @@ fn rolling_back(work: &mut Work<'_>, state: RollingBack, asked: ActionId, action
     match outcome {
         Outcome::Applied(read_back) if read_back.weight.is_zero() || planted::on(Bug::RolledBackUnread) => {
             rollback::ended(work, action, true, &read_back.how);
-            rolled_back(work, state, read_back);
+            let how = rollback::with_what_is_left(work, action, &read_back.how);
+            let read_back = ReadBack {
+                how,
+                ..read_back.clone()
+            };
+            rolled_back(work, state, &read_back);
         }
         Outcome::Applied(_)
         | Outcome::Foreign { .. }

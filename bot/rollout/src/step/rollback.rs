@@ -184,3 +184,25 @@ pub(super) fn next_rung(work: &mut Work<'_>, failed: &ActionId, why: &str) -> Op
     );
     Some(asked)
 }
+
+/// What was read back, and which rungs did not come through: traffic may still lie with them.
+pub(super) fn with_what_is_left(work: &Work<'_>, action: &ActionId, how: &str) -> String {
+    let ladder = &work.next.ladder;
+    let Some(climbed) = ladder.iter().find(|climb| climb.action == *action) else {
+        return how.to_owned();
+    };
+    let failed = |climb: &&Climb| climb.epoch == climbed.epoch && climb.end.as_ref().is_none_or(|end| !end.verified);
+    let left: Vec<String> = ladder
+        .iter()
+        .filter(failed)
+        .map(|climb| format!("{} ({})", climb.rung, climb.target))
+        .collect();
+    if left.is_empty() {
+        return how.to_owned();
+    }
+    format!(
+        "{how}. That is rung {}; not read back at zero, and still tried: {}",
+        climbed.rung,
+        left.join(", ")
+    )
+}

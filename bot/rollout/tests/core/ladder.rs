@@ -75,6 +75,9 @@ fn a_rung_has_its_time_and_then_the_next_one_is_climbed() {
     let now = bench.now;
     bench.report(&second[0], Outcome::Applied(read_back(Weight::ZERO, now)));
     assert_eq!(bench.rollout.state_word(), "ROLLED BACK");
+    let said = &bench.log.last().expect("a line").text;
+    let left = "That is rung pods; not read back at zero, and still tried: flag-off (flag/checkout-v2)";
+    assert!(said.contains(left), "{said}");
     let lines: Vec<String> = bench.rollout.ladder.iter().map(|climb| climb.line(bench.now)).collect();
     assert!(
         lines[0].starts_with("flag-off (flag/checkout-v2): failed after 10s: connection refused"),
