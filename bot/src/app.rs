@@ -8,6 +8,7 @@ mod parts;
 mod reload;
 mod restart;
 mod signals;
+mod slack;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -231,6 +232,7 @@ fn doors(routes: Routes, app: &App) -> Routes {
     let board = app.engine.board().clone();
     routes
         .receivers(hooks, tidegate_webhooks::paths())
+        .receivers(slack::doors(app), tidegate_webhooks::slack::paths())
         .post("/ofrep/v1/evaluate/flags/{key}", Auth::Flags, ofrep::one, board.clone())
         .post("/ofrep/v1/evaluate/flags", Auth::Flags, ofrep::all, board)
 }
@@ -314,6 +316,16 @@ fn say_hello(config: &Config, address: SocketAddr, control_address: Option<Socke
     }
     if config.receivers.doors.is_empty() {
         warn!("No receiver is configured: every webhook is answered 404");
+    }
+    if let Some(slack) = &config.slack {
+        info!(
+            command = slack.command,
+            workspaces = slack.app.workspaces.join(" "),
+            "Listens to Slack"
+        );
+        if config.people.iter().all(|person| person.slack.is_none()) {
+            warn!("Nobody under `people` has a member id of Slack: everybody there is refused");
+        }
     }
     info!(version = env!("CARGO_PKG_VERSION"), %address, "Listening");
     if let Some(control) = control_address {

@@ -1,11 +1,12 @@
-//! Owns where things are said: the log, the web chat's feed, signed webhooks.
+//! Owns where things are said: the log, the web chat's feed, signed webhooks, Slack.
 //! Refuses to word anything and to retry: it gets finished text, tries once, and says how that went.
 
 pub mod feed;
 pub mod log;
+pub mod slack;
 pub mod webhook;
 
-use tidegate_rollout::Notice;
+use tidegate_rollout::{Notice, Period};
 
 /// A notice with its wording for one surface.
 #[derive(Clone, Debug)]
@@ -14,6 +15,22 @@ pub struct Message {
     pub notice: Notice,
     /// The wording, plain text.
     pub text: String,
+    /// The message it belongs under, on channels where each rollout has a card.
+    pub thread: Option<String>,
+    /// Whether an earlier try may have worked without anybody knowing.
+    pub again: bool,
+}
+
+impl Message {
+    /// A message that stands alone and is said for the first time.
+    pub fn new(notice: Notice, text: String) -> Self {
+        Self {
+            notice,
+            text,
+            thread: None,
+            again: false,
+        }
+    }
 }
 
 /// Why something could not be said.
@@ -27,6 +44,14 @@ pub enum ChannelError {
         /// What stood in the way.
         #[source]
         source: anyhow::Error,
+    },
+    /// The other side takes no more for a while. Nothing was said, and what waits behind it has to wait too.
+    #[error("{channel} takes no more for {after}")]
+    Busy {
+        /// The channel's name.
+        channel: String,
+        /// For how long.
+        after: Period,
     },
     /// Trying again will not help; it goes to the dead letters at once.
     #[error("{channel} refused it for good: {why}")]
@@ -46,6 +71,8 @@ pub enum Channel {
     Chat(std::sync::Arc<feed::Feed>),
     /// A signed HTTP POST.
     Webhook(webhook::Webhook),
+    /// A channel of Slack.
+    Slack(slack::SlackChannel),
 }
 
 impl Channel {
@@ -64,6 +91,7 @@ impl Channel {
                 Ok(())
             }
             Self::Webhook(webhook) => webhook.say(message, now).await,
+            Self::Slack(slack) => slack.say(message).await,
         }
     }
 }

@@ -3,13 +3,16 @@
 
 pub mod answer;
 pub mod card;
+pub mod slack;
 mod words;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tidegate_rollout::begin::Check;
 use tidegate_rollout::command::Verb;
-use tidegate_rollout::command::grammar;
+use tidegate_rollout::command::grammar::{self, Said};
 use tidegate_rollout::refusal::Code;
 use tidegate_rollout::{Actor, Entry, Health, Refusal, Rollout, RolloutId, Share, Surroundings, policy};
 
@@ -67,6 +70,38 @@ pub enum DeskError {
     },
 }
 
+/// What a start of a plan would meet now, for people to see before they start it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preflight {
+    /// The plan's name.
+    pub plan: String,
+    /// The plan's title.
+    pub title: String,
+    /// What the plan asks for.
+    pub inputs: Vec<Asked>,
+    /// What was looked at.
+    pub checks: Vec<Check>,
+}
+
+/// Something that a plan asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Its name.
+    pub name: String,
+    /// Whether there is no start without it.
+    pub required: bool,
+    /// What was said already, else what it is when nobody says anything.
+    pub value: Option<String>,
+}
+
+impl Preflight {
+    /// Whether something must still be said before the plan can start.
+    pub fn lacks_something(&self) -> bool {
+        let lacking = |asked: &Asked| asked.required && asked.value.as_ref().is_none_or(String::is_empty);
+        self.inputs.iter().any(lacking)
+    }
+}
+
 /// Who remembers and decides.
 pub trait Desk: Send + Sync {
     /// The rollouts that are not over, oldest first.
@@ -107,6 +142,13 @@ pub trait Desk: Send + Sync {
     fn target_ready(&self, plan: &str) -> impl Future<Output = Result<(), Refusal>> + Send;
     /// The share that the target of a rollout shows now, where that is known.
     fn observed(&self, rollout: &Rollout) -> Option<Share>;
+    /// What a start of this plan would meet now; nothing is started.
+    fn preflight(
+        &self,
+        actor: &Actor,
+        plan: &str,
+        inputs: &BTreeMap<String, String>,
+    ) -> impl Future<Output = Result<Result<Preflight, Refusal>, DeskError>> + Send;
     /// Remembers the order, then decides it.
     fn decide(&self, order: Order) -> impl Future<Output = Result<Answer, DeskError>> + Send;
 }
@@ -147,9 +189,7 @@ impl<D: Desk> Dispatcher<D> {
         key: Option<String>,
         now: Timestamp,
     ) -> Result<Answer, DeskError> {
-        let active = self.desk.active();
-        let names_one = |word: &str| active.iter().any(|rollout| is_called(rollout, word));
-        match grammar::parse(text, now, names_one) {
+        match self.read(text, now) {
             Err(refusal) => Ok(refusal.into()),
             Ok(said) => {
                 let request = Request {
@@ -163,6 +203,15 @@ impl<D: Desk> Dispatcher<D> {
                 self.dispatch(request, now).await
             }
         }
+    }
+
+    /// Reads a line of text as people type it, without doing anything about it.
+    ///
+    /// # Errors
+    /// The [`Refusal`] that says what is not understood.
+    pub fn read(&self, text: &str, now: Timestamp) -> Result<Said, Refusal> {
+        let active = self.desk.active();
+        grammar::parse(text, now, |word| active.iter().any(|rollout| is_called(rollout, word)))
     }
 
     /// Answers a request.

@@ -13,6 +13,7 @@ mod plan;
 mod print;
 mod rollout;
 mod serve;
+mod slack;
 mod table;
 mod template;
 mod token;
@@ -87,6 +88,9 @@ enum Command {
     Template(template::TemplateArgs),
     /// Starts, steers and watches rollouts on a running server.
     Rollout(rollout::RolloutArgs),
+    /// What the app in Slack is made from.
+    #[command(subcommand)]
+    Slack(slack::SlackCommand),
     /// Says which program this is.
     Version,
 }
@@ -103,6 +107,7 @@ impl Command {
             Self::Plan(command) => command.run(out),
             Self::Template(args) => args.run(out),
             Self::Rollout(args) => args.run(out),
+            Self::Slack(command) => command.run(out),
             Self::Version => version::run(out),
         }
     }

@@ -11,6 +11,7 @@ mod people;
 mod plans;
 mod receivers;
 mod section;
+mod slack;
 mod storage;
 mod web;
 mod yaml;
@@ -30,6 +31,7 @@ pub use outside::{Channel, Limits, Outside};
 pub use people::{People, Person};
 pub use plans::PlanFiles;
 pub use receivers::{Alertmanager, Login, Receivers};
+pub use slack::Slack;
 pub use storage::Storage;
 pub use web::{ListenAddress, Web};
 
@@ -62,6 +64,8 @@ pub struct Config {
     pub alerts: Alerts,
     /// How much may be rolled back by itself in one environment.
     pub environments: Environments,
+    /// The app in Slack, if there is one.
+    pub slack: Option<Slack>,
     /// Where notices go, by name; `log` and `chat` are always there.
     pub channels: BTreeMap<String, Channel>,
     /// How Kubernetes is reached.
@@ -83,15 +87,17 @@ impl Config {
     /// Every host that may be called: the list of the configuration, and whatever the configuration itself names.
     pub fn allowed_hosts(&self) -> Vec<HostRule> {
         let peers = self.receivers.alertmanagers.iter().flat_map(|it| &it.peers);
-        let channels = self.channels.values().map(|channel| match channel {
-            Channel::Webhook { url, .. } => url.expose(),
+        let channels = self.channels.values().filter_map(|channel| match channel {
+            Channel::Webhook { url, .. } => Some(url.expose()),
+            Channel::Slack { .. } => None,
         });
-        let named = peers.chain(channels).filter_map(outside::rule_of);
+        let slack = self.slack.iter().flat_map(|slack| [&slack.api_url, &slack.hooks_url]);
+        let named = peers.chain(channels).chain(slack).filter_map(outside::rule_of);
         self.outside.egress.iter().cloned().chain(named).collect()
     }
 
     fn read(root: &mut Section<'_>) -> Self {
-        Self {
+        let config = Self {
             web: root.section("web", Web::read),
             storage: root.section("storage", Storage::read),
             log: root.section("log", Log::read),
@@ -100,12 +106,18 @@ impl Config {
             receivers: root.section("receivers", Receivers::read),
             alerts: root.section("alerts", Alerts::read),
             environments: root.section("environments", Environments::read),
+            slack: root.section("slack", Slack::read),
             channels: outside::channels(root),
             kubernetes: root.section("kubernetes", Kubernetes::read),
             outside: Outside::read(root),
             limits: root.section("limits", Limits::read),
             warnings: Vec::new(),
+        };
+        let in_slack = |channel: &Channel| matches!(channel, Channel::Slack { .. });
+        if config.slack.is_none() && config.channels.values().any(in_slack) {
+            root.fault("slack.token_file", "is missing: a channel of Slack needs the app");
         }
+        config
     }
 }
 

@@ -8,6 +8,7 @@ mod fault;
 mod helpers;
 mod plain;
 mod shape;
+pub mod slack;
 
 use std::path::Path;
 

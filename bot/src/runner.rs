@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod bench;
+mod cards;
 mod decide;
 mod decider;
 mod desk;
@@ -13,6 +14,7 @@ mod lookout;
 mod mover;
 mod path;
 mod poller;
+mod preflight;
 mod queue;
 mod report;
 mod series;
@@ -34,6 +36,7 @@ use tidegate_rollout::{Outcome, Period, Rollout, RolloutId};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use url::Url;
 
 use crate::channel::Channel;
 use crate::channel::feed::Feed;
@@ -78,6 +81,8 @@ pub struct Settings {
     pub channels: BTreeMap<String, Arc<Channel>>,
     /// The cluster in which plans may move something.
     pub cluster: Option<Arc<Cluster>>,
+    /// Where the pages are, if people outside can reach them.
+    pub pages: Option<Url>,
 }
 
 /// So many automatic rollbacks in such a window.
@@ -254,6 +259,7 @@ impl Engine {
         needed("voice", voice::run(engine(), stop.clone()).boxed());
         needed("lookout", lookout::run(engine(), stop.clone()).boxed());
         needed("web chat", tail::run(engine(), stop.clone()).boxed());
+        needed("cards", cards::run(engine(), stop.clone()).boxed());
         needed("poller", poller::run(engine(), stop.clone()).boxed());
         needed("upkeep", upkeep::run(engine(), followed_from, stop.clone()).boxed());
         Ok(())

@@ -4,6 +4,7 @@
 
 mod alerts;
 mod begin;
+mod cards;
 mod dialect;
 mod engine;
 mod environments;
@@ -16,6 +17,7 @@ mod log;
 mod messages;
 mod open;
 mod outbox;
+mod proofs;
 mod prune;
 mod rollouts;
 mod safety;
@@ -36,6 +38,7 @@ use tokio_util::task::TaskTracker;
 
 pub use alerts::Heard;
 pub use begin::{BeginFacts, Begun, Opening};
+pub use cards::{CardKey, CardRow};
 pub use environments::Environment;
 pub use error::{OpenError, StoreError};
 pub use flags::FlagWrite;
@@ -52,7 +55,7 @@ pub use save::Saved;
 pub use tokens::{NewToken, Token, TokenHash, TokenKind};
 
 use engine::Engine;
-use writer::{Job, QUEUE, Writer};
+use writer::{Job, QUEUE, Queues, Writer};
 
 /// The open store. Clones share it.
 #[derive(Clone, Debug)]
@@ -61,7 +64,8 @@ pub struct Store(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     engine: Engine,
-    /// The way to the one task that writes what is heard.
+    /// The ways to the one task that writes what is heard: one for what people said, one for the rest.
+    urgent: mpsc::Sender<Job>,
     jobs: mpsc::Sender<Job>,
     /// Asks that task to write what waits, and to end.
     closing: CancellationToken,
@@ -89,13 +93,19 @@ impl Store {
     }
 
     fn on(engine: Engine) -> Self {
+        let (urgent, urgent_queue) = mpsc::channel(QUEUE);
         let (jobs, queue) = mpsc::channel(QUEUE);
+        let queues = Queues {
+            urgent: urgent_queue,
+            jobs: queue,
+        };
         let closing = CancellationToken::new();
         let writer = TaskTracker::new();
-        writer.spawn(Writer::new(engine.clone(), queue, closing.clone()).run());
+        writer.spawn(Writer::new(engine.clone(), queues, closing.clone()).run());
         writer.close();
         Self(Arc::new(Shared {
             engine,
+            urgent,
             jobs,
             closing,
             writer,
@@ -138,6 +148,7 @@ impl Store {
     }
 
     async fn hand_over(&self, job: Job) -> Result<(), StoreError> {
-        self.0.jobs.send(job).await.map_err(|_| StoreError::Closed)
+        let way = if job.is_urgent() { &self.0.urgent } else { &self.0.jobs };
+        way.send(job).await.map_err(|_| StoreError::Closed)
     }
 }

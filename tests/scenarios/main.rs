@@ -21,6 +21,8 @@ mod kubernetes;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod slack;
+#[cfg(test)]
 mod store_contract;
 #[cfg(test)]
 mod telling;

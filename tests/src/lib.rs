@@ -17,5 +17,6 @@ pub mod prometheus;
 pub mod scratch;
 pub mod serve;
 pub mod sink;
+pub mod slack;
 pub mod tidegate;
 pub mod wait;

@@ -21,6 +21,8 @@ use crate::verify::Unproven;
 pub(crate) enum Rejected {
     /// Nothing is configured at this path.
     NoReceiver { source: Source, name: String },
+    /// No app of Slack is configured.
+    NoApp,
     /// The sender has not proved itself. Carries what it is asked for.
     Unproven { why: Unproven, challenge: String },
     /// The body is of the wrong kind.
@@ -40,7 +42,7 @@ pub(crate) enum Rejected {
 impl Rejected {
     fn status(&self) -> StatusCode {
         match self {
-            Self::NoReceiver { .. } => StatusCode::NOT_FOUND,
+            Self::NoReceiver { .. } | Self::NoApp => StatusCode::NOT_FOUND,
             Self::Unproven { .. } => StatusCode::UNAUTHORIZED,
             Self::WrongMedia(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unread(Unread::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -56,8 +58,9 @@ impl Rejected {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::NoReceiver { .. } => "no-receiver",
+            Self::NoApp => "no-app",
             Self::Unproven { .. } => "unproven",
-            Self::WrongMedia(WrongMedia::Type) => "wrong-content-type",
+            Self::WrongMedia(WrongMedia::Type(_)) => "wrong-content-type",
             Self::WrongMedia(WrongMedia::Encoding) => "compressed",
             Self::NoPlace => "too-many-requests-in-flight",
             Self::Unread(Unread::NoMemory) => "too-many-bytes-in-flight",
@@ -78,8 +81,11 @@ impl Rejected {
                 source.word(),
                 brief(name),
             ),
+            Self::NoApp => {
+                "Slack is not configured: give `slack.signing_secret_file` and `slack.workspaces`.".to_owned()
+            }
             Self::Unproven { why, .. } => format!("Not believed: {why}. Nothing was done."),
-            Self::WrongMedia(WrongMedia::Type) => "Send `Content-Type: application/json`.".to_owned(),
+            Self::WrongMedia(WrongMedia::Type(wanted)) => format!("Send `Content-Type: {}`.", wanted.word()),
             Self::WrongMedia(WrongMedia::Encoding) => "Send the body without compression.".to_owned(),
             Self::NoPlace | Self::Unread(Unread::NoMemory) => "Busy. Nothing was stored; send it again.".to_owned(),
             Self::Unread(Unread::TooLarge { limit }) => format!(

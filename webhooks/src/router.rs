@@ -18,7 +18,7 @@ use tracing::{debug, warn};
 use crate::decode::{Batch, decode};
 use crate::intake::{Answer, Intake, Missed, MissedWhy, Received};
 use crate::limits::{Gates, Limits, Unread};
-use crate::media;
+use crate::media::{self, Wanted};
 use crate::receiver::{DEFAULT_RECEIVER, Receiver, Receivers};
 use crate::rejected::Rejected;
 use crate::text::brief;
@@ -109,7 +109,7 @@ impl<I: Intake> Entrance<I> {
         let claim = receiver.admit(&headers).map_err(unproven)?;
         let gate = self.gates.of(claim.sender_known());
         let _place = gate.enter().ok_or(Rejected::NoPlace)?;
-        media::check(&headers).map_err(Rejected::WrongMedia)?;
+        media::check(&headers, Wanted::Json).map_err(Rejected::WrongMedia)?;
 
         let held = match gate.read(body).await {
             Ok(held) => held,

@@ -1,4 +1,4 @@
-//! Owns signatures over the raw body: HMAC-SHA256 as PagerDuty and Grafana send it.
+//! Owns signatures over the raw body: HMAC-SHA256 as PagerDuty, Grafana and Slack send it.
 //! Refuses to look into the body: it is bytes here.
 
 use std::fmt;
@@ -51,6 +51,8 @@ pub(crate) enum SignatureScheme {
     /// `X-Grafana-Alerting-Signature: <hex>`, over the body, or over `<timestamp>:<body>` where the contact point
     /// also sends `X-Grafana-Alerting-Timestamp`.
     Grafana,
+    /// `X-Slack-Signature: v0=<hex>`, over `v0:<timestamp>:<body>` with the time of `X-Slack-Request-Timestamp`.
+    Slack,
 }
 
 impl SignatureScheme {
@@ -59,6 +61,7 @@ impl SignatureScheme {
         match self {
             Self::PagerDuty => "x-pagerduty-signature",
             Self::Grafana => "x-grafana-alerting-signature",
+            Self::Slack => "x-slack-signature",
         }
     }
 
@@ -75,6 +78,10 @@ impl SignatureScheme {
                 Vec::new(),
             ),
             Self::Grafana => (written.map(str::trim).collect(), grafana_timestamp(headers)?),
+            Self::Slack => (
+                written.filter_map(|one| one.strip_prefix("v0=")).collect(),
+                slack_timestamp(headers)?,
+            ),
         };
         let signatures: Vec<_> = hex.into_iter().filter_map(decode_hex).take(TRIED).collect();
         (!signatures.is_empty()).then_some(Signatures { prefix, signatures })
@@ -91,6 +98,17 @@ fn grafana_timestamp(headers: &HeaderMap) -> Option<Vec<u8>> {
     is_number.then(|| [digits, b":"].concat())
 }
 
+/// What Slack signs before the body: `v0:<timestamp>:`. `None` without exactly one time that is a number.
+fn slack_timestamp(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let mut values = headers.get_all("x-slack-request-timestamp").iter();
+    let (value, None) = (values.next()?, values.next()) else {
+        return None;
+    };
+    let digits = value.as_bytes();
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    is_number.then(|| [b"v0:", digits, b":"].concat())
+}
+
 fn decode_hex(text: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     hex::decode_to_slice(text, &mut bytes).ok().map(|()| bytes)
@@ -104,6 +122,14 @@ pub(crate) struct Signatures {
 }
 
 impl Signatures {
+    /// The one signature, where there is one.
+    pub(crate) fn only(&self) -> Option<[u8; 32]> {
+        match self.signatures.as_slice() {
+            [one] => Some(*one),
+            _ => None,
+        }
+    }
+
     fn match_with(&self, secret: &SecretString, body: &[u8]) -> bool {
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()) else {
             return false; // HMAC takes keys of any length, so this does not happen.

@@ -21,6 +21,15 @@ pub enum Unproven {
     /// No signature was made over this body with one of the configured secrets.
     #[error("the signature does not belong to this body and this receiver")]
     WrongSignature,
+    /// It was signed too long ago, or for a time to come.
+    #[error("the request is older than five minutes, or from the future; check both clocks")]
+    OutsideWindow,
+    /// It comes from a workspace or an app that is not configured.
+    #[error("the request is of a workspace or an app that is not listened to here")]
+    Elsewhere,
+    /// The very same request came before.
+    #[error("the very same request came before")]
+    Twice,
 }
 
 /// A request whose headers are in order; its signature, if one is needed, waits for the body.

@@ -1,6 +1,8 @@
 //! Owns the start: what must be true before a plan may run, and the first step of the rollout.
 //! Refuses to start on silence, in a freeze, or while an alert of the plan fires.
 
+mod preflight;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -21,6 +23,8 @@ use crate::route::{Concern, concern};
 use crate::step::{Blocker, Step, begin as first_step};
 use crate::surroundings::Surroundings;
 use crate::weight::Weight;
+
+pub use preflight::{Check, preflight};
 
 /// What a start asks for.
 #[derive(Clone, Debug)]
@@ -55,13 +59,7 @@ impl Rollout {
         };
         policy::may(&start.actor, &verb, Some(plan))?;
         let inputs = complete(plan, &start.inputs)?;
-        if let Some(other) = &start.target_busy {
-            return Err(Refusal::new(
-                Code::R406,
-                format!("{} is moved by {other}, which is not over.", plan.spec.target.name()),
-                format!("Finish or roll back {other} first."),
-            ));
-        }
+        target_free(&start)?;
         let id = RolloutId::numbered(plan.name(), start.counter);
         let mut rollout = Self {
             id: id.clone(),
@@ -97,6 +95,21 @@ impl Rollout {
         may_begin(&rollout, around, now)?;
         let by = start.actor.person.to_string();
         Ok(first_step(&rollout, around, NoticeKind::Started { by }, now))
+    }
+}
+
+/// One target carries one rollout at a time.
+fn target_free(start: &Start) -> Result<(), Refusal> {
+    match &start.target_busy {
+        None => Ok(()),
+        Some(other) => Err(Refusal::new(
+            Code::R406,
+            format!(
+                "{} is moved by {other}, which is not over.",
+                start.plan.spec.target.name()
+            ),
+            format!("Finish or roll back {other} first."),
+        )),
     }
 }
 

@@ -37,6 +37,7 @@ pub mod route;
 pub mod sim;
 pub mod step;
 pub mod surroundings;
+pub mod tracked;
 pub mod weight;
 
 pub use action::{Action, ActionKind, AdvanceToken, Lane, NoToken, Outcome, ReadBack};

@@ -74,6 +74,8 @@ pub enum Surface {
     Chat,
     /// A button of the dashboard.
     Page,
+    /// A slash command, a button or a form in Slack.
+    Slack,
 }
 
 impl Surface {
@@ -84,6 +86,7 @@ impl Surface {
             Self::Api => "api",
             Self::Chat => "chat",
             Self::Page => "page",
+            Self::Slack => "slack",
         }
     }
 }

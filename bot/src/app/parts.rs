@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use tidegate_rollout::Period;
 
 use super::fit::{self, Misfits};
+use crate::channel::slack::{Api, SlackChannel};
 use crate::channel::webhook::Webhook;
 use crate::channel::{Channel, feed::Feed};
 use crate::config::{self, Config};
@@ -57,6 +58,7 @@ pub(super) fn settings(config: &Config, replica: &str, net: &Net, feed: &Arc<Fee
         keep_for: config.storage.keep,
         channels: channels(config, net, feed),
         cluster: Cluster::new(&config.kubernetes).map(Arc::new),
+        pages: config.web.external_url.clone(),
     }
 }
 
@@ -68,7 +70,7 @@ fn budget(configured: config::Budget) -> Budget {
 }
 
 fn channels(config: &Config, net: &Net, feed: &Arc<Feed>) -> BTreeMap<String, Arc<Channel>> {
-    let named = config.channels.iter().map(|(name, channel)| match channel {
+    let named = config.channels.iter().filter_map(|(name, channel)| match channel {
         config::Channel::Webhook { url, secret } => {
             let webhook = Webhook {
                 name: name.clone(),
@@ -76,7 +78,12 @@ fn channels(config: &Config, net: &Net, feed: &Arc<Feed>) -> BTreeMap<String, Ar
                 secret: secret.clone(),
                 net: net.clone(),
             };
-            (name.clone(), Arc::new(Channel::Webhook(webhook)))
+            Some((name.clone(), Arc::new(Channel::Webhook(webhook))))
+        }
+        config::Channel::Slack { channel } => {
+            let api = Api::new(config.slack.as_ref()?, net.clone());
+            let slack = SlackChannel::new(name.clone(), channel.clone(), api);
+            Some((name.clone(), Arc::new(Channel::Slack(slack))))
         }
     });
     let built_in = [

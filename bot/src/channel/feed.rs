@@ -121,7 +121,7 @@ mod tests {
         for _ in 0..2 {
             let notice = samples[0].clone();
             let text = "it began".to_owned();
-            feed.say(&Message { notice, text });
+            feed.say(&Message::new(notice, text));
         }
         let (lines, _) = feed.after(0);
         assert_eq!(lines.len(), 1);

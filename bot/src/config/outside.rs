@@ -10,6 +10,7 @@ use tidegate_rollout::Period;
 use url::Url;
 
 use super::section::{Section, brief, web_address};
+use super::slack::is_id;
 use crate::net::HostRule;
 use crate::secret::SecretUrl;
 
@@ -26,6 +27,11 @@ pub enum Channel {
         /// What it is signed with.
         secret: SecretString,
     },
+    /// A channel in Slack, where the card of each rollout stands and what happens is told below it.
+    Slack {
+        /// Its id, `C…`.
+        channel: String,
+    },
 }
 
 pub(super) fn channels(section: &mut Section<'_>) -> BTreeMap<String, Channel> {
@@ -34,10 +40,11 @@ pub(super) fn channels(section: &mut Section<'_>) -> BTreeMap<String, Channel> {
             section.whole(format_args!("`{name}` is built in; choose another name"));
         }
         let webhook = section.section_if_any("webhook", webhook);
-        if webhook.is_none() {
-            section.whole("must say what it is: `webhook`");
+        let slack = section.section_if_any("slack", slack);
+        if webhook.is_some() == slack.is_some() {
+            section.whole("must say what it is: either `webhook` or `slack`");
         }
-        Some((name.to_owned(), webhook??))
+        Some((name.to_owned(), webhook.or(slack)??))
     });
     read.into_iter().flatten().collect()
 }
@@ -70,6 +77,23 @@ fn webhook(section: &mut Section<'_>) -> Option<Channel> {
         url: SecretUrl::new(plain.or(hidden)?),
         secret: secret?,
     })
+}
+
+fn slack(section: &mut Section<'_>) -> Option<Channel> {
+    match section.text("channel") {
+        Some(channel) if is_id(&channel, &['C', 'G']) => Some(Channel::Slack { channel }),
+        Some(_) => {
+            section.fault(
+                "channel",
+                "must be the id of a channel, such as `C012AB3CD`, not its name",
+            );
+            None
+        }
+        None => {
+            section.fault("channel", "is missing");
+            None
+        }
+    }
 }
 
 /// What the outside may cost.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidegate_rollout::{PersonId, Role};
 
 use super::section::{Section, brief};
+use super::slack::is_id;
 
 /// Names that Tidegate uses for itself.
 const RESERVED: [&str; 2] = ["admin", "tidegate"];
@@ -37,6 +38,11 @@ impl People {
     /// The person by that id.
     pub fn get(&self, id: &PersonId) -> Option<&Person> {
         self.0.get(id)
+    }
+
+    /// The person behind a member id of Slack.
+    pub fn in_slack(&self, member: &str) -> Option<&Person> {
+        self.iter().find(|person| person.slack.as_deref() == Some(member))
     }
 
     /// Everybody, by id.
@@ -104,6 +110,13 @@ fn read_person(section: &mut Section<'_>) -> Option<Person> {
         section.fault("id", format_args!("`{id}` is Tidegate's own name; choose another"));
     }
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if person
+        .slack
+        .as_deref()
+        .is_some_and(|account| !is_id(account, &['U', 'W']))
+    {
+        section.fault("slack", "must be the member id, such as `U012AB3CD`, not a name");
+    }
     if person.discord.as_deref().is_some_and(|account| !digits(account)) {
         section.fault("discord", "must be the numeric user id, not a name");
     }

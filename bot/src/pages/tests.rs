@@ -393,7 +393,7 @@ fn the_chat_shows_the_feed_and_keeps_what_could_not_be_said() {
     let feed = Feed::default();
     for (notice, text) in samples.iter().zip(texts) {
         let notice = notice.clone();
-        feed.say(&Message { notice, text });
+        feed.say(&Message::new(notice, text));
     }
     let (lines, _) = feed.after(0);
     let reader = reader(Role::Operator);

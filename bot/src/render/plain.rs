@@ -43,13 +43,18 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
 /// `text` with everything invisible named: control characters as their pictures, direction marks and the like by their
 /// number. Line breaks stay. At most 2,000 characters; what is left out is counted.
 pub fn visible(text: &str) -> Cow<'_, str> {
+    visible_within(text, LONGEST_VALUE)
+}
+
+/// As [`visible`], up to so many characters: for texts that are bounded elsewhere.
+pub(super) fn visible_within(text: &str, most: usize) -> Cow<'_, str> {
     let harmless = |c: char| picture(c).is_none();
-    if text.len() <= LONGEST_VALUE && text.chars().all(harmless) {
+    if text.len() <= most && text.chars().all(harmless) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len().min(4 * LONGEST_VALUE));
     let mut chars = text.chars();
-    for c in chars.by_ref().take(LONGEST_VALUE) {
+    for c in chars.by_ref().take(most) {
         match picture(c) {
             None => shown.push(c),
             Some(Picture::Nothing) => {}

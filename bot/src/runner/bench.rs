@@ -135,5 +135,6 @@ fn settings(polled: Vec<Alertmanager>) -> Settings {
         keep_for: Period::minutes(60),
         channels: [("log".to_owned(), Arc::new(Channel::Log))].into(),
         cluster: None,
+        pages: None,
     }
 }

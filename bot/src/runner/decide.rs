@@ -186,7 +186,12 @@ impl Engine {
         }
     }
 
-    fn around_plan(&self, plan: &Plan, environment: &Environment, undecided: Option<Period>) -> Surroundings {
+    pub(super) fn around_plan(
+        &self,
+        plan: &Plan,
+        environment: &Environment,
+        undecided: Option<Period>,
+    ) -> Surroundings {
         let settings = self.settings();
         let (watchdog_seen, poll) = self.path.over(&plan.spec.alerts.receivers);
         Surroundings {
@@ -346,7 +351,7 @@ impl Engine {
 }
 
 /// Whether every trigger of a plan looks at its own service and environment only.
-fn only_own(plan: &Plan) -> bool {
+pub(super) fn only_own(plan: &Plan) -> bool {
     let own = |trigger: &Trigger| trigger.alert.scope == Scope::Own;
     plan.spec.triggers.iter().all(own)
 }
@@ -391,6 +396,12 @@ fn together(starts_at: Timestamp) -> Timestamp {
 
 /// The answer to an order that a crash kept from being answered.
 const BEFORE: &str = "That was done before; see `history`.";
+
+/// Whether an answer says more than that the order was done before. An order that is taken up twice, by its sender's job
+/// and by a sweep, must keep its first answer.
+pub(super) fn says_what_was_done(answer: &Answer) -> bool {
+    answer.text != BEFORE
+}
 
 /// A command that waited too long is refused, for its sender no longer looks; a rollback is done and told.
 fn too_late(request: &Request, now: Timestamp) -> Option<Refusal> {

@@ -14,6 +14,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use super::decide::says_what_was_done;
 use super::{Engine, Job, Queues};
 use crate::chat::{Answer, DeskError, Order, Request};
 use crate::clock;
@@ -126,7 +127,9 @@ impl Engine {
             .map_err(failed)?;
         let settled = Settled {
             id: arrival.id.clone(),
-            answer: serde_json::to_string(&answer).ok(),
+            answer: says_what_was_done(&answer)
+                .then(|| serde_json::to_string(&answer).ok())
+                .flatten(),
         };
         if let Err(failure) = self.store.settle(&[settled]).await {
             warn!("Could not note that an order was decided; it will be looked at again: {failure}");

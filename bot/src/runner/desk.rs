@@ -9,11 +9,11 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tidegate_rollout::command::Verb;
 use tidegate_rollout::surroundings::Surroundings;
-use tidegate_rollout::{Code, DeliveryId, Entry, Period, Refusal, Rollout, RolloutId, Share};
+use tidegate_rollout::{Actor, Code, DeliveryId, Entry, Period, Refusal, Rollout, RolloutId, Share};
 use tokio::sync::oneshot;
 
 use super::{Engine, Job};
-use crate::chat::{Answer, Desk, DeskError, Order};
+use crate::chat::{Answer, Asked, Desk, DeskError, Order, Preflight};
 use crate::clock;
 use crate::store::{Arrival, Content, Remembered};
 
@@ -100,6 +100,30 @@ impl Desk for Engine {
 
     fn observed(&self, rollout: &Rollout) -> Option<Share> {
         self.share(rollout)
+    }
+
+    async fn preflight(
+        &self,
+        actor: &Actor,
+        plan: &str,
+        inputs: &BTreeMap<String, String>,
+    ) -> Result<Result<Preflight, Refusal>, DeskError> {
+        let plan = match self.plans.load().get(plan) {
+            Ok(plan) => plan,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let checks = self.checks(actor, &plan, inputs).await.map_err(failed("look ahead"))?;
+        let asked = |(name, input): (&String, &tidegate_rollout::plan::Input)| Asked {
+            name: name.clone(),
+            required: input.required,
+            value: inputs.get(name).or(input.default.as_ref()).cloned(),
+        };
+        Ok(Ok(Preflight {
+            plan: plan.name().to_owned(),
+            title: plan.spec.title.clone(),
+            inputs: plan.spec.inputs.iter().map(asked).collect(),
+            checks,
+        }))
     }
 
     async fn decide(&self, order: Order) -> Result<Answer, DeskError> {

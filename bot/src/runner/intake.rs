@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tidegate_rollout::ids::NoticeId;
 use tidegate_rollout::notice::About;
 use tidegate_rollout::plan::Hears;
-use tidegate_rollout::{DeliveryId, Entry, Notice, NoticeKind, Source};
+use tidegate_rollout::{Alert, AlertStatus, DeliveryId, Entry, Notice, NoticeKind, Source};
 use tidegate_webhooks::{Answer, Intake, Missed, MissedWhy, Received, Unavailable};
 use tracing::{error, warn};
 
@@ -71,6 +71,7 @@ impl Intake for Engine {
         failpoint::hit!("intake.after-remember");
         let result = match remembered {
             Remembered::New => {
+                self.path_lives(&arrival);
                 self.queue(arrival);
                 Answer::Stored
             }
@@ -146,6 +147,27 @@ impl Lost<'_> {
             engine.wake.voice.notify_one();
         }
         Ok(())
+    }
+}
+
+impl Engine {
+    /// That something came in, and that the Watchdog did, is known as soon as it is durable: the life of the path does not
+    /// depend on how much there is to decide.
+    fn path_lives(&self, arrival: &Arrival) {
+        let Content::Alerts {
+            source,
+            receiver,
+            alerts,
+            ..
+        } = &arrival.content
+        else {
+            return;
+        };
+        self.path.heard(receiver, arrival.at);
+        let watchdog = |alert: &Alert| alert.is_watchdog() && alert.status == AlertStatus::Firing;
+        if *source == Source::Alertmanager && alerts.iter().any(watchdog) {
+            self.path.saw_watchdog(receiver, arrival.at);
+        }
     }
 }
 

@@ -116,5 +116,5 @@ fn say(engine: &Engine, line: Said) {
             notice.kind.sentence(&notice.about)
         }
     };
-    engine.feed.say(&Message { notice, text });
+    engine.feed.say(&Message::new(notice, text));
 }

@@ -9,12 +9,13 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use tidegate_rollout::Period;
+use tidegate_rollout::notice::About;
 use tidegate_rollout::plan::Hears;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::Engine;
-use crate::channel::{ChannelError, Message};
+use super::{Engine, cards};
+use crate::channel::{Channel, ChannelError, Message};
 use crate::clock;
 use crate::failpoint;
 use crate::render::Form;
@@ -113,6 +114,11 @@ async fn attempt(engine: &Engine, message: store::Message) {
     });
     failpoint::hit!("voice.after-say");
     let id = &message.notice.id;
+    if let Err(ChannelError::Busy { after, .. }) = &result
+        && !is_given_up(&message, clock::now())
+    {
+        return put_off(engine, &message, *after).await;
+    }
     let (noted, word) = match result {
         Ok(()) => (engine.store.sent(id, &message.channel).await.map(drop), "sent"),
         Err(failure) => {
@@ -139,23 +145,37 @@ async fn attempt(engine: &Engine, message: store::Message) {
     }
 }
 
+/// Puts off what was not tried, and whatever waits behind it.
+async fn put_off(engine: &Engine, message: &store::Message, after: Period) {
+    let (id, channel) = (&message.notice.id, &message.channel);
+    let until = clock::now().saturating_add(after.duration()).unwrap_or(Timestamp::MAX);
+    let why = "the channel takes no more for a while";
+    if let Err(failure) = engine.store.defer_message(id, channel, until, why).await {
+        warn!("Could not put off {id}; its claim runs out by itself: {failure}");
+    }
+}
+
 /// When to try again; `None`: not any more.
 fn next_try(message: &store::Message, now: Timestamp, failure: &ChannelError) -> Option<Timestamp> {
     match failure {
         ChannelError::Never { .. } => return None,
-        ChannelError::Later { .. } => {}
+        ChannelError::Later { .. } | ChannelError::Busy { .. } => {}
     }
-    let give_up = match message.notice.kind.loudness() {
-        Hears::Pages => GIVE_UP_PAGES,
-        Hears::Milestones | Hears::Everything => GIVE_UP_REST,
-    };
-    if Period::between(message.notice.at, now) >= give_up {
+    if is_given_up(message, now) {
         return None;
     }
     // The claim counts the attempt that has just failed.
     let failed = usize::try_from(message.attempts).unwrap_or(usize::MAX);
     let wait = WAITS[failed.saturating_sub(1).min(WAITS.len() - 1)];
     now.saturating_add(Period::seconds(wait).duration()).ok()
+}
+
+fn is_given_up(message: &store::Message, now: Timestamp) -> bool {
+    let give_up = match message.notice.kind.loudness() {
+        Hears::Pages => GIVE_UP_PAGES,
+        Hears::Milestones | Hears::Everything => GIVE_UP_REST,
+    };
+    Period::between(message.notice.at, now) >= give_up
 }
 
 async fn say(engine: &Engine, message: &store::Message) -> Result<(), ChannelError> {
@@ -174,9 +194,16 @@ async fn say(engine: &Engine, message: &store::Message) -> Result<(), ChannelErr
             channel: message.channel.clone(),
             source: fault.into(),
         })?;
+    let thread = match &**channel {
+        Channel::Slack(slack) if message.notice.about.rollout.as_str() != About::SERVER => {
+            Some(cards::thread(engine, slack, &message.notice.about.rollout).await?)
+        }
+        Channel::Slack(_) | Channel::Log | Channel::Chat(_) | Channel::Webhook(_) => None,
+    };
     let worded = Message {
-        notice: message.notice.clone(),
-        text,
+        thread,
+        again: message.attempts > 1,
+        ..Message::new(message.notice.clone(), text)
     };
     channel.say(&worded, clock::now()).await
 }

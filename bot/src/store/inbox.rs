@@ -233,5 +233,6 @@ fn prepare(arrival: Arrival) -> Result<Incoming, StoreError> {
         at: arrival.at,
         raw: arrival.raw,
         alerts,
+        urgent: matches!(arrival.content, Content::Said { .. }),
     })
 }

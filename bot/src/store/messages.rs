@@ -36,6 +36,11 @@ statements! {
     POSTPONE: "postpone a message" =
         "UPDATE messages SET due_at = $3, why = $4, claimed_until = 0
          WHERE notice = $1 AND channel = $2 AND state = 'waiting'";
+    DEFER: "put off a message" =
+        "UPDATE messages SET due_at = $3, why = $4, claimed_until = 0, attempts = attempts - 1
+         WHERE notice = $1 AND channel = $2 AND state = 'waiting'";
+    QUEUE_UP: "put off what waits behind a message" =
+        "UPDATE messages SET due_at = $2 WHERE channel = $1 AND state = 'waiting' AND due_at < $2";
     BURY: "bury a message" =
         "UPDATE messages SET state = 'buried', why = $3 WHERE notice = $1 AND channel = $2 AND state = 'waiting'";
     DUE: "find the channels on which something is to be said" =
@@ -140,6 +145,25 @@ impl Store {
     ) -> Result<(), StoreError> {
         let values = [notice.as_str().into(), channel.into(), until.into(), why.into()];
         self.engine().execute(&POSTPONE, &values).await.map(drop)
+    }
+
+    /// It was not tried after all, because its channel takes no more before `until`. It waits, and whatever else waits for
+    /// the channel waits with it: what is told later must not come first.
+    ///
+    /// # Errors
+    /// When it could not be saved; the claim runs out by itself then.
+    pub async fn defer_message(
+        &self,
+        notice: &NoticeId,
+        channel: &str,
+        until: Timestamp,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        let mut session = self.engine().begin().await?;
+        let one = [notice.as_str().into(), channel.into(), until.into(), why.into()];
+        session.execute(&DEFER, &one).await?;
+        session.execute(&QUEUE_UP, &[channel.into(), until.into()]).await?;
+        session.commit("commit the putting off of messages").await
     }
 
     /// Nobody will try it any more: a dead letter, shown to people. `false` when it was over before.

@@ -267,6 +267,7 @@ fn sqlite_migrations() -> Migrator {
         (1, "start", "0001_start.sql"),
         (2, "sessions", "0002_sessions.sql"),
         (4, "telling", "0004_telling.sql"),
+        (5, "slack", "0005_slack.sql"),
     )
 }
 
@@ -276,5 +277,6 @@ fn postgres_migrations() -> Migrator {
         (1, "start", "0001_start.sql"),
         (2, "sessions", "0002_sessions.sql"),
         (4, "telling", "0004_telling.sql"),
+        (5, "slack", "0005_slack.sql"),
     )
 }

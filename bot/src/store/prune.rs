@@ -46,6 +46,8 @@ statements! {
     SPENT: "forget spent rollbacks" =
         "DELETE FROM automatic_rollbacks WHERE number IN
            (SELECT number FROM automatic_rollbacks WHERE at < $1 ORDER BY number LIMIT $2)";
+    PROOFS: "forget what proved old requests" =
+        "DELETE FROM proofs WHERE digest IN (SELECT digest FROM proofs WHERE at < $1 ORDER BY at LIMIT $2)";
     OVER: "find a rollout to forget" =
         "SELECT r.id, r.document FROM rollouts AS r WHERE r.is_final = 1 AND r.changed_at < $1
            AND NOT EXISTS (SELECT 1 FROM actions AS a WHERE a.rollout = r.id AND a.outcome IS NULL)
@@ -61,6 +63,8 @@ statements! {
         "DELETE FROM actions WHERE rollout = $1";
     FORGET_MESSAGES: "forget the messages of a rollout" =
         "DELETE FROM messages WHERE rollout = $1";
+    FORGET_CARDS: "forget the cards of a rollout" =
+        "DELETE FROM cards WHERE rollout = $1";
     FORGET_ROLLOUT: "forget a rollout" =
         "DELETE FROM rollouts WHERE id = $1";
 }
@@ -74,6 +78,9 @@ const LONGEST_REST: Duration = Duration::from_secs(1);
 /// An alert that fires by the last word on it, and of which nobody spoke for so long beyond the retention, was never
 /// told to have ended.
 const GHOST: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// Long after the last moment at which a request of a chat platform would be believed again, whatever the clocks say.
+const PROOF: SignedDuration = SignedDuration::from_hours(1);
 
 /// What was forgotten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -120,6 +127,8 @@ impl Store {
         for statement in [&TOKENS, &REPLICAS, &SPENT] {
             self.forget_small(statement, before).await?;
         }
+        let unbelievable = now.saturating_sub(PROOF).unwrap_or(Timestamp::MIN);
+        self.forget_small(&PROOFS, unbelievable).await?;
         let mut begun = Instant::now();
         while let Some(forgotten) = self.forget_rollout(before, now).await? {
             pruned.rollouts += u64::from(forgotten);
@@ -179,7 +188,13 @@ impl Store {
         let rollout: Rollout = value::open("rollouts", &id, "document", &document)?;
         let checkpoint = checkpoint(&mut session, &rollout, now).await?;
         append(&mut session, SERVER, &[checkpoint]).await?;
-        for statement in [&FORGET_LOG, &FORGET_CHAIN, &FORGET_ACTIONS, &FORGET_MESSAGES] {
+        for statement in [
+            &FORGET_LOG,
+            &FORGET_CHAIN,
+            &FORGET_ACTIONS,
+            &FORGET_MESSAGES,
+            &FORGET_CARDS,
+        ] {
             session.execute(statement, &[Value::from(&id)]).await?;
         }
         session.commit("commit the forgetting of a rollout").await?;

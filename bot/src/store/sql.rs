@@ -86,6 +86,7 @@ pub(super) fn every() -> impl Iterator<Item = &'static Statement> {
     [
         super::alerts::STATEMENTS,
         super::begin::STATEMENTS,
+        super::cards::STATEMENTS,
         super::dialect::STATEMENTS,
         super::environments::STATEMENTS,
         super::flags::STATEMENTS,

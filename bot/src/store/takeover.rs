@@ -17,6 +17,8 @@ statements! {
         "UPDATE actions SET claimed_until = 0 WHERE outcome IS NULL AND claimed_until > 0";
     FREE_MESSAGES: "free the messages of the process before" =
         "UPDATE messages SET claimed_until = 0 WHERE state = 'waiting' AND claimed_until > 0";
+    FREE_CARDS: "free the cards of the process before" =
+        "UPDATE cards SET claimed_until = 0 WHERE claimed_until > 0";
     END_LEASES: "end the lease of the process before" =
         "UPDATE leases SET expires_at = 0";
     LAY_TO_REST: "forget that the process before lives" =

@@ -1,4 +1,5 @@
-//! Owns group commit: one task gathers what waits, writes it in one transaction, and answers everybody at once.
+//! Owns group commit: one task gathers what waits, writes it in one transaction, and answers everybody at once. What people
+//! said goes first: somebody looks at a screen, and a storm of alerts may last for minutes.
 //! Refuses to let one bad row fail its neighbours: a batch that fails over data is halved until the row stands alone.
 
 use std::collections::{BTreeMap, HashSet};
@@ -34,6 +35,8 @@ pub(super) const SETTLE: Many = Many {
 statements! {
     SETTLE_WITH_ANSWER: "settle a delivery with its answer" =
         "UPDATE deliveries SET settled = 1, answer = $2 WHERE id = $1";
+    TAKE_PROOF: "remember what proved a request" =
+        "INSERT INTO proofs (digest, at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     EARLIER: "find the earlier delivery" =
         "SELECT settled, answer FROM deliveries WHERE id = $1 OR (scope = $2 AND nonce = $3) ORDER BY number LIMIT 1";
 }
@@ -47,6 +50,8 @@ pub(super) struct Incoming {
     pub(super) content: String,
     pub(super) raw: Bytes,
     pub(super) alerts: Vec<AlertRow>,
+    /// Whether a person waits for it.
+    pub(super) urgent: bool,
 }
 
 /// Something for the writer to do, and who waits for it.
@@ -59,14 +64,29 @@ pub(super) enum Job {
         settled: Vec<Settled>,
         answer: oneshot::Sender<Result<(), StoreError>>,
     },
+    TakeProof {
+        digest: [u8; 32],
+        at: Timestamp,
+        answer: oneshot::Sender<Result<bool, StoreError>>,
+    },
 }
 
 impl Job {
+    /// Whether a person waits for it. Only what people said is settled with an answer.
+    pub(super) fn is_urgent(&self) -> bool {
+        match self {
+            Self::Remember { incoming, .. } => incoming.urgent,
+            Self::Settle { settled, .. } => settled.iter().any(|settled| settled.answer.is_some()),
+            Self::TakeProof { .. } => true,
+        }
+    }
+
     /// What it weighs in a batch, roughly in bytes.
     fn weight(&self) -> usize {
         match self {
             Self::Remember { incoming, .. } => incoming.raw.len() + 2 * incoming.content.len(),
             Self::Settle { settled, .. } => settled.len() * 64,
+            Self::TakeProof { .. } => 64,
         }
     }
 
@@ -76,6 +96,7 @@ impl Job {
         match self {
             Self::Remember { answer, .. } => drop(answer.send(outcome.map(|done| done.remembered))),
             Self::Settle { answer, .. } => drop(answer.send(outcome.map(|_| ()))),
+            Self::TakeProof { answer, .. } => drop(answer.send(outcome.map(|done| done.remembered == Remembered::New))),
         }
     }
 }
@@ -91,12 +112,21 @@ pub(super) const QUEUE: usize = 1_024;
 /// which waits for the same connection does not wait long.
 const BATCH: usize = 256;
 const BATCH_BYTES: usize = 4 << 20;
+/// A batch that a person waits for is smaller.
+const URGENT_BATCH: usize = 32;
 /// A batch that lost against a concurrent transaction is tried so often before its senders are told.
 const TRIES: usize = 3;
+
+/// What waits to be written.
+pub(super) struct Queues {
+    pub(super) urgent: mpsc::Receiver<Job>,
+    pub(super) jobs: mpsc::Receiver<Job>,
+}
 
 /// The task that writes.
 pub(super) struct Writer {
     engine: Engine,
+    urgent: mpsc::Receiver<Job>,
     jobs: mpsc::Receiver<Job>,
     closing: CancellationToken,
     /// A job that would have made the last batch too large.
@@ -104,10 +134,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(engine: Engine, jobs: mpsc::Receiver<Job>, closing: CancellationToken) -> Self {
+    pub(super) fn new(engine: Engine, queues: Queues, closing: CancellationToken) -> Self {
         Self {
             engine,
-            jobs,
+            urgent: queues.urgent,
+            jobs: queues.jobs,
             closing,
             left_over: None,
         }
@@ -144,7 +175,7 @@ impl Writer {
         }
     }
 
-    /// Waits for a job, and takes what else waits already.
+    /// Waits for a job, and takes what else waits already: what is urgent, then the rest.
     async fn gather(&mut self) -> Option<Vec<Job>> {
         let first = match self.left_over.take() {
             Some(job) => job,
@@ -153,6 +184,17 @@ impl Writer {
         let mut weight = first.weight();
         let mut batch = vec![first];
         while batch.len() < BATCH
+            && let Ok(job) = self.urgent.try_recv()
+        {
+            weight += job.weight();
+            batch.push(job);
+        }
+        let most = if batch.iter().any(Job::is_urgent) {
+            URGENT_BATCH
+        } else {
+            BATCH
+        };
+        while batch.len() < most
             && let Ok(job) = self.jobs.try_recv()
         {
             weight += job.weight();
@@ -168,10 +210,20 @@ impl Writer {
     /// Once the store is closing nothing is taken in any more, and what waits is still written.
     async fn next(&mut self) -> Option<Job> {
         tokio::select! {
-            job = self.jobs.recv() => job,
+            biased;
+            Some(job) = self.urgent.recv() => Some(job),
+            job = self.jobs.recv() => match job {
+                Some(job) => Some(job),
+                // The last clone of the store is gone.
+                None => self.urgent.recv().await,
+            },
             () = self.closing.cancelled() => {
+                self.urgent.close();
                 self.jobs.close();
-                self.jobs.recv().await
+                match self.urgent.recv().await {
+                    Some(job) => Some(job),
+                    None => self.jobs.recv().await,
+                }
             }
         }
     }
@@ -195,6 +247,7 @@ impl Writer {
         let mut outcomes = Vec::with_capacity(batch.len());
         for job in batch {
             let remembered = match job {
+                Job::TakeProof { digest, at, .. } => take_proof(&mut session, digest, *at).await?,
                 Job::Remember { incoming, .. } if !new.contains(incoming.id.as_str()) => {
                     earlier(&mut session, incoming).await?
                 }
@@ -212,7 +265,7 @@ impl Writer {
 fn incoming(batch: &[Job]) -> impl Iterator<Item = &Incoming> {
     batch.iter().filter_map(|job| match job {
         Job::Remember { incoming, .. } => Some(incoming.as_ref()),
-        Job::Settle { .. } => None,
+        Job::Settle { .. } | Job::TakeProof { .. } => None,
     })
 }
 
@@ -248,7 +301,7 @@ async fn upsert(session: &mut Session, batch: &[Job], new: &HashSet<String>) -> 
 async fn settle(session: &mut Session, batch: &[Job]) -> Result<(), StoreError> {
     let settled = batch.iter().flat_map(|job| match job {
         Job::Settle { settled, .. } => settled.as_slice(),
-        Job::Remember { .. } => &[],
+        Job::Remember { .. } | Job::TakeProof { .. } => &[],
     });
     let (with_answer, without): (Vec<_>, Vec<_>) = settled.partition(|settled| settled.answer.is_some());
     let mut ids: Vec<&str> = without.iter().map(|settled| settled.id.as_str()).collect();
@@ -260,6 +313,18 @@ async fn settle(session: &mut Session, batch: &[Job]) -> Result<(), StoreError> 
         session.execute(&SETTLE_WITH_ANSWER, &values).await?;
     }
     Ok(())
+}
+
+async fn take_proof(session: &mut Session, digest: &[u8; 32], at: Timestamp) -> Result<Remembered, StoreError> {
+    let taken = session.execute(&TAKE_PROOF, &[Value::Bytes(digest), at.into()]).await? == 1;
+    Ok(if taken {
+        Remembered::New
+    } else {
+        Remembered::Repeated {
+            settled: true,
+            answer: None,
+        }
+    })
 }
 
 async fn earlier(session: &mut Session, incoming: &Incoming) -> Result<Remembered, StoreError> {

@@ -30,7 +30,7 @@ people:
   - { id: admin }
   - { id: li, email: li@example.com, discord: li#1234, roles: [flags] }
   - { id: lo, email: LI@example.com }
-  - { id: lo }
+  - { id: lo, slack: lo }
 plans: { all: true }
 receivers:
   alertmanager:
@@ -45,6 +45,9 @@ channels:
   log: { webhook: { url: "http://x", secret_file: missing } }
   none: {}
   both: { webhook: { url: "ftp://x", url_file: missing } }
+  two: { webhook: { url: "http://x", secret_file: empty }, slack: { channel: releases } }
+  nowhere: { slack: {} }
+slack: { workspaces: [acme], app: tidegate, token: in-the-file, command: rollout, api_url: "slack.com" }
 egress: { allow: ["*.example", "http://x"] }
 hooks: { directory: missing }
 limits: { body: 1, bodies_in_flight: 1MiB, requests_in_flight: 1, header_timeout: 1ms }

@@ -95,6 +95,7 @@ fn everything_that_can_be_said_is_understood() {
         .scratch
         .write("address", "https://hooks.example/services/T0/B0\n")
         .unwrap();
+    written.scratch.write("bot", "xoxb-1\n").unwrap();
     std::fs::create_dir(written.scratch.path().join("hooks")).unwrap();
     let config = written.load().unwrap();
     assert_eq!(config.warnings, Vec::<String>::new());
@@ -122,6 +123,8 @@ fn everything_that_can_be_said_is_understood() {
         "am-1:9093",
         "bridge.example:443",
         "hooks.example:443",
+        "slack-gov.com:443",
+        "hooks.slack-gov.com:443",
     ];
     assert_eq!(hosts, expected);
     let budget = |automatic_rollbacks, minutes| Budget {
@@ -131,7 +134,10 @@ fn everything_that_can_be_said_is_understood() {
     let own = &config.environments.budgets;
     assert_eq!(own["staging"], budget(20, 60), "the window is that of everybody");
     assert_eq!(own["Canary-2"], budget(1, 5));
-    assert_eq!(config.channels.len(), 2);
+    assert_eq!(config.channels.len(), 3);
+    let slack = config.slack.as_ref().unwrap();
+    assert_eq!((slack.command.as_str(), slack.app.workspaces.len()), ("/tide", 2));
+    assert_eq!(slack.api_url.as_str(), "https://slack-gov.com/api/");
     assert_eq!(config.people.iter().count(), 2);
 }
 
@@ -171,6 +177,16 @@ environments:
 channels:
   bridge: { webhook: { url: https://bridge.example/x, secret_file: secret } }
   hidden: { webhook: { url_file: address, secret_file: secret } }
+  releases: { slack: { channel: C012AB3CD } }
+slack:
+  signing_secret_file: secret
+  signing_secret_before_file: secret2
+  workspaces: [T012AB3CD, E012AB3CD]
+  app: A012AB3CD
+  token_file: bot
+  command: /tide
+  api_url: https://slack-gov.com/api
+  hooks_url: https://hooks.slack-gov.com
 egress: { allow: ["prometheus.example:9090", 127.0.0.1] }
 hooks: { directory: hooks }
 templates: { directory: hooks }

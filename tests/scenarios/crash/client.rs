@@ -159,6 +159,24 @@ impl Client {
         .await?
     }
 
+    /// Starts a plan as soon as health is known: in the first moments after a death, what came in before it waits to be
+    /// decided, and nothing starts. A refusal is an answer that stands, so each try is an order of its own.
+    pub(crate) async fn begin(&self, plan: &str, key: &mut String) -> Result<(Value, Answered)> {
+        let said = json!({ "verb": "start", "plan": plan });
+        let answer = wait::until("health is known", Duration::from_secs(30), async || {
+            match self.say(key, &said).await {
+                Ok(answer) if answer.body["code"] == "R207" => {
+                    key.push('+');
+                    Err(anyhow::anyhow!("{answer:?}"))
+                }
+                // Also when nobody is there any more.
+                outcome => Ok(outcome),
+            }
+        });
+        let answer = answer.await??;
+        Ok((said, answer))
+    }
+
     async fn say_once(&self, key: &str, said: &Value) -> Result<Answered> {
         let request = self.http.post(format!("{}/api/v1/commands", self.base));
         let request = request.bearer_auth(&self.token).header("idempotency-key", key);

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use regex::Regex;
-use serde_json::json;
 use tidegate_tests::built::Build;
 use tidegate_tests::paths::repository;
 use tidegate_tests::scratch::Scratch;
@@ -88,6 +87,8 @@ async fn the_shipped_build_knows_no_point() -> Result<()> {
 struct Story {
     client: Client,
     ledger: Ledger,
+    /// The key of the start.
+    key: String,
     /// The alert that rolls back, once it was sent, and whether it was answered 200.
     strike: Option<(Alert, bool)>,
     id: Option<String>,
@@ -99,10 +100,9 @@ impl Story {
         let heard = [Alert::watchdog(), Alert::foreign(1), Alert::foreign(2)];
         self.client.fire(&heard).await?;
         self.ledger.acked(&heard);
-        let said = json!({ "verb": "start", "plan": PLAN });
-        let answer = self.client.say("start", &said).await?;
+        let (said, answer) = self.client.begin(PLAN, &mut self.key).await?;
         let id = answer.rollout()?;
-        self.ledger.answered("start", &said, &answer);
+        self.ledger.answered(&self.key, &said, &answer);
         if self.id.is_none() {
             self.ledger.began(&id);
             self.id = Some(id.clone());
@@ -144,6 +144,7 @@ async fn run(point: &str, nth: u32) -> Result<Run> {
     let mut story = Story {
         client,
         ledger: Ledger::default(),
+        key: "start".to_owned(),
         strike: None,
         id: None,
     };
@@ -205,7 +206,7 @@ async fn a_death_at_any_point_loses_no_promise() -> Result<()> {
         println!(
             "{point}: died {} times; promised rollbacks finished after {:?}",
             deaths.len(),
-            deaths.iter().flatten()
+            deaths.iter().flatten().collect::<Vec<_>>()
         );
         assert!(!deaths.is_empty(), "{point} was never passed");
     }

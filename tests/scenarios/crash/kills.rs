@@ -361,8 +361,7 @@ impl Work<'_> {
 }
 
 async fn begin(client: &Client, ledger: &mut Ledger, current: &mut Current) -> Result<()> {
-    let said = json!({ "verb": "start", "plan": PLAN });
-    let answer = client.say(&current.key, &said).await?;
+    let (said, answer) = client.begin(PLAN, &mut current.key).await?;
     let id = answer.rollout()?;
     ledger.answered(&current.key, &said, &answer);
     ledger.began(&id);

@@ -27,6 +27,7 @@ impl House {
         let scratch = Scratch::new("doors").unwrap();
         let secret = scratch.write("secret", "the-secret-of-a-sender").unwrap();
         let metrics = scratch.write("metrics", METRICS_TOKEN).unwrap();
+        let bot = scratch.write("bot", "xoxb-the-token-of-the-bot").unwrap();
         let mut settings = json!({
             "web": { "listen_address": "127.0.0.1:0", "enable_lifecycle": true, "metrics_token_file": metrics },
             "storage": { "path": scratch.path().join("data") },
@@ -36,6 +37,7 @@ impl House {
                 "pagerduty": { "default": { "secret_file": secret } },
                 "grafana": { "default": { "secret_file": secret } },
             },
+            "slack": { "signing_secret_file": secret, "workspaces": ["T0001"], "token_file": bot },
         });
         for (pointer, value) in changes {
             let (table, key) = pointer.rsplit_once('/').unwrap();

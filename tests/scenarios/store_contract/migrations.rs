@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use regex::{Captures, Regex};
 use sqlx::migrate::Migrator;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
-use tidegate::store::{FEED, FlagWrite, Remembered, Storage, Store, TokenKind};
+use tidegate::store::{CardKey, FEED, FlagWrite, Remembered, Storage, Store, TokenKind};
 use tidegate_rollout::command::Verb;
 use tidegate_rollout::flag::FlagState;
 use tidegate_rollout::{NoticeId, RolloutId, Weight};
@@ -16,7 +16,7 @@ use tidegate_tests::paths::repository;
 use super::on_both;
 use super::world::{CLAIM, World, plan, said, started};
 
-on_both!(rows_of_the_first_version_are_read);
+on_both!(rows_of_the_first_version_are_read, rows_of_the_fifth_version_are_read);
 
 /// Brings an empty database to a released version, from the files, and puts the rows of that version into it.
 async fn database_of_version(world: &World, version: i64) -> Result<()> {
@@ -88,6 +88,31 @@ async fn rows_of_the_first_version_are_read(world: World) -> Result<()> {
         written == FlagWrite::Written { revision: 5 },
         "counters go on: {written:?}"
     );
+    Ok(())
+}
+
+async fn rows_of_the_fifth_version_are_read(world: World) -> Result<()> {
+    database_of_version(&world, 5).await?;
+    let store = world.open().await?;
+    let at: Timestamp = "2026-01-05T08:00:00Z".parse()?;
+    let mut proof = [0; 32];
+    for (number, byte) in proof.iter_mut().enumerate() {
+        *byte = u8::try_from(number)?;
+    }
+    ensure!(!store.take_proof(&proof, at).await?, "it was taken before");
+    let rollout = RolloutId::new("checkout-17");
+    let key = |channel| CardKey {
+        rollout: &rollout,
+        channel,
+    };
+    let card = store.card(key("releases")).await?.context("it is not there")?;
+    ensure!(
+        card.place == "C0RELEASES" && card.message.as_deref() == Some("1767600000.000100"),
+        "{card:?}"
+    );
+    ensure!(card.generation == 8 && card.attempts == 0, "{card:?}");
+    let unknown = store.claim_card(key("ops"), "r2", at, CLAIM).await?;
+    ensure!(unknown.is_some_and(|card| card.message.is_none() && card.attempts == 4));
     Ok(())
 }
 

@@ -15,4 +15,6 @@ mod receivers;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod slack;
+#[cfg(test)]
 mod world;

@@ -2,11 +2,12 @@
 //! The name of each test is its name in the list of promises.
 
 use tidegate_rollout::action::{AdvanceToken, NoToken};
+use tidegate_rollout::alert::Alert;
 use tidegate_rollout::command::Command;
 use tidegate_rollout::surroundings::Poll;
-use tidegate_rollout::{ActionKind, Code, Event, Outcome, Role, Rollout, Stage, Weight, envelope, step};
+use tidegate_rollout::{ActionKind, Code, Event, Fingerprint, Outcome, Role, Rollout, Stage, Weight, envelope, step};
 
-use crate::bench::{Bench, Manner, alert, at, jon, over, person, plan, plan_with, read_back};
+use crate::bench::{Bench, Manner, alert, at, jon, labelled, over, person, plan, plan_with, read_back};
 use crate::situations::{commands, latched_or_over, under_way};
 
 fn rollback() -> Command {
@@ -177,6 +178,27 @@ fn no_write_after_terminal_state() {
         );
         assert_eq!(bench.rollout.stage, end, "{stage}");
     }
+}
+
+/// A failure during the promotion sent all traffic back to a primary that was broken itself (flagger #1898): where the
+/// version to go back to fails too, nothing goes back by itself; people are asked.
+#[test]
+fn rollback_target_must_be_verified_healthy() {
+    let old = labelled(alert("HighErrorRate", at(1)), "version", "2.2.9");
+    let old = Alert {
+        fingerprint: Fingerprint("fp-old".to_owned()),
+        ..old
+    };
+    let mut bench = Bench::baking(plan());
+    let before = bench.rollout.wanted;
+    bench.fires(&old);
+    bench.fires(&labelled(alert("HighErrorRate", at(2)), "version", "2.3.0"));
+    assert!(bench.take_open().is_empty(), "nothing is written anywhere");
+    assert_eq!(bench.rollout.wanted, before);
+    assert_eq!(bench.notices_of("guard-holds"), 1, "people are paged");
+    bench.says(&jon(), rollback()).expect("a person may know better");
+    bench.pass(1);
+    assert_eq!(bench.weight, Weight::ZERO);
 }
 
 /// While waiting for a person the checks failed eighteen times over and nothing rolled back (flagger #1801).

@@ -15,6 +15,8 @@ struct Memory {
     pages: Arc<Mutex<(BTreeMap<String, FlagState>, u64)>>,
     /// It can be written, and does not answer a reader.
     unreadable: Arc<AtomicBool>,
+    /// Another replica still serves what was there before.
+    one_is_behind: Arc<AtomicBool>,
 }
 
 impl FlagBook for Memory {
@@ -35,7 +37,7 @@ impl FlagBook for Memory {
     }
 
     async fn served_everywhere(&self, _: u64) -> anyhow::Result<bool> {
-        Ok(true)
+        Ok(!self.one_is_behind.load(Ordering::Relaxed))
     }
 }
 
@@ -213,3 +215,17 @@ const ROLLOUT: &str = r#"{
         }
     }
 }"#;
+
+/// One of eight servers had not been updated, and nobody looked (Knight Capital, 2012): nothing is called done while a
+/// replica serves something else.
+#[tokio::test]
+async fn verify_every_target_reports_version() {
+    let (driver, _) = driver();
+    let one_is_behind = Arc::clone(&driver.book.one_is_behind);
+    one_is_behind.store(true, Ordering::Relaxed);
+    let mut to_zero = std::pin::pin!(driver.to_zero("checkout-1", 1, NOW));
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut to_zero).await;
+    assert!(early.is_err(), "one replica serves the old weight");
+    one_is_behind.store(false, Ordering::Relaxed);
+    assert!(to_zero.await.unwrap().weight.is_zero());
+}

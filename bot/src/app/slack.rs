@@ -1,0 +1,219 @@
+//! Owns what happens to something heard from Slack: it is taken once, whoever spoke is found, and the answer goes back in
+//! time, or later to the address that came with the question.
+//! Refuses to let anybody wait: what takes long goes on by itself, and Slack is answered meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tidegate_rollout::{Actor, Surface};
+use tidegate_webhooks::slack::{Heard, Listener, Replayed, Reply, View, What};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use super::App;
+use crate::channel::slack::{Api, ApiError};
+use crate::chat::DeskError;
+use crate::chat::slack::{self as talk, Occasion, Response};
+use crate::clock;
+
+/// How long an answer may take to go back with the request itself; half of the time that Slack waits.
+const INLINE_WITHIN: Duration = Duration::from_millis(1_500);
+
+/// Answers what people do in Slack.
+pub(super) struct Ears {
+    app: App,
+}
+
+/// What is needed to answer one thing heard.
+#[derive(Clone)]
+struct Conversation {
+    app: App,
+    api: Api,
+    command: String,
+    heard: Heard,
+}
+
+impl Ears {
+    pub(super) fn new(app: App) -> Self {
+        Self { app }
+    }
+}
+
+impl Listener for Ears {
+    async fn hear(&self, heard: Heard) -> Result<Reply, Replayed> {
+        let config = self.app.current.get();
+        let Some(slack) = &config.slack else {
+            return Ok(Reply::Nothing);
+        };
+        let conversation = Conversation {
+            app: self.app.clone(),
+            api: Api::new(slack, self.app.net.clone()),
+            command: slack.command.clone(),
+            heard,
+        };
+        let (done, mut wait) = oneshot::channel();
+        self.app.tasks.spawn(conversation.clone().hold(done));
+        match timeout(INLINE_WITHIN, &mut wait).await {
+            Ok(reply) => reply.unwrap_or(Ok(Reply::Nothing)),
+            Err(_) => {
+                // It may have come just now.
+                wait.close();
+                wait.try_recv().unwrap_or_else(|_| Ok(conversation.not_yet()))
+            }
+        }
+    }
+}
+
+impl Conversation {
+    /// Takes the request, once, and answers it; if nobody waits any more, to the address that came with the question.
+    async fn hold(self, done: oneshot::Sender<Result<Reply, Replayed>>) {
+        let response = match self.taken().await {
+            Ok(true) => self.response().await,
+            // Whoever still waits is told; who waits no longer was told that it is worked on, and nothing happens.
+            Ok(false) => return drop(done.send(Err(Replayed))),
+            Err(error) => Err(error),
+        };
+        let response = response.unwrap_or_else(|error| {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "Something from Slack could not be answered"
+            );
+            Response::Say(talk::not_stored(&error))
+        });
+        let reply = self.deliver(response).await;
+        // A press is answered beside the request in any case; for the rest, somebody may have stopped waiting.
+        if let Err(Ok(Reply::Json(message))) = done.send(Ok(reply))
+            && matches!(self.heard.what, What::Command { .. })
+        {
+            self.later(message);
+        }
+    }
+
+    /// Whether the request is new. From here on it never is again.
+    async fn taken(&self) -> Result<bool, DeskError> {
+        let store = self.app.engine.store();
+        store
+            .take_proof(&self.heard.proof, self.heard.at)
+            .await
+            .map_err(|error| DeskError::NothingDone {
+                tried: "find out whether it came before",
+                source: error.into(),
+            })
+    }
+
+    /// Whoever spoke, if the configuration names them.
+    fn occasion(&self) -> Option<Occasion> {
+        let config = self.app.current.get();
+        let person = config.people.in_slack(&self.heard.user)?;
+        Some(Occasion {
+            actor: Actor {
+                person: person.id.clone(),
+                roles: person.roles.clone(),
+                surface: Surface::Slack,
+            },
+            key: format!("slack:{}:{}", self.heard.team, self.heard.trigger),
+            at: self.heard.at,
+        })
+    }
+
+    async fn response(&self) -> Result<Response, DeskError> {
+        let Some(occasion) = self.occasion() else {
+            info!(what = %self.heard.what, "Somebody in Slack spoke whom nobody knows");
+            return Ok(Response::Say(talk::nobody(&self.heard.user)));
+        };
+        let (dispatcher, now) = (&self.app.dispatcher, clock::now());
+        match &self.heard.what {
+            What::Command { text } => talk::typed(dispatcher, &occasion, text, now).await,
+            What::Press {
+                action,
+                value,
+                view: Some(view),
+            } if action == talk::PLAN => talk::chosen(dispatcher, &occasion, value, view).await,
+            What::Press { action, value, .. } => talk::pressed(dispatcher, &occasion, action, value, now).await,
+            What::Submit(view) => talk::submitted(dispatcher, &occasion, view, now).await,
+        }
+    }
+
+    /// Turns what is to be done into the answer of the request, and does the rest.
+    async fn deliver(&self, response: Response) -> Reply {
+        match (&self.heard.what, response) {
+            (_, Response::Nothing) => Reply::Nothing,
+            (What::Command { .. }, Response::Say(message)) => Reply::Json(message),
+            (What::Press { .. }, Response::Say(message)) => {
+                self.later(message);
+                Reply::Nothing
+            }
+            (What::Submit(view), Response::Say(message)) => Reply::Json(beside_the_fields(view, &message)),
+            (_, Response::Open(view)) => match self.api.open_form(&self.heard.trigger, &view).await {
+                Ok(()) => Reply::Nothing,
+                Err(error) => Reply::Json(talk::not_now(&self.command, &why(&error))),
+            },
+            (What::Submit(_), Response::Replace(view)) => {
+                Reply::Json(json!({ "response_action": "update", "view": view }))
+            }
+            (What::Press { view: Some(seen), .. }, Response::Replace(view)) => {
+                if let Err(error) = self.api.replace_form(&seen.id, &seen.hash, &view).await {
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "A form could not be brought up to date"
+                    );
+                }
+                Reply::Nothing
+            }
+            (What::Command { .. } | What::Press { .. }, Response::Replace(_)) => Reply::Nothing,
+            (_, Response::Errors(errors)) => Reply::Json(json!({ "response_action": "errors", "errors": errors })),
+        }
+    }
+
+    /// What Slack is told while the answer is not there.
+    fn not_yet(&self) -> Reply {
+        match &self.heard.what {
+            What::Command { .. } => Reply::Json(talk::working()),
+            What::Press { .. } => Reply::Nothing,
+            What::Submit(view) => Reply::Json(beside_the_fields(view, &talk::working())),
+        }
+    }
+
+    /// Posts an answer to where it was asked for.
+    fn later(&self, message: Value) {
+        let Some(address) = self.heard.response_url.clone() else {
+            return;
+        };
+        let api = self.api.clone();
+        self.app.tasks.spawn(async move {
+            if let Err(error) = api.respond(&address, &message).await {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "An answer could not be given in Slack; what was asked for is done or refused all the same"
+                );
+            }
+        });
+    }
+}
+
+/// A form shows messages only beside its fields.
+fn beside_the_fields(view: &View, message: &Value) -> Value {
+    let text = message.get("text").cloned().unwrap_or_default();
+    let block = view.fields.first().map_or(talk::PLAN, |(block, _)| block.as_str());
+    json!({ "response_action": "errors", "errors": { block: text } })
+}
+
+/// What stood in the way, with its causes, for the person who asked.
+fn why(error: &ApiError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// The two doors of Slack.
+pub(super) fn doors(app: &App) -> axum::Router {
+    let current = app.current.clone();
+    let known = move || current.get().slack.as_ref().map(|slack| Arc::clone(&slack.app));
+    tidegate_webhooks::slack::router(known, clock::now, Arc::new(Ears::new(app.clone())))
+}

@@ -1,0 +1,264 @@
+//! Owns saying things in Slack: one card for each rollout, and below it, in its thread, what happens.
+//! Refuses to know where a card stands: whoever asks remembers that. Refuses to wait its turn: too early is an answer.
+
+mod api;
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tidegate_rollout::notice::NoticeKind;
+use tidegate_rollout::{Notice, Period, RolloutId};
+
+use super::{ChannelError, Message};
+use crate::render::slack::whole;
+pub use api::{Api, ApiError};
+
+/// Slack takes about one message each second in a channel.
+const PACE: Duration = Duration::from_millis(1_050);
+
+/// What the messages carry by which they are found again after a crash.
+const CARD: &str = "tidegate_card";
+const NOTICE: &str = "tidegate_notice";
+
+/// One channel of Slack.
+pub struct SlackChannel {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its id in Slack.
+    pub place: String,
+    /// The way there.
+    pub api: Api,
+    posted: Mutex<Option<Instant>>,
+}
+
+/// How an edit of a card went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edited {
+    /// It shows the new picture.
+    Done,
+    /// Its message is gone, or cannot be edited any more.
+    Gone,
+}
+
+impl SlackChannel {
+    /// The channel of that id, under its name in the configuration.
+    pub fn new(name: String, place: String, api: Api) -> Self {
+        Self {
+            name,
+            place,
+            api,
+            posted: Mutex::default(),
+        }
+    }
+
+    /// Posts the card of a rollout; answers the name of its message.
+    ///
+    /// # Errors
+    /// [`ChannelError`], which tells whether and when trying again can help.
+    pub async fn post_card(&self, rollout: &RolloutId, text: &str, blocks: &[Value]) -> Result<String, ChannelError> {
+        self.my_turn()?;
+        let mut body = self.message(text, CARD, "rollout", rollout.as_str());
+        body["blocks"] = blocks.into();
+        self.post(&body).await
+    }
+
+    /// Puts a new picture into a card.
+    ///
+    /// # Errors
+    /// As [`Self::post_card`].
+    pub async fn edit_card(
+        &self,
+        message: &str,
+        rollout: &RolloutId,
+        text: &str,
+        blocks: &[Value],
+    ) -> Result<Edited, ChannelError> {
+        let mut body = self.message(text, CARD, "rollout", rollout.as_str());
+        body["blocks"] = blocks.into();
+        body["ts"] = message.into();
+        match self.api.call("chat.update", &body).await {
+            Ok(_) => Ok(Edited::Done),
+            Err(ApiError::Refused(refused)) if refused.is_gone() => Ok(Edited::Gone),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// The card of a rollout that was posted since a moment and whose name nobody remembers.
+    ///
+    /// # Errors
+    /// As [`Self::post_card`].
+    pub async fn find_card(&self, rollout: &RolloutId, begun: i64) -> Result<Option<String>, ChannelError> {
+        let oldest = since(begun);
+        let query = [("channel", self.place.as_str()), ("oldest", &oldest), ("limit", "200")];
+        self.find("conversations.history", &query, CARD, "rollout", rollout.as_str())
+            .await
+    }
+
+    /// Tells a notice in the thread of its card; loud ones are shown in the channel as well. What concerns no rollout has no
+    /// thread, and stands in the channel by itself.
+    ///
+    /// # Errors
+    /// As [`Self::post_card`].
+    pub(super) async fn say(&self, message: &Message) -> Result<(), ChannelError> {
+        let id = message.notice.id.as_str();
+        if message.again && self.was_said(message, id).await? {
+            return Ok(());
+        }
+        self.my_turn()?;
+        let mut body = self.message(&whole(&message.text), NOTICE, "notice", id);
+        if let Some(thread) = &message.thread {
+            body["thread_ts"] = thread.as_str().into();
+            body["reply_broadcast"] = is_broadcast(&message.notice).into();
+        }
+        self.post(&body).await.map(drop)
+    }
+
+    async fn was_said(&self, message: &Message, id: &str) -> Result<bool, ChannelError> {
+        let oldest = since(message.notice.at.as_second());
+        let place = ("channel", self.place.as_str());
+        let found = match &message.thread {
+            Some(thread) => {
+                let query = [place, ("ts", thread), ("oldest", &oldest), ("limit", "999")];
+                self.find("conversations.replies", &query, NOTICE, "notice", id).await?
+            }
+            None => {
+                let query = [place, ("oldest", &oldest), ("limit", "200")];
+                self.find("conversations.history", &query, NOTICE, "notice", id).await?
+            }
+        };
+        Ok(found.is_some())
+    }
+
+    /// A message in which nothing is markup, a mention or a preview.
+    fn message(&self, text: &str, event: &str, key: &str, value: &str) -> Value {
+        json!({
+            "channel": self.place,
+            "text": text,
+            "mrkdwn": false,
+            "parse": "none",
+            "link_names": false,
+            "unfurl_links": false,
+            "unfurl_media": false,
+            "metadata": { "event_type": event, "event_payload": { key: value } },
+        })
+    }
+
+    async fn post(&self, body: &Value) -> Result<String, ChannelError> {
+        let answer = self
+            .api
+            .call("chat.postMessage", body)
+            .await
+            .map_err(|error| self.failed(error))?;
+        let ts = answer.get("ts").and_then(Value::as_str);
+        ts.map(str::to_owned).ok_or_else(|| ChannelError::Later {
+            channel: self.name.clone(),
+            source: anyhow::anyhow!("Slack did not say what it called the message"),
+        })
+    }
+
+    async fn find(
+        &self,
+        method: &str,
+        query: &[(&str, &str)],
+        event: &str,
+        key: &str,
+        value: &str,
+    ) -> Result<Option<String>, ChannelError> {
+        let answer = match self.api.ask(method, query).await {
+            Ok(answer) => answer,
+            // Without the scope nobody can look. Saying it twice is better than not at all.
+            Err(ApiError::Refused(refused)) if refused.lacks_scope() => {
+                tracing::warn!(
+                    channel = self.name,
+                    "Slack lets nobody look what was posted ({refused}); something may be said twice"
+                );
+                return Ok(None);
+            }
+            Err(error) => return Err(self.failed(error)),
+        };
+        let messages = answer.get("messages").and_then(Value::as_array);
+        let ours = |message: &&Value| {
+            message.pointer("/metadata/event_type").and_then(Value::as_str) == Some(event)
+                && message
+                    .pointer("/metadata/event_payload")
+                    .and_then(|payload| payload.get(key))
+                    .and_then(Value::as_str)
+                    == Some(value)
+        };
+        let found = messages.into_iter().flatten().find(ours);
+        Ok(found
+            .and_then(|message| message.get("ts"))
+            .and_then(Value::as_str)
+            .map(str::to_owned))
+    }
+
+    /// Counts a message against the pace of the channel, or says when there is room for one.
+    fn my_turn(&self) -> Result<(), ChannelError> {
+        let mut posted = self.posted.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed = posted.map_or(PACE, |at| at.elapsed());
+        if passed < PACE {
+            let left = i64::try_from((PACE - passed).as_millis()).unwrap_or(1_000);
+            return Err(ChannelError::Busy {
+                channel: self.name.clone(),
+                after: Period::millis(left),
+            });
+        }
+        *posted = Some(Instant::now());
+        Ok(())
+    }
+
+    fn failed(&self, error: ApiError) -> ChannelError {
+        let channel = self.name.clone();
+        match error {
+            ApiError::Busy { after } => ChannelError::Busy { channel, after },
+            ApiError::Refused(refused) if refused.is_about_the_message() => ChannelError::Never {
+                channel,
+                why: refused.to_string(),
+            },
+            error => ChannelError::Later {
+                channel,
+                source: error.into(),
+            },
+        }
+    }
+}
+
+/// What was posted for something of that moment, by our clock, was posted after this one by Slack's, which may go apart.
+fn since(second: i64) -> String {
+    const APART: i64 = 300;
+    second.saturating_sub(APART).to_string()
+}
+
+/// What everybody in the channel sees although it stands in a thread: a person is needed, traffic goes or went back, that
+/// does not work, it is over. The rest is for those who follow the rollout.
+fn is_broadcast(notice: &Notice) -> bool {
+    match &notice.kind {
+        NoticeKind::WaitsAtGate { .. }
+        | NoticeKind::GuardHolds { .. }
+        | NoticeKind::DecisionOpened { .. }
+        | NoticeKind::AdvanceFailed { .. }
+        | NoticeKind::NoData { .. }
+        | NoticeKind::DeliveryMissed { .. }
+        | NoticeKind::RollingBack { .. }
+        | NoticeKind::RolledBack { .. }
+        | NoticeKind::RollbackStuck { .. }
+        | NoticeKind::Completed { .. }
+        | NoticeKind::Aborted { .. } => true,
+        NoticeKind::Started { .. }
+        | NoticeKind::PhaseBegan { .. }
+        | NoticeKind::Paused { .. }
+        | NoticeKind::Resumed { .. }
+        | NoticeKind::Held { .. }
+        | NoticeKind::Released { .. }
+        | NoticeKind::AlertLogged { .. }
+        | NoticeKind::AlertResolved { .. }
+        | NoticeKind::AlertSuppressed { .. }
+        | NoticeKind::AlertSuspect { .. }
+        | NoticeKind::DecisionAnswered { .. }
+        | NoticeKind::WouldRollBack { .. }
+        | NoticeKind::DataBack { .. }
+        | NoticeKind::Watching { .. } => false,
+    }
+}

@@ -1,0 +1,97 @@
+//! Owns the messages that answer somebody in Slack, for their eyes only.
+//! Refuses to put anything of theirs, or of anybody else, where Slack would read it as markup.
+
+use serde_json::{Value, json};
+use tidegate_rollout::Refusal;
+use tidegate_rollout::refusal::Code;
+
+use super::super::{Answer, DeskError};
+use super::card;
+use crate::render::slack;
+
+/// A message that only the person who asked can see.
+fn message(text: &str, blocks: Vec<Value>) -> Value {
+    let text = if text.is_empty() { "Done." } else { text };
+    json!({
+        "response_type": "ephemeral",
+        "replace_original": false,
+        "text": slack::whole(text),
+        "blocks": blocks,
+    })
+}
+
+/// What was done; or the code, the reason and the next step of a refusal.
+pub(super) fn answer(answer: &Answer) -> Value {
+    let text = in_words(answer);
+    let mut blocks = match (&answer.card, answer.ok) {
+        // The card says it all.
+        (Some(_), true) => Vec::new(),
+        (Some(_) | None, _) => vec![slack::words("answer", &text)],
+    };
+    if let Some(card) = &answer.card {
+        blocks.extend(card::blocks(card, None, None));
+    }
+    message(&text, blocks)
+}
+
+/// An answer in columns.
+pub(super) fn table(answer: &Answer) -> Value {
+    message(&answer.text, vec![slack::table("answer", &answer.text)])
+}
+
+/// The same words on every surface.
+pub(super) fn in_words(answer: &Answer) -> String {
+    let code = answer.code.map(|code| format!("{code} ")).unwrap_or_default();
+    let hint = answer.hint.as_ref().map(|hint| format!("\n{hint}")).unwrap_or_default();
+    format!("{code}{}{hint}", answer.text)
+}
+
+/// Somebody whom the configuration does not name.
+pub fn nobody(member: &str) -> Value {
+    let shown: String = member.chars().take(40).collect();
+    let refusal = Refusal::new(
+        Code::R303,
+        format!("Your Slack account {shown} belongs to nobody I know. Nothing was done."),
+        format!("Ask whoever runs Tidegate to add `slack: {shown}` to you under `people` in its configuration."),
+    );
+    answer(&refusal.into())
+}
+
+/// An order that is being decided and takes longer than Slack waits.
+pub fn working() -> Value {
+    let text = "Working on it; the answer comes here.";
+    message(text, vec![slack::words("answer", text)])
+}
+
+/// An order, or the proof of who gave it, could not be stored; or nobody knows yet what became of it.
+pub fn not_stored(error: &DeskError) -> Value {
+    let text = match error {
+        DeskError::NothingDone { .. } => format!("{error}. Say it again in a moment."),
+        DeskError::Undecided { .. } => error.to_string(),
+    };
+    message(&text, vec![slack::words("answer", &text)])
+}
+
+/// A form could not be opened; the words do the same.
+pub fn not_now(command: &str, why: &str) -> Value {
+    let text = format!("The form could not be opened: {why}. Say it in words: {command} start <plan> version:<v>");
+    message(&text, vec![slack::words("answer", &text)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_has_its_code_its_reason_and_the_next_step() {
+        let refusal = Refusal::new(Code::R203, "ana holds it: <!channel>.", "Ask *ana*.");
+        let shown = answer(&refusal.into());
+        assert_eq!(shown["response_type"], "ephemeral");
+        assert_eq!(shown["text"], "R203 ana holds it: &lt;!channel&gt;.\nAsk *ana*.");
+        let literal = shown.pointer("/blocks/0/elements/0/elements/0").unwrap();
+        assert_eq!(
+            *literal,
+            json!({ "type": "text", "text": "R203 ana holds it: <!channel>.\nAsk *ana*." })
+        );
+    }
+}

@@ -1,0 +1,270 @@
+//! Owns the cards: one message for each rollout in each channel that has cards, drawn from how things stand when it is sent.
+//! Refuses to let two replicas draw one card at a time, and to post a second one after a crash without looking for the first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tidegate_rollout::RolloutId;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+use url::Url;
+
+use super::Engine;
+use crate::channel::slack::{Edited, SlackChannel};
+use crate::channel::{Channel, ChannelError};
+use crate::chat::slack::card::{Picture, picture};
+use crate::chat::{Card, Desk};
+use crate::clock;
+use crate::store::{CardKey, CardRow};
+
+/// How often it looks without being rung.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Slack takes some fifty edits a minute, of all cards together.
+const EDIT_EVERY: Duration = Duration::from_millis(1_250);
+/// No single edit lasts longer; shorter than a claim.
+const ATTEMPT: Duration = Duration::from_secs(10);
+/// So many cards are looked at together.
+const MANY: u32 = 16;
+/// What a card says of times to come gets old by itself.
+const REDRAW_EVERY: SignedDuration = SignedDuration::from_secs(60);
+/// After a failed edit a card is left alone for so long, as long as nobody says for how long.
+const REST: SignedDuration = SignedDuration::from_secs(5);
+
+/// Keeps every card true, until `stop`.
+pub(super) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
+    let mut changes = engine.changes();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = changes.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = redraw(&engine) => {}
+        }
+    }
+}
+
+/// Redraws what is out of date, one after the other.
+async fn redraw(engine: &Engine) {
+    if !engine.settings().channels.values().any(|channel| has_cards(channel)) {
+        return;
+    }
+    let now = clock::now();
+    let before = now.saturating_sub(REDRAW_EVERY).unwrap_or(Timestamp::MIN);
+    let stale = match engine.store.stale_cards(now, before, MANY).await {
+        Ok(stale) => stale,
+        Err(failure) => return warn!("Could not look for cards that are out of date: {failure}"),
+    };
+    for (rollout, name) in stale {
+        let settings = engine.settings();
+        let key = CardKey {
+            rollout: &rollout,
+            channel: &name,
+        };
+        let Some(Channel::Slack(channel)) = settings.channels.get(&name).map(|channel| &**channel) else {
+            // The channel is not configured any more; look again when the card would be redrawn anyway.
+            rest(engine, key, REDRAW_EVERY).await;
+            continue;
+        };
+        let claimed = engine
+            .store
+            .claim_card(key, &settings.replica, clock::now(), settings.claim_for)
+            .await;
+        match claimed {
+            Ok(Some(row)) => edit(engine, channel, key, &row).await,
+            Ok(None) => continue,
+            Err(failure) => return warn!("Could not claim a card: {failure}"),
+        }
+        tokio::time::sleep(EDIT_EVERY).await;
+    }
+}
+
+fn has_cards(channel: &Channel) -> bool {
+    matches!(channel, Channel::Slack(_))
+}
+
+/// Puts how the rollout stands now into its card, which is claimed.
+async fn edit(engine: &Engine, channel: &SlackChannel, key: CardKey<'_>, row: &CardRow) {
+    let (Some(message), true) = (&row.message, row.place == channel.place) else {
+        // Whoever has something to say posts a new one.
+        return forget(engine, key).await;
+    };
+    let drawn = match draw(engine, key.rollout).await {
+        Ok(Some(drawn)) => drawn,
+        Ok(None) => return rest(engine, key, REDRAW_EVERY).await,
+        Err(failure) => {
+            warn!("Could not draw the card of {}: {failure:#}", key.rollout);
+            return rest(engine, key, REST).await;
+        }
+    };
+    let edited = channel.edit_card(message, key.rollout, &drawn.text, &drawn.blocks);
+    match tokio::time::timeout(ATTEMPT, edited).await {
+        Ok(Ok(Edited::Done)) => shown(engine, key, &channel.place, message, drawn.generation).await,
+        Ok(Ok(Edited::Gone)) => {
+            warn!(
+                channel = channel.name,
+                "The card of {} is gone; the next notice posts a new one", key.rollout
+            );
+            forget(engine, key).await;
+        }
+        Ok(Err(ChannelError::Busy { after, .. })) => {
+            debug!(channel = channel.name, "Slack takes no more edits for {after}");
+            rest(engine, key, after.duration()).await;
+        }
+        Ok(Err(failure)) => {
+            let failure = anyhow::Error::from(failure);
+            warn!(
+                channel = channel.name,
+                "Could not edit the card of {}: {failure:#}", key.rollout
+            );
+            rest(engine, key, REST).await;
+        }
+        Err(_) => rest(engine, key, REST).await,
+    }
+}
+
+/// The message under which notices about a rollout are told. Where there is none it is posted, or found again if a crash
+/// came between its posting and its being remembered.
+///
+/// # Errors
+/// [`ChannelError`] when there is none yet.
+pub(super) async fn thread(
+    engine: &Engine,
+    channel: &SlackChannel,
+    rollout: &RolloutId,
+) -> Result<String, ChannelError> {
+    let later = |source: anyhow::Error| ChannelError::Later {
+        channel: channel.name.clone(),
+        source,
+    };
+    let key = CardKey {
+        rollout,
+        channel: &channel.name,
+    };
+    let stands = |row: &CardRow| row.message.clone().filter(|_| row.place == channel.place);
+    let found = engine.store.card(key).await.map_err(|failure| later(failure.into()))?;
+    if let Some(message) = found.as_ref().and_then(stands) {
+        return Ok(message);
+    }
+    let settings = engine.settings();
+    let claimed = engine
+        .store
+        .claim_card(key, &settings.replica, clock::now(), settings.claim_for)
+        .await
+        .map_err(|failure| later(failure.into()))?;
+    let Some(row) = claimed else {
+        return Err(ChannelError::Busy {
+            channel: channel.name.clone(),
+            after: tidegate_rollout::Period::seconds(1),
+        });
+    };
+    if let Some(message) = stands(&row) {
+        rest(engine, key, SignedDuration::ZERO).await;
+        return Ok(message);
+    }
+    match begin(engine, channel, rollout, row.attempts > 1).await {
+        Ok((message, generation)) => {
+            shown(engine, key, &channel.place, &message, generation).await;
+            Ok(message)
+        }
+        Err(failure) => {
+            rest(engine, key, SignedDuration::ZERO).await;
+            Err(failure)
+        }
+    }
+}
+
+/// Posts the card, unless an earlier try did; answers its message and what it shows.
+async fn begin(
+    engine: &Engine,
+    channel: &SlackChannel,
+    rollout: &RolloutId,
+    again: bool,
+) -> Result<(String, u64), ChannelError> {
+    let drawn = draw(engine, rollout).await.map_err(|source| ChannelError::Later {
+        channel: channel.name.clone(),
+        source,
+    })?;
+    let Some(drawn) = drawn else {
+        return Err(ChannelError::Never {
+            channel: channel.name.clone(),
+            why: format!("{rollout} is not known any more"),
+        });
+    };
+    if again && let Some(message) = channel.find_card(rollout, drawn.started_at.as_second()).await? {
+        // What it shows is not known: the next look redraws it.
+        return Ok((message, 0));
+    }
+    let message = channel.post_card(rollout, &drawn.text, &drawn.blocks).await?;
+    Ok((message, drawn.generation))
+}
+
+/// How a rollout stands at this moment; `None` when it is forgotten.
+async fn draw(engine: &Engine, rollout: &RolloutId) -> anyhow::Result<Option<Drawn>> {
+    let Some(rollout) = engine.rollout(rollout).await? else {
+        return Ok(None);
+    };
+    let around = Desk::around(engine, &rollout).await?;
+    let page = engine.page(&rollout.id);
+    let now = clock::now();
+    let Picture {
+        generation,
+        text,
+        blocks,
+    } = picture(&Card::of(&rollout, &around, now), page.as_ref(), now);
+    Ok(Some(Drawn {
+        started_at: rollout.started_at,
+        generation,
+        text,
+        blocks,
+    }))
+}
+
+impl Engine {
+    /// Where the page of a rollout is, if people outside can reach it.
+    fn page(&self, rollout: &RolloutId) -> Option<Url> {
+        let mut page = self.settings().pages.clone()?;
+        page.path_segments_mut()
+            .ok()?
+            .pop_if_empty()
+            .extend(["r", rollout.as_str()]);
+        Some(page)
+    }
+}
+
+/// A card as it would be sent now.
+struct Drawn {
+    started_at: Timestamp,
+    generation: u64,
+    text: String,
+    blocks: Vec<serde_json::Value>,
+}
+
+async fn shown(engine: &Engine, key: CardKey<'_>, place: &str, message: &str, generation: u64) {
+    let replica = engine.settings().replica.clone();
+    let noted = engine
+        .store
+        .card_shown(key, &replica, (place, message), generation, clock::now())
+        .await;
+    if let Err(failure) = noted {
+        warn!("Could not note what the card of {} shows: {failure}", key.rollout);
+    }
+}
+
+async fn rest(engine: &Engine, key: CardKey<'_>, lasting: SignedDuration) {
+    let replica = engine.settings().replica.clone();
+    let until = clock::now().saturating_add(lasting).unwrap_or(Timestamp::MAX);
+    if let Err(failure) = engine.store.postpone_card(key, &replica, until).await {
+        warn!("Could not postpone the card of {}: {failure}", key.rollout);
+    }
+}
+
+async fn forget(engine: &Engine, key: CardKey<'_>) {
+    let replica = engine.settings().replica.clone();
+    if let Err(failure) = engine.store.card_lost(key, &replica).await {
+        warn!("Could not note that the card of {} is gone: {failure}", key.rollout);
+    }
+}

@@ -1,0 +1,22 @@
+-- Requests of chat platforms that were taken, by what proves them, so that none is taken twice. Kept for longer than
+-- one could be believed again.
+CREATE TABLE proofs (
+    digest BLOB    NOT NULL PRIMARY KEY,
+    at     INTEGER NOT NULL
+) STRICT;
+CREATE INDEX proofs_at ON proofs (at);
+
+-- The card of each rollout in each channel that has cards: where it stands, and which generation it shows. Without a
+-- message it has not been posted, as far as anybody knows.
+CREATE TABLE cards (
+    rollout       TEXT    NOT NULL,
+    channel       TEXT    NOT NULL,
+    place         TEXT    NOT NULL DEFAULT '',
+    message       TEXT,
+    generation    INTEGER NOT NULL DEFAULT 0,
+    shown_at      INTEGER NOT NULL DEFAULT 0,
+    claimed_by    TEXT,
+    claimed_until INTEGER NOT NULL DEFAULT 0,
+    attempts      INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (rollout, channel)
+) STRICT;

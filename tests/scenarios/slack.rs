@@ -1,0 +1,11 @@
+//! Slack from both ends: people who type, press and fill in; a workspace that refuses what the real one refuses; and in
+//! between a whole server.
+
+mod buttons;
+mod cards;
+mod commands;
+mod forgery;
+mod form;
+mod load;
+mod wire;
+mod world;

@@ -1,0 +1,274 @@
+//! What people in the workspace do: type commands, press buttons, fill in forms. Each becomes a request signed as Slack's.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tokio::process::Command;
+
+use super::{APP, CHANNEL, Posted, SECRET, Slack, TEAM, seconds};
+use crate::paths;
+
+/// A request, signed.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// The time that is signed along.
+    pub timestamp: String,
+    /// `v0=…`.
+    pub signature: String,
+    /// The form.
+    pub body: String,
+    /// Where a late answer to it goes.
+    pub response_url: String,
+}
+
+/// How a request was answered.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// The status.
+    pub status: StatusCode,
+    /// The body, where there is one.
+    pub body: Value,
+    /// How long it took.
+    pub took: Duration,
+    /// Where a late answer goes.
+    pub response_url: String,
+}
+
+/// The signature as Slack makes it.
+#[must_use]
+pub fn sign(secret: &str, timestamp: &str, body: &str) -> String {
+    // HMAC takes keys of any length, so there always is one.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
+        return String::new();
+    };
+    mac.update(format!("v0:{timestamp}:{body}").as_bytes());
+    format!("v0={}", hex::encode(mac.finalize().into_bytes()))
+}
+
+/// The signature as the official SDK for Python makes it.
+///
+/// # Errors
+/// When the SDK is not installed or fails.
+pub async fn sign_by_sdk(secret: &str, timestamp: &str, body: &str) -> Result<String> {
+    let python = paths::target()?.join("python/bin/python");
+    ensure!(
+        python.is_file(),
+        "{} is missing: run `./tests/run prepare`",
+        python.display()
+    );
+    let script = paths::repository().join("tests/slack/sign.py");
+    let output = Command::new(python)
+        .arg(script)
+        .args([secret, timestamp, body])
+        .output()
+        .await;
+    let output = output.context("could not start Python")?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "slack_sdk failed: {complaint}");
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+impl Signed {
+    /// The same body, signed for another time with another secret.
+    #[must_use]
+    pub fn again(&self, secret: &str, seconds_ago: i64) -> Self {
+        let timestamp = (i64::try_from(seconds()).unwrap_or(0) - seconds_ago).to_string();
+        Self {
+            signature: sign(secret, &timestamp, &self.body),
+            timestamp,
+            ..self.clone()
+        }
+    }
+}
+
+impl Slack {
+    /// A trigger, and an address for late answers.
+    fn occasion(&self) -> (String, String) {
+        let mut book = self.book();
+        book.number += 1;
+        let trigger = format!("{}.123.abcdef", book.number);
+        book.triggers.insert(trigger.clone(), (Instant::now(), false));
+        (trigger, format!("{}{}", self.hooks_url(), book.number))
+    }
+
+    fn signed(body: String, response_url: String) -> Signed {
+        let unsigned = Signed {
+            timestamp: String::new(),
+            signature: String::new(),
+            body,
+            response_url,
+        };
+        unsigned.again(SECRET, 0)
+    }
+
+    /// The slash command with `text`, typed by `user`.
+    #[must_use]
+    pub fn command(&self, user: &str, text: &str) -> Signed {
+        self.command_in(TEAM, APP, user, text)
+    }
+
+    /// As [`Slack::command`], from any workspace and app.
+    #[must_use]
+    pub fn command_in(&self, team: &str, app: &str, user: &str, text: &str) -> Signed {
+        let (trigger, response_url) = self.occasion();
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("token", "a-token-of-old")
+            .append_pair("team_id", team)
+            .append_pair("team_domain", "example")
+            .append_pair("channel_id", CHANNEL)
+            .append_pair("channel_name", "releases")
+            .append_pair("user_id", user)
+            .append_pair("user_name", "never-look-at-me")
+            .append_pair("command", "/rollout")
+            .append_pair("text", text)
+            .append_pair("api_app_id", app)
+            .append_pair("is_enterprise_install", "false")
+            .append_pair("response_url", &response_url)
+            .append_pair("trigger_id", &trigger)
+            .finish();
+        Self::signed(body, response_url)
+    }
+
+    fn interaction(&self, user: &str, more: Value) -> Signed {
+        let (trigger, response_url) = self.occasion();
+        let mut payload = json!({
+            "user": { "id": user, "username": "never-look-at-me", "team_id": TEAM },
+            "api_app_id": APP,
+            "token": "a-token-of-old",
+            "trigger_id": trigger,
+            "team": { "id": TEAM, "domain": "example" },
+            "enterprise": null,
+            "is_enterprise_install": false,
+        });
+        if let (Some(payload), Value::Object(more)) = (payload.as_object_mut(), more) {
+            payload.extend(more);
+        }
+        if payload["type"] == "block_actions" && payload["view"].is_null() {
+            payload["response_url"] = response_url.clone().into();
+        }
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("payload", &payload.to_string())
+            .finish();
+        Self::signed(body, response_url)
+    }
+
+    /// `user` presses a button that stands in a message.
+    ///
+    /// # Errors
+    /// When there is no such button.
+    pub fn press(&self, user: &str, message: &Posted, action: &str) -> Result<Signed> {
+        let button = message.button(action);
+        let button = button.with_context(|| format!("no `{action}` among {:?}", message.buttons()))?;
+        Ok(self.press_with(user, &message.ts, action, button["value"].as_str().unwrap_or_default()))
+    }
+
+    /// A press with any value, as somebody could make it up who can sign.
+    #[must_use]
+    pub fn press_with(&self, user: &str, ts: &str, action: &str, value: &str) -> Signed {
+        self.interaction(
+            user,
+            json!({
+                "type": "block_actions",
+                "container": { "type": "message", "message_ts": ts, "channel_id": CHANNEL },
+                "channel": { "id": CHANNEL, "name": "releases" },
+                "actions": [{ "type": "button", "action_id": action, "block_id": "act", "value": value }],
+            }),
+        )
+    }
+
+    /// `user` chooses another plan in an open form.
+    #[must_use]
+    pub fn choose(&self, user: &str, view: &Value, action: &str, value: &str) -> Signed {
+        self.interaction(
+            user,
+            json!({
+                "type": "block_actions",
+                "container": { "type": "view", "view_id": view["id"] },
+                "view": with_state(view, &[(action, value)]),
+                "actions": [{
+                    "type": "static_select", "action_id": action, "block_id": action,
+                    "selected_option": { "text": { "type": "plain_text", "text": value }, "value": value },
+                }],
+            }),
+        )
+    }
+
+    /// `user` sends an open form off, with these blocks filled in.
+    #[must_use]
+    pub fn submit(&self, user: &str, view: &Value, filled_in: &[(&str, &str)]) -> Signed {
+        self.interaction(
+            user,
+            json!({ "type": "view_submission", "view": with_state(view, filled_in) }),
+        )
+    }
+
+    /// Delivers a request to `address`.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn deliver(&self, address: &str, signed: &Signed) -> Result<Answered> {
+        let begun = Instant::now();
+        let answer = self
+            .client
+            .post(address)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("x-slack-request-timestamp", &signed.timestamp)
+            .header("x-slack-signature", &signed.signature)
+            .header("user-agent", "Slackbot 1.0 (+https://api.slack.com/robots)")
+            .body(signed.body.clone())
+            .send()
+            .await
+            .context("the request was not answered")?;
+        let status = answer.status();
+        let body = answer.bytes().await.context("the answer broke off")?;
+        let took = begun.elapsed();
+        Ok(Answered {
+            status,
+            body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+            took,
+            response_url: signed.response_url.clone(),
+        })
+    }
+}
+
+/// A form as it comes back: with what is filled in, and what stood in it from the start.
+fn with_state(view: &Value, filled_in: &[(&str, &str)]) -> Value {
+    let mut values = serde_json::Map::new();
+    for block in view["blocks"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|block| block["type"] == "input")
+    {
+        let name = block["block_id"].as_str().unwrap_or_default();
+        let element = &block["element"];
+        let typed = filled_in
+            .iter()
+            .find(|(filled, _)| name == *filled || name.starts_with(&format!("{filled}@")));
+        let typed = typed.map(|(_, value)| Value::from(*value));
+        let state = if element["type"] == "static_select" {
+            let chosen = typed.unwrap_or_else(|| element["initial_option"]["value"].clone());
+            json!({ "type": "static_select", "selected_option": { "value": chosen } })
+        } else {
+            let typed = typed.unwrap_or_else(|| element["initial_value"].clone());
+            json!({ "type": "plain_text_input", "value": typed })
+        };
+        let action = element["action_id"].as_str().unwrap_or_default();
+        values.insert(name.to_owned(), json!({ action: state }));
+    }
+    let mut view = view.clone();
+    view["state"] = json!({ "values": values });
+    view
+}
+
+impl Answered {
+    /// What the person sees.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        super::read(&self.body).0
+    }
+}
