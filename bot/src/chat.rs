@@ -15,7 +15,7 @@ use tidegate_rollout::begin::Check;
 use tidegate_rollout::command::Verb;
 use tidegate_rollout::command::grammar::{self, Said};
 use tidegate_rollout::refusal::Code;
-use tidegate_rollout::{Actor, Entry, Health, Refusal, Rollout, RolloutId, Surroundings, policy};
+use tidegate_rollout::{Actor, Entry, Health, Refusal, Rollout, RolloutId, Share, Surroundings, policy};
 
 pub use answer::Answer;
 pub use card::Card;
@@ -140,6 +140,10 @@ pub trait Desk: Send + Sync {
     /// # Errors
     /// The [`Refusal`] that says why not.
     fn can_start(&self, plan: &str) -> Result<(), Refusal>;
+    /// Whether the target of a plan could carry a rollout as it is.
+    fn target_ready(&self, plan: &str) -> impl Future<Output = Result<(), Refusal>> + Send;
+    /// The share that the target of a rollout shows now, where that is known.
+    fn observed(&self, rollout: &Rollout) -> Option<Share>;
     /// What a start of this plan would meet now; nothing is started.
     fn preflight(
         &self,
@@ -243,6 +247,12 @@ impl<D: Desk> Dispatcher<D> {
                 if let Err(refusal) = self.desk.can_start(plan) {
                     return Ok(refusal.into());
                 }
+                // Whoever may not start it learns nothing about its target.
+                if policy::may(&request.actor, &request.verb, None).is_ok()
+                    && let Err(refusal) = self.desk.target_ready(plan).await
+                {
+                    return Ok(refusal.into());
+                }
                 self.desk.decide(Order { request, about: None }).await
             }
             Verb::Freeze { .. } | Verb::Thaw { .. } => self.desk.decide(Order { request, about: None }).await,
@@ -290,7 +300,11 @@ impl<D: Desk> Dispatcher<D> {
     /// [`DeskError`] when its surroundings could not be read.
     pub async fn card(&self, rollout: &Rollout, now: Timestamp) -> Result<Card, DeskError> {
         let around = self.desk.around(rollout).await?;
-        Ok(Card::of(rollout, &around, now))
+        let observed = self.desk.observed(rollout).map(|share| share.to_string());
+        Ok(Card {
+            observed,
+            ..Card::of(rollout, &around, now)
+        })
     }
 
     async fn list(&self, now: Timestamp) -> Result<Answer, DeskError> {

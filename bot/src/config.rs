@@ -4,6 +4,7 @@
 mod alerts;
 mod current;
 mod fault;
+mod kubernetes;
 mod log;
 mod outside;
 mod people;
@@ -24,6 +25,7 @@ use ::config::{ConfigError, Environment, Format, Map, Source, Value, ValueKind};
 pub use alerts::{Alerts, Budget, Environments};
 pub use current::Current;
 pub use fault::{Fault, Faults};
+pub use kubernetes::{Access, Kubernetes};
 pub use log::{Level, Log, LogFormat};
 pub use outside::{Channel, Limits, Outside};
 pub use people::{People, Person};
@@ -66,6 +68,8 @@ pub struct Config {
     pub slack: Option<Slack>,
     /// Where notices go, by name; `log` and `chat` are always there.
     pub channels: BTreeMap<String, Channel>,
+    /// How Kubernetes is reached.
+    pub kubernetes: Kubernetes,
     /// What may be reached.
     pub outside: Outside,
     /// What the outside may cost.
@@ -104,6 +108,7 @@ impl Config {
             environments: root.section("environments", Environments::read),
             slack: root.section("slack", Slack::read),
             channels: outside::channels(root),
+            kubernetes: root.section("kubernetes", Kubernetes::read),
             outside: Outside::read(root),
             limits: root.section("limits", Limits::read),
             warnings: Vec::new(),

@@ -2,9 +2,10 @@
 //! Refuses to decide and to remember: it sets a value, reads it back, and says what it saw.
 
 pub mod flag;
+pub mod kubernetes;
 
 use jiff::Timestamp;
-use tidegate_rollout::{AdvanceToken, ReadBack, Weight};
+use tidegate_rollout::{AdvanceToken, ReadBack, Share, Weight};
 
 use crate::leadership::Leadership;
 
@@ -31,10 +32,26 @@ pub enum DriverError {
         found: u64,
     },
     /// The field we last wrote reads differently.
-    #[error("the target reads {found} instead of what we wrote")]
+    #[error("the target reads {found} instead of what we wrote: {how}")]
     Foreign {
         /// The weight found.
         found: Weight,
+        /// What was found, in words.
+        how: String,
+    },
+    /// It was written, and the target has not followed yet; looking again is all there is to do.
+    #[error("{what}")]
+    Waiting {
+        /// What is there, and what is waited for.
+        what: String,
+    },
+    /// The target says no, and will until a person changes something.
+    #[error("could not {tried}: {why}")]
+    Refused {
+        /// What we tried.
+        tried: &'static str,
+        /// Why not.
+        why: String,
     },
     /// It could not be written or read now; trying again is safe.
     #[error("could not {tried}")]
@@ -45,6 +62,15 @@ pub enum DriverError {
         #[source]
         source: anyhow::Error,
     },
+}
+
+/// What was seen of a target without writing to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The share as it is, where the driver can tell.
+    pub share: Option<Share>,
+    /// In words.
+    pub how: String,
 }
 
 /// Something that carries traffic.
@@ -66,4 +92,10 @@ pub trait Driver: Send + Sync {
         epoch: u64,
         now: Timestamp,
     ) -> impl Future<Output = Result<ReadBack, DriverError>> + Send;
+
+    /// Looks whether a rollout could begin with the target as it is. Writes nothing.
+    fn may_start(&self) -> impl Future<Output = Result<(), DriverError>> + Send;
+
+    /// Looks whether the target still reads as it was written for `weight`. Writes nothing.
+    fn look(&self, weight: Weight) -> impl Future<Output = Result<Seen, DriverError>> + Send;
 }

@@ -10,6 +10,8 @@ mod desk;
 mod flags;
 mod hands;
 mod intake;
+mod lookout;
+mod mover;
 mod path;
 mod poller;
 mod preflight;
@@ -41,6 +43,7 @@ use crate::channel::feed::Feed;
 use crate::chat::{Answer, DeskError};
 use crate::config::Alertmanager;
 use crate::driver::flag::FlagBoard;
+use crate::driver::kubernetes::cluster::Cluster;
 use crate::net::Net;
 use crate::plans::Plans;
 use crate::render::Renderer;
@@ -76,6 +79,8 @@ pub struct Settings {
     pub keep_for: Period,
     /// Channels by name.
     pub channels: BTreeMap<String, Arc<Channel>>,
+    /// The cluster in which plans may move something.
+    pub cluster: Option<Arc<Cluster>>,
     /// Where the pages are, if people outside can reach them.
     pub pages: Option<Url>,
 }
@@ -121,6 +126,7 @@ pub struct Engine {
     feed: Arc<Feed>,
     renderer: Arc<ArcSwap<Renderer>>,
     path: AlertPath,
+    sights: lookout::Sights,
     attention: Mutex<Attention>,
     began: Instant,
     active: RwLock<BTreeMap<RolloutId, Arc<Rollout>>>,
@@ -204,6 +210,7 @@ impl Engine {
             feed: parts.feed,
             renderer: parts.renderer,
             path: AlertPath::default(),
+            sights: lookout::Sights::default(),
             attention: Mutex::default(),
             began: Instant::now(),
             active: RwLock::default(),
@@ -250,6 +257,7 @@ impl Engine {
         );
         needed("lane forward", hands::forward(engine(), stop.clone()).boxed());
         needed("voice", voice::run(engine(), stop.clone()).boxed());
+        needed("lookout", lookout::run(engine(), stop.clone()).boxed());
         needed("web chat", tail::run(engine(), stop.clone()).boxed());
         needed("cards", cards::run(engine(), stop.clone()).boxed());
         needed("poller", poller::run(engine(), stop.clone()).boxed());

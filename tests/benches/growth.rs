@@ -100,6 +100,7 @@ async fn begin(store: &Store, number: usize) -> Result<()> {
     let plan = plan(number)?;
     let target = plan.spec.target.name();
     let opening = Opening {
+        also: &[],
         plan: plan.name(),
         target: &target,
         environment: &plan.spec.environment,

@@ -7,6 +7,7 @@ pub mod alertmanager;
 pub mod built;
 pub mod exporter;
 pub mod http;
+pub mod kubernetes;
 pub mod openfeature;
 pub mod paths;
 pub mod ports;

@@ -88,6 +88,8 @@ impl Rollout {
             decisions: Vec::new(),
             alerts: BTreeMap::new(),
             no_data: None,
+            progress: None,
+            ladder: Vec::new(),
         };
         remember(&mut rollout, &start.recent, now);
         may_begin(&rollout, around, now)?;

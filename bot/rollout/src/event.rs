@@ -10,6 +10,7 @@ use crate::command::Command;
 use crate::ids::ActionId;
 use crate::person::Actor;
 use crate::rollout::Rollout;
+use crate::weight::Weight;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,15 @@ pub enum Event {
         /// How it went.
         outcome: Outcome,
     },
+    /// The target was looked at while nothing was asked of it, and does not read as it was written.
+    Drifted {
+        /// The epoch under which it was looked at; a look from before a later decision says nothing.
+        epoch: u64,
+        /// The weight found.
+        found: Weight,
+        /// What was found, in words.
+        how: String,
+    },
     /// Time passed, or the surroundings changed.
     Ticked,
     /// The service comes back after nobody watched, or the wall clock jumped; that time does not bake. It comes before
@@ -60,7 +70,11 @@ impl Event {
                 let tracked = rollout.alerts.get(&key.fingerprint)?;
                 Some((tracked.name.as_str(), key.starts_at))
             }
-            Self::Reported { .. } | Self::Commanded { .. } | Self::Ticked | Self::Returned { .. } => None,
+            Self::Reported { .. }
+            | Self::Commanded { .. }
+            | Self::Drifted { .. }
+            | Self::Ticked
+            | Self::Returned { .. } => None,
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod reference;
 pub mod schema;
 pub mod source;
 pub mod suggest;
+mod target;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,8 @@ use crate::ids::PersonId;
 use crate::matcher::Matcher;
 use crate::period::Period;
 use crate::weight::Weight;
+
+pub use target::{FlagTarget, ReplicasTarget, RouteTarget, SelectorTarget, Target};
 
 /// A whole plan file, `apiVersion: tidegate.dev/v1alpha1`, `kind: RolloutPlan`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -103,6 +106,9 @@ pub struct Spec {
     /// What happens when health stays unknown.
     #[serde(default)]
     pub no_data: NoData,
+    /// How traffic goes back; left out: the target itself goes to zero.
+    #[serde(default, skip_serializing_if = "Rollback::is_plain")]
+    pub rollback: Rollback,
     /// Who is told, where.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub audiences: BTreeMap<String, Audience>,
@@ -140,34 +146,6 @@ pub struct PlanRole {
     /// What they are there for, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duties: Option<String>,
-}
-
-/// What carries the traffic, by its driver.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub enum Target {
-    /// The built-in feature flag, asked over OFREP.
-    Flag(FlagTarget),
-}
-
-impl Target {
-    /// The name of what is moved. At most one rollout that is not final may hold it.
-    pub fn name(&self) -> String {
-        match self {
-            Self::Flag(flag) => format!("flag/{}", flag.key),
-        }
-    }
-}
-
-/// A flag that this plan raises.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct FlagTarget {
-    /// The key that the service evaluates.
-    pub key: String,
-    /// Targeting keys by group; a group is in only in the phases that name it.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub groups: BTreeMap<String, Vec<String>>,
 }
 
 /// One step of the weight.
@@ -329,6 +307,44 @@ pub enum NoData {
     RollbackAfter(Period),
 }
 
+/// How traffic goes back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rollback {
+    /// The ways back, the first one first. A rung that is not read back at zero in time is followed by the next one, and
+    /// after the last somebody is paged. Zero read back from any of them ends it.
+    #[serde(default)]
+    pub ladder: Vec<Rung>,
+}
+
+impl Rollback {
+    fn is_plain(&self) -> bool {
+        self.ladder.is_empty()
+    }
+}
+
+/// One way back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rung {
+    /// Its name, said in every message.
+    pub name: String,
+    /// What is brought to zero, and read back.
+    pub target: Target,
+    /// How long it has before the next rung is climbed as well.
+    #[serde(default = "Rung::usually")]
+    pub within: Period,
+}
+
+impl Rung {
+    /// How long a rung has when nothing is said.
+    pub const USUALLY: Period = Period::seconds(30);
+
+    fn usually() -> Period {
+        Self::USUALLY
+    }
+}
+
 /// Some people and the channels that reach them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -358,6 +374,30 @@ impl Plan {
     /// The plan's name.
     pub fn name(&self) -> &str {
         &self.metadata.name
+    }
+
+    /// The ways back, the first one first; there is always at least one.
+    pub fn rungs(&self) -> Vec<Rung> {
+        if !self.spec.rollback.ladder.is_empty() {
+            return self.spec.rollback.ladder.clone();
+        }
+        vec![Rung {
+            name: "target".to_owned(),
+            target: self.spec.target.clone(),
+            within: Rung::USUALLY,
+        }]
+    }
+
+    /// The names of everything that a rollout of this plan may write to, its target first.
+    pub fn targets(&self) -> Vec<String> {
+        let mut names = vec![self.spec.target.name()];
+        for rung in &self.spec.rollback.ladder {
+            let name = rung.target.name();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 
     /// The people in a role of this plan; nobody in a role that it does not have.

@@ -114,6 +114,8 @@ codes! {
     R407,
     /// It was taken up too late.
     R408,
+    /// The target cannot carry a rollout as it is.
+    R409,
 }
 
 impl std::fmt::Display for Code {

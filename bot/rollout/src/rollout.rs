@@ -1,6 +1,8 @@
 //! Owns the state of one rollout. Every state carries its evidence: nothing is ever "held" without by whom and why.
 //! Refuses to change itself: only [`crate::step`] makes the next one.
 
+mod because;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,14 +12,17 @@ use serde::{Deserialize, Serialize};
 use crate::action::ReadBack;
 use crate::alert::{AlertKey, Fingerprint};
 use crate::ids::{ActionId, PersonId, RolloutId};
+use crate::ladder::Climb;
 use crate::period::Period;
 use crate::plan::{DecideDefault, Phase, Plan};
 use crate::planted::{self, Bug};
+use crate::progress::Progress;
 use crate::surroundings::Surroundings;
 use crate::tracked::is_zero;
 use crate::weight::Weight;
 
 pub use crate::tracked::{Standing, Tracked};
+pub use because::Because;
 
 /// One run of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +61,12 @@ pub struct Rollout {
     pub alerts: BTreeMap<Fingerprint, Tracked>,
     /// Set while health is unknown.
     pub no_data: Option<Unknown>,
+    /// What the worker last said about the action in force, while it has not come through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// The way back so far, the first rung first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ladder: Vec<Climb>,
 }
 
 /// Where a rollout stands.
@@ -130,81 +141,6 @@ pub enum Stage {
         /// Why.
         reason: String,
     },
-}
-
-/// Why traffic went back, and on whose word.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Because {
-    /// An alert pulled a trigger of the plan.
-    Alert {
-        /// Which alert.
-        key: AlertKey,
-        /// Its name.
-        name: String,
-        /// The trigger of the plan.
-        trigger: String,
-        /// How bad the plan says that is.
-        severity: String,
-    },
-    /// Nobody answered a question in time, and the plan said: roll back.
-    Unanswered {
-        /// The question.
-        question: String,
-    },
-    /// Health stayed unknown for as long as the plan allows.
-    NoData {
-        /// What is not known.
-        why: String,
-    },
-    /// A person said so.
-    Person {
-        /// Who.
-        by: PersonId,
-        /// Why, if they said.
-        reason: String,
-    },
-}
-
-impl Because {
-    /// Whether no person decided: only these spend the budget.
-    pub fn is_automatic(&self) -> bool {
-        match self {
-            Self::Alert { .. } | Self::Unanswered { .. } | Self::NoData { .. } => true,
-            Self::Person { .. } => false,
-        }
-    }
-
-    /// What a guard that stands in the way holds it for.
-    pub fn subject(&self) -> String {
-        match self {
-            Self::Alert { name, .. } => name.clone(),
-            Self::Unanswered { question } => question.clone(),
-            Self::NoData { .. } => "no data".to_owned(),
-            Self::Person { by, .. } => by.to_string(),
-        }
-    }
-}
-
-impl std::fmt::Display for Because {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Alert {
-                key,
-                name,
-                trigger,
-                severity,
-            } => write!(
-                f,
-                "alert {name} fires since {} (trigger {trigger}, {severity})",
-                crate::notice::clock(key.starts_at)
-            ),
-            Self::Unanswered { question } => write!(f, "nobody answered in time: {question}"),
-            Self::NoData { why } => write!(f, "health stayed unknown: {why}"),
-            Self::Person { by, reason } if reason.is_empty() => write!(f, "{by} said so"),
-            Self::Person { by, reason } => write!(f, "{by}: {reason}"),
-        }
-    }
 }
 
 /// Time at the weight of the phase with known health.

@@ -80,6 +80,7 @@ fn happen(work: &mut Work<'_>, event: &Event) -> Result<(), Refusal> {
         Event::Polled(alert) => alerts::alerted(work, alert, alerts::Word::Api),
         Event::Commanded { actor, command, seen } => commands::commanded(work, actor, command, *seen)?,
         Event::Reported { action, outcome } => outcomes::reported(work, action, outcome),
+        Event::Drifted { epoch, found, how } => outcomes::drifted(work, *epoch, *found, how),
         Event::Returned { away_since } => clock::returned(work, *away_since),
         Event::Ticked => {}
     }

@@ -32,6 +32,7 @@ pub fn misfits(config: &Config, plans: &Plans) -> Misfits {
     for plan in plans.usable() {
         receivers(config, plan, &mut found);
         people(config, plan, &mut found);
+        cluster(config, plan, &mut found);
     }
     for channel in plans.channels().filter(|name| !is_channel(config, name)) {
         found.warnings.push(format!(
@@ -75,6 +76,20 @@ fn receivers(config: &Config, plan: &Plan, found: &mut Misfits) {
              never see a Watchdog, and never advance"
         );
         found.fault(plan, message);
+    }
+}
+
+/// A target in a cluster that nobody has named can neither be moved nor brought back.
+fn cluster(config: &Config, plan: &Plan, found: &mut Misfits) {
+    let rungs = plan.spec.rollback.ladder.iter().map(|rung| &rung.target);
+    let mut targets = std::iter::once(&plan.spec.target).chain(rungs);
+    let there = targets.find(|target| target.is_in_kubernetes());
+    if let (Some(target), None) = (there, &config.kubernetes.access) {
+        let target = target.name();
+        found.warnings.push(format!(
+            "the plan `{}` moves {target}, and `kubernetes` names no cluster; it cannot be started",
+            plan.name()
+        ));
     }
 }
 

@@ -12,7 +12,6 @@ use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use serde::Deserialize;
 use tidegate_rollout::command::Verb;
-use tidegate_rollout::plan::Target;
 use tidegate_rollout::{Code, Rollout, RolloutId, Share, Surroundings};
 use tracing::{error, warn};
 
@@ -132,12 +131,9 @@ impl House {
         }
     }
 
-    /// What the flag was seen to serve since it was last changed.
+    /// What the target was seen to carry since it was last changed.
     fn share(&self, rollout: &Rollout) -> Option<Share> {
-        let Target::Flag(flag) = &rollout.plan.spec.target;
-        let over = rollout.is_final();
-        let posted = (!over).then(|| self.app.engine.board().peek(&flag.key)).flatten();
-        posted.map(|posted| posted.observed()).filter(|share| share.total > 0)
+        self.app.engine.share(rollout)
     }
 
     async fn find(&self, id: &str) -> Result<(Arc<Rollout>, Surroundings), Trouble> {

@@ -13,6 +13,7 @@ use crate::channel::slack::{Api, SlackChannel};
 use crate::channel::webhook::Webhook;
 use crate::channel::{Channel, feed::Feed};
 use crate::config::{self, Config};
+use crate::driver::kubernetes::cluster::Cluster;
 use crate::net::Net;
 use crate::plans::Plans;
 use crate::render::Renderer;
@@ -56,6 +57,7 @@ pub(super) fn settings(config: &Config, replica: &str, net: &Net, feed: &Arc<Fee
         lease_for: LEASE,
         keep_for: config.storage.keep,
         channels: channels(config, net, feed),
+        cluster: Cluster::new(&config.kubernetes).map(Arc::new),
         pages: config.web.external_url.clone(),
     }
 }

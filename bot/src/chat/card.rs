@@ -42,6 +42,12 @@ pub struct Card {
     pub waits_for: Vec<String>,
     /// Why it went back, once it did.
     pub because: Option<String>,
+    /// The way back, rung by rung, with times.
+    #[serde(default)]
+    pub ladder: Vec<String>,
+    /// The share that the target shows now, such as `60.0%`, where that is known.
+    #[serde(default)]
+    pub observed: Option<String>,
     /// What keeps the rollback from being finished; people are needed.
     #[serde(default)]
     pub stuck: Option<String>,
@@ -82,6 +88,8 @@ impl Card {
             next: next(rollout, around, now),
             waits_for,
             because: because(rollout).map(ToString::to_string),
+            observed: None,
+            ladder: rollout.ladder.iter().map(|climb| climb.line(now)).collect(),
             stuck: stuck(rollout).map(str::to_owned),
             started_by: rollout.started_by.to_string(),
             started_at: rollout.started_at.to_string(),
@@ -111,10 +119,16 @@ impl Card {
             .map(|health| format!(" × {health}"))
             .unwrap_or_default();
         let armed = if self.armed { "  auto-rollback ARMED" } else { "" };
-        lines.push(format!("{}{health}  {phase}  {}{armed}", self.state, self.weight));
+        let observed = self.observed.as_ref().map(|share| format!(" ({share} observed)"));
+        let weight = format!("{}{}", self.weight, observed.unwrap_or_default());
+        lines.push(format!("{}{health}  {phase}  {weight}{armed}", self.state));
         lines.extend(self.health_detail.clone());
         lines.extend(self.because.as_ref().map(|because| format!("Because: {because}")));
         lines.push(self.next.clone());
+        // One rung is said by what it waits for, or read back.
+        if self.ladder.len() > 1 {
+            lines.extend(self.ladder.iter().map(|rung| format!("- {rung}")));
+        }
         lines.extend(self.waits_for.iter().map(|reason| format!("- {reason}")));
         lines.join("\n")
     }
@@ -160,10 +174,13 @@ fn next(rollout: &Rollout, around: &Surroundings, now: Timestamp) -> String {
         Stage::Advancing { failed: Some(why), .. } => {
             format!("The target could not be moved: {why}. Say `advance` to try again.")
         }
-        Stage::Advancing { since, .. } => format!(
-            "The target was asked {} ago and has not answered.",
-            Period::between(*since, now)
-        ),
+        Stage::Advancing { since, action, .. } => {
+            let lasting = Period::between(*since, now);
+            match rollout.progress_of(action) {
+                Some(progress) => format!("The target was asked {lasting} ago: {}.", progress.why),
+                None => format!("The target was asked {lasting} ago and has not answered."),
+            }
+        }
         Stage::Baking { phase, .. } => {
             let (needed, gate) = spec
                 .phases
@@ -190,10 +207,13 @@ fn next(rollout: &Rollout, around: &Surroundings, now: Timestamp) -> String {
         } => {
             format!("Rolling back for {} and stuck: {why}", Period::between(*since, now))
         }
-        Stage::RollingBack { since, .. } => format!(
-            "Rolling back for {}; zero has not been read back yet.",
-            Period::between(*since, now)
-        ),
+        Stage::RollingBack { since, action, .. } => {
+            let lasting = Period::between(*since, now);
+            match rollout.progress_of(action) {
+                Some(progress) => format!("Rolling back for {lasting}: {}.", progress.why),
+                None => format!("Rolling back for {lasting}; zero has not been read back yet."),
+            }
+        }
         Stage::RolledBack { read_back, .. } => {
             format!("Zero was read back at {}. {}.", clock(read_back.at), read_back.how)
         }

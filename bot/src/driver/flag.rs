@@ -14,7 +14,7 @@ use tidegate_rollout::{AdvanceToken, ReadBack, Share, Weight};
 
 pub use board::{FlagBoard, Posted, Unserved};
 
-use super::{Driver, DriverError, Wanted};
+use super::{Driver, DriverError, Seen, Wanted};
 use crate::leadership::Leadership;
 
 /// How the writing of a flag went.
@@ -120,6 +120,7 @@ impl<B: FlagBook> FlagDriver<B> {
         if posted.state.weight != wanted.weight {
             return Err(DriverError::Foreign {
                 found: posted.state.weight,
+                how: format!("the flag {} serves another weight", self.target.key),
             });
         }
         while busy && posted.observed().total == 0 && started.elapsed() < EVALUATION_WAIT {
@@ -177,6 +178,22 @@ impl<B: FlagBook> Driver for FlagDriver<B> {
             groups: Vec::new(),
         };
         self.set(&wanted, now).await
+    }
+
+    /// A flag is made by its first write.
+    async fn may_start(&self) -> Result<(), DriverError> {
+        Ok(())
+    }
+
+    /// The book is ours alone, so a flag never reads differently; what is seen is its traffic.
+    async fn look(&self, _: Weight) -> Result<Seen, DriverError> {
+        let posted = self.board.peek(&self.target.key);
+        let share = posted.map(|posted| posted.observed()).filter(|share| share.total > 0);
+        let how = share.map_or_else(
+            || "no evaluation seen since the last change".to_owned(),
+            |share| format!("{} of {} evaluations went to the new version", share.new, share.total),
+        );
+        Ok(Seen { share, how })
     }
 }
 

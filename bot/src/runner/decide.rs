@@ -263,10 +263,12 @@ impl Engine {
             Err(refusal) => return Ok(refusal.into()),
         };
         let target = plan.spec.target.name();
+        let also = plan.targets();
         let window = self.settings().budget_of(&plan.spec.environment).window;
         let opening = Opening {
             plan: name,
             target: &target,
+            also: &also,
             environment: &plan.spec.environment,
             service: only_own(&plan).then_some(plan.spec.service.as_str()),
             window_since: now.saturating_sub(window.duration()).unwrap_or(Timestamp::MIN),

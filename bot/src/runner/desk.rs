@@ -9,7 +9,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tidegate_rollout::command::Verb;
 use tidegate_rollout::surroundings::Surroundings;
-use tidegate_rollout::{Actor, Code, DeliveryId, Entry, Period, Refusal, Rollout, RolloutId};
+use tidegate_rollout::{Actor, Code, DeliveryId, Entry, Period, Refusal, Rollout, RolloutId, Share};
 use tokio::sync::oneshot;
 
 use super::{Engine, Job};
@@ -89,6 +89,17 @@ impl Desk for Engine {
 
     fn can_start(&self, plan: &str) -> Result<(), Refusal> {
         self.plans.load().get(plan).map(drop)
+    }
+
+    async fn target_ready(&self, plan: &str) -> Result<(), Refusal> {
+        match self.plans.load_full().get(plan) {
+            Ok(plan) => Engine::target_ready(self, &plan).await,
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    fn observed(&self, rollout: &Rollout) -> Option<Share> {
+        self.share(rollout)
     }
 
     async fn preflight(

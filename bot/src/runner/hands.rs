@@ -6,17 +6,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use jiff::Timestamp;
-use tidegate_rollout::plan::Target;
 use tidegate_rollout::{Action, ActionKind, AdvanceToken, Lane, NoToken, Outcome, Period};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
-use super::flags::Book;
+use super::mover::Mover;
 use super::{Engine, Job, poller};
 use crate::clock;
-use crate::driver::flag::FlagDriver;
 use crate::driver::{Driver, DriverError, Wanted};
 use crate::failpoint;
 use crate::leadership::Leadership;
@@ -28,6 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const ATTEMPT: Duration = Duration::from_secs(10);
 /// A forward action that failed so often is given up, and a person must say `advance` again.
 const FORWARD_ATTEMPTS: u32 = 5;
+/// How soon a target that was written and has not followed yet is looked at again.
+const LOOK_AGAIN: Period = Period::millis(500);
 /// So many attempts of a lane are under way at once.
 const CLAIM: u32 = 16;
 /// A raise that something stands in the way of is looked at again after this time.
@@ -155,19 +155,22 @@ async fn attempt(engine: &Engine, claimed: Claimed, led: Option<&Leadership>) {
     failpoint::hit!("hands.before-attempt");
     let tried = tokio::time::timeout(ATTEMPT, perform(engine, &action, led, started)).await;
     failpoint::hit!("hands.after-attempt");
+    let mut waits = false;
     let outcome = match tried {
         Ok(Ok(Done::Outcome(outcome))) => outcome,
         // Nothing to report: a later decision stands.
         Ok(Ok(Done::Overtaken)) => return close(engine, &action, "overtaken").await,
         // Nothing has happened yet.
         Ok(Ok(Done::InTheWay(why))) => return put_off(engine, &action, &why).await,
-        Ok(Err(failure)) => failing(&action, attempts, since, format!("{failure:#}")),
-        Err(_) => failing(
-            &action,
-            attempts,
-            since,
-            format!("no answer within {} s", ATTEMPT.as_secs()),
-        ),
+        Ok(Err(failure)) => {
+            waits = matches!(failure.downcast_ref(), Some(DriverError::Waiting { .. }));
+            let final_word = matches!(failure.downcast_ref(), Some(DriverError::Refused { .. }));
+            failing(&action, attempts, since, final_word, format!("{failure:#}"))
+        }
+        Err(_) => {
+            let why = format!("no answer within {} s", ATTEMPT.as_secs());
+            failing(&action, attempts, since, false, why)
+        }
     };
     let over = match &outcome {
         Outcome::Applied(_) | Outcome::GaveUp { .. } | Outcome::Asked { .. } => true,
@@ -187,8 +190,12 @@ async fn attempt(engine: &Engine, claimed: Claimed, led: Option<&Leadership>) {
         info!(action.id = %action.id, attempts, "Action {} ended: {why}", action.id);
         close(engine, &action, &why).await;
     } else {
-        warn!(action.id = %action.id, attempts, "Action {} did not work, it is tried again: {why}", action.id);
-        let until = later(back_off(attempts));
+        if waits {
+            debug!(action.id = %action.id, attempts, "Action {} is under way: {why}", action.id);
+        } else {
+            warn!(action.id = %action.id, attempts, "Action {} did not work, it is tried again: {why}", action.id);
+        }
+        let until = later(if waits { LOOK_AGAIN } else { back_off(attempts) });
         if let Err(failure) = engine.store.postpone_action(&action.id, until, &why).await {
             warn!("Could not note when to try {} again: {failure}", action.id);
         }
@@ -212,8 +219,15 @@ async fn is_final(engine: &Engine, action: &Action) -> bool {
     rollout.is_ok_and(|rollout| rollout.is_none_or(|rollout| rollout.is_final()))
 }
 
-fn failing(action: &Action, attempts: u32, since: Timestamp, why: String) -> Outcome {
-    if action.lane() == Lane::Forward && attempts >= FORWARD_ATTEMPTS {
+/// It did not work this time. Forward it is given up once it was tried often enough and for as long as its target may take,
+/// or when the target's word is final until a person changes something.
+fn failing(action: &Action, attempts: u32, since: Timestamp, final_word: bool, why: String) -> Outcome {
+    let patience = match &action.kind {
+        ActionKind::SetWeight { target, .. } | ActionKind::ToZero { target } => target.patience(),
+        ActionKind::AskAboutAlert { .. } => Period::ZERO,
+    };
+    let worn_out = attempts >= FORWARD_ATTEMPTS && Period::between(since, clock::now()) >= patience;
+    if action.lane() == Lane::Forward && (worn_out || final_word) {
         return Outcome::GaveUp { attempts, why };
     }
     Outcome::Failing { attempts, since, why }
@@ -255,11 +269,10 @@ async fn perform(engine: &Engine, action: &Action, led: Option<&Leadership>, now
                 answer,
             }));
         }
-        ActionKind::ToZero { target } => {
-            driver(engine, target)
-                .to_zero(action.rollout.as_str(), action.epoch, now)
-                .await
-        }
+        ActionKind::ToZero { target } => match Mover::of(engine, target) {
+            Ok(mover) => mover.to_zero(action.rollout.as_str(), action.epoch, now).await,
+            Err(error) => Err(error),
+        },
         ActionKind::SetWeight { target, weight, groups } => {
             let token = match token(engine, action, now).await? {
                 Ok(token) => token,
@@ -275,14 +288,22 @@ async fn perform(engine: &Engine, action: &Action, led: Option<&Leadership>, now
                 weight: *weight,
                 groups: groups.clone(),
             };
-            driver(engine, target).raise(&wanted, led, token, now).await
+            match Mover::of(engine, target) {
+                Ok(mover) => mover.raise(&wanted, led, token, now).await,
+                Err(error) => Err(error),
+            }
         }
     };
     match done {
         Ok(read_back) => Ok(Done::Outcome(Outcome::Applied(read_back))),
         Err(DriverError::Fenced { found }) => Ok(Done::Outcome(Outcome::Fenced { found })),
-        Err(DriverError::Foreign { found }) => Ok(Done::Outcome(Outcome::Foreign { found })),
-        Err(unreachable @ DriverError::Unreachable { .. }) => Err(unreachable.into()),
+        Err(DriverError::Foreign { found, how }) => {
+            warn!(action.id = %action.id, "Somebody else writes to {}: {how}", action.rollout);
+            Ok(Done::Outcome(Outcome::Foreign { found }))
+        }
+        Err(
+            trouble @ (DriverError::Unreachable { .. } | DriverError::Waiting { .. } | DriverError::Refused { .. }),
+        ) => Err(trouble.into()),
     }
 }
 
@@ -300,18 +321,6 @@ async fn token(engine: &Engine, action: &Action, now: Timestamp) -> anyhow::Resu
     let undecided = engine.undecided(None, now).await?;
     let around = engine.around(&rollout, &environment, undecided);
     Ok(AdvanceToken::of(&rollout, action, &around, now))
-}
-
-fn driver(engine: &Engine, target: &Target) -> FlagDriver<Book> {
-    match target {
-        Target::Flag(flag) => {
-            let book = Book {
-                store: engine.store.clone(),
-                replica: engine.settings().replica.clone(),
-            };
-            FlagDriver::new(flag.clone(), book, Arc::clone(&engine.board))
-        }
-    }
 }
 
 /// Hands an outcome to the decider and waits until it is saved.

@@ -23,11 +23,12 @@ impl Engine {
         inputs: &BTreeMap<String, String>,
     ) -> anyhow::Result<Vec<Check>> {
         let now = clock::now();
-        let target = plan.spec.target.name();
+        let (target, also) = (plan.spec.target.name(), plan.targets());
         let window = self.settings().budget_of(&plan.spec.environment).window;
         let opening = Opening {
             plan: plan.name(),
             target: &target,
+            also: &also,
             environment: &plan.spec.environment,
             service: only_own(plan).then_some(plan.spec.service.as_str()),
             window_since: now.saturating_sub(window.duration()).unwrap_or(Timestamp::MIN),

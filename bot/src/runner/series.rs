@@ -3,7 +3,6 @@
 
 use jiff::Timestamp;
 use tidegate_rollout::notice::NoticeKind;
-use tidegate_rollout::plan::Target;
 use tidegate_rollout::rollout::Because;
 use tidegate_rollout::{Period, Rollout, Stage, Step, Weight};
 use tracing::warn;
@@ -106,9 +105,7 @@ impl Engine {
             Standing::new(PHASE_WEIGHT, [("rollout", id), ("kind", kind)], ratio)
         };
         all.push(weight("declared", rollout.wanted.basis_points()));
-        let Target::Flag(flag) = &spec.target;
-        let posted = self.board.peek(&flag.key).filter(|_| !rollout.is_final());
-        let observed = posted.and_then(|posted| posted.observed().basis_points());
+        let observed = self.share(rollout).and_then(tidegate_rollout::Share::basis_points);
         if let Some(points) = observed.and_then(|points| u16::try_from(points).ok()) {
             all.push(weight("observed", points));
         }

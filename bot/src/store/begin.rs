@@ -30,6 +30,8 @@ pub struct Opening<'a> {
     pub plan: &'a str,
     /// The target's name; it carries one rollout at a time.
     pub target: &'a str,
+    /// What else it may write to on its way back.
+    pub also: &'a [String],
     /// The environment.
     pub environment: &'a str,
     /// The service whose alerts can concern it; `None` when those of every service and environment can.
@@ -105,13 +107,20 @@ async fn facts(session: &mut Session, opening: &Opening<'_>) -> Result<(BeginFac
     let environment = environments::lock(session, opening.environment, opening.window_since).await?;
     let revision = next_count(session, REVISIONS).await?;
     let counter = next_count(session, &format!("starts of {}", opening.plan)).await?;
-    let busy: Option<(String,)> = session.row(&BUSY, &[opening.target.into()]).await?;
-    let epoch: Option<(i64,)> = session.row(&TARGET, &[opening.target.into()]).await?;
+    let mut busy: Option<(String,)> = None;
+    let mut epoch = 0;
+    for target in std::iter::once(opening.target).chain(opening.also.iter().map(String::as_str)) {
+        if busy.is_none() {
+            busy = session.row(&BUSY, &[target.into()]).await?;
+        }
+        let known: Option<(i64,)> = session.row(&TARGET, &[target.into()]).await?;
+        epoch = known.map_or(epoch, |(known,)| value::count(known).max(epoch));
+    }
     let quiet_since = opening.now.saturating_sub(QUIET);
     let facts = BeginFacts {
         counter,
         target_busy: busy.map(|(id,)| RolloutId::new(id)),
-        target_epoch: epoch.map_or(0, |(epoch,)| value::count(epoch)),
+        target_epoch: epoch,
         recent: alerts::recent(
             session,
             quiet_since.unwrap_or(value::moment(i64::MIN)),

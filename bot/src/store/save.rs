@@ -144,8 +144,10 @@ async fn hold(session: &mut Session, step: &Step, generation: u64, now: Timestam
 
 /// What a step leaves to be done, to be said, and to be read later.
 async fn consequences(session: &mut Session, step: &Step, now: Timestamp) -> Result<(), StoreError> {
-    let target = [step.next.plan.spec.target.name().into(), step.next.epoch.into()];
-    session.execute(&RAISE_TARGET, &target).await?;
+    for target in step.next.plan.targets() {
+        let epoch = [target.into(), step.next.epoch.into()];
+        session.execute(&RAISE_TARGET, &epoch).await?;
+    }
     outbox::overtake(session, &step.next).await?;
     outbox::enqueue(session, &step.actions, now).await?;
     messages::enqueue(session, step, now).await?;

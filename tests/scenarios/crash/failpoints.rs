@@ -198,7 +198,9 @@ async fn every_pass(point: String) -> Result<(String, Vec<Option<Duration>>)> {
 
 #[tokio::test]
 async fn a_death_at_any_point_loses_no_promise() -> Result<()> {
-    let runs = stream::iter(points()).map(every_pass).buffer_unordered(LANES);
+    // Those of the drivers in Kubernetes are passed where there is a cluster.
+    let here = points().into_iter().filter(|point| !point.starts_with("kubernetes."));
+    let runs = stream::iter(here).map(every_pass).buffer_unordered(LANES);
     let deaths: BTreeMap<String, Vec<Option<Duration>>> = runs.try_collect().await?;
     for (point, deaths) in &deaths {
         println!(

@@ -107,6 +107,8 @@ fn page() -> url::Url {
 fn worst(state: &str) -> Card {
     let long = WORSE.repeat(40);
     Card {
+        ladder: Vec::new(),
+        observed: None,
         rollout: "a-plan-with-a-rather-long-name-17".to_owned(),
         title: long.clone(),
         service: long.clone(),

@@ -185,6 +185,7 @@ pub(super) async fn begin(
 ) -> Result<Begun> {
     let target = plan.spec.target.name();
     let opening = Opening {
+        also: &[],
         plan: plan.name(),
         target: &target,
         environment: &plan.spec.environment,

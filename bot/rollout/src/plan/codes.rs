@@ -143,6 +143,9 @@ codes! {
     P202 Warning "jump larger than three times",
         "The next weight exposes more than three times as many users as have tried the new version so far.",
         "Add a phase in between.";
+    P203 Warning "share that whole pods cannot make",
+        "Pods are whole: the share is the nearest that their number can do, and messages say that one.",
+        "Nothing, if it is meant; else choose weights that fit the number of pods, or another driver.";
     P204 Warning "large first step",
         "The first users are the test; more than a quarter of the traffic is many of them.",
         "Begin with a smaller weight.";
@@ -158,6 +161,9 @@ codes! {
     P208 Warning "group that drops out",
         "Its members were on the new version and go back to the old one when the next phase begins.",
         "Name the group in the following phases too, up to the one with 100%.";
+    P209 Error "weight that the target cannot have",
+        "A Service selects one colour or the other, so there is nothing between 0% and 100%.",
+        "Use `httproute` or `deployment-replicas` for weights in between.";
     P212 Warning "no time to bake",
         "An automatic phase with `bake: 0s` is left before any alert can arrive.",
         "Give it at least the time that an alert needs: scrape, `for` and group_wait together.";
@@ -167,6 +173,18 @@ codes! {
     P214 Info "bake shorter than an alert needs",
         "With usual settings an alert takes a minute or more from the first bad scrape to its arrival here.",
         "Bake for several minutes.";
+    P215 Error "old and new are the same",
+        "A rollback would lead back to the version that it flees from.",
+        "Name the version that runs today as the old one.";
+    P220 Error "way back that leaves the target as it is",
+        "Zero read back from another rung ends the rollback, and what was raised would stay raised.",
+        "Name the target of the plan in one of the rungs, best in the first.";
+    P221 Error "no time for a rung",
+        "The next rung would always be climbed at once.",
+        "Give it at least a second: `within: 30s`.";
+    P231 Info "capacity may dip",
+        "With a floor below 100% fewer pods than usual serve while versions change.",
+        "Nothing, if it is meant; else leave `floor` out.";
     P240 Error "nobody can be paged",
         "Something in this plan may need a person at once, and no audience has a channel that reaches one.",
         "Add an audience with a channel of the server's configuration; `chat` and `log` wake nobody.";

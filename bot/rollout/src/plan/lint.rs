@@ -7,6 +7,7 @@ mod phases;
 mod references;
 mod secrets;
 mod severities;
+mod target;
 mod triggers;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ pub fn lint(plan: &Plan) -> Vec<Finding> {
     let mut found = Vec::new();
     names::check(plan, &mut found);
     references::check(plan, &mut found);
+    target::check(plan, &mut found);
     phases::check(plan, &mut found);
     triggers::check(plan, &mut found);
     severities::check(plan, &mut found);

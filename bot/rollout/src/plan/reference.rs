@@ -124,6 +124,7 @@ fn takes(schema: &Json) -> String {
         }
         Some("object") => "map".to_owned(),
         Some("boolean") => "`true` or `false`".to_owned(),
+        Some("integer") => "whole number".to_owned(),
         _ => "text".to_owned(),
     }
 }
@@ -142,7 +143,8 @@ fn left_out(required: bool, schema: &Json) -> String {
         (_, true) => "required".to_owned(),
         (Json::String(text), _) => format!("`{text}`"),
         (Json::Bool(value), _) => format!("`{value}`"),
-        (Json::Null | Json::Number(_) | Json::Array(_) | Json::Object(_), _) => String::new(),
+        (Json::Number(value), _) => format!("`{value}`"),
+        (Json::Null | Json::Array(_) | Json::Object(_), _) => String::new(),
     }
 }
 

@@ -60,6 +60,7 @@ fn spec(name: String, random: &mut Random) -> Spec {
         ],
         severities: severities(random),
         alerts: Alerts::default(),
+        rollback: crate::plan::Rollback::default(),
         no_data: if random.chance(15) {
             NoData::RollbackAfter(Period::seconds(20))
         } else {

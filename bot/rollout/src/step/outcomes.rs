@@ -7,9 +7,10 @@ use crate::notice::NoticeKind;
 use crate::period::Period;
 use crate::plan::Gate;
 use crate::planted::{self, Bug};
-use crate::rollout::{Because, Guard, Stage};
+use crate::progress::Progress;
+use crate::rollout::{Because, Guard, Holder, Stage};
 
-use super::rollback::ASKED_AGAIN;
+use super::rollback::{self, ASKED_AGAIN};
 use super::{Work, advance, suspects};
 
 /// How long zero may be tried before people are paged.
@@ -30,6 +31,7 @@ pub(super) fn reported(work: &mut Work<'_>, action: &ActionId, outcome: &Outcome
         suspects::answered(work, key, *answer);
         return;
     }
+    note_progress(work, action, outcome);
     match work.next.stage.clone() {
         Stage::Advancing {
             phase,
@@ -43,7 +45,7 @@ pub(super) fn reported(work: &mut Work<'_>, action: &ActionId, outcome: &Outcome
             action: asked,
             since,
             stuck,
-        } if asked == *action || planted::on(Bug::RolledBackUnread) => rolling_back(
+        } if asked == *action || rollback::is_rung(work, action) || planted::on(Bug::RolledBackUnread) => rolling_back(
             work,
             RollingBack {
                 because,
@@ -52,6 +54,7 @@ pub(super) fn reported(work: &mut Work<'_>, action: &ActionId, outcome: &Outcome
                 stuck,
             },
             asked,
+            action,
             outcome,
         ),
         Stage::Advancing { .. }
@@ -62,6 +65,37 @@ pub(super) fn reported(work: &mut Work<'_>, action: &ActionId, outcome: &Outcome
         | Stage::RolledBack { .. }
         | Stage::Completed { .. }
         | Stage::Aborted { .. } => {}
+    }
+}
+
+/// Remembers what a worker says while it goes on trying, so that people see what is waited for. Said again, it is no news.
+fn note_progress(work: &mut Work<'_>, action: &ActionId, outcome: &Outcome) {
+    let in_force = match &work.next.stage {
+        Stage::Advancing { action, .. } | Stage::RollingBack { action, .. } => Some(action),
+        Stage::Baking { .. }
+        | Stage::AtGate { .. }
+        | Stage::Watching { .. }
+        | Stage::RolledBack { .. }
+        | Stage::Completed { .. }
+        | Stage::Aborted { .. } => None,
+    };
+    if in_force != Some(action) {
+        return;
+    }
+    let Outcome::Failing { attempts, why, .. } = outcome else {
+        work.next.progress = None;
+        return;
+    };
+    if work
+        .next
+        .progress_of(action)
+        .is_none_or(|progress| progress.why != *why)
+    {
+        work.next.progress = Some(Progress {
+            action: action.clone(),
+            attempts: *attempts,
+            why: why.clone(),
+        });
     }
 }
 
@@ -123,6 +157,29 @@ fn foreign(work: &mut Work<'_>, found: crate::weight::Weight) {
     work.guard_holds(Guard::ForeignChange, &target, reason);
 }
 
+/// Somebody else moved the target while it baked or was watched: nothing advances until a person has settled who owns it.
+/// Said once: while a hold stands for it, another look adds nothing.
+pub(super) fn drifted(work: &mut Work<'_>, epoch: u64, found: crate::weight::Weight, how: &str) {
+    let settled = match work.next.stage {
+        Stage::Baking { .. } | Stage::AtGate { .. } | Stage::Watching { .. } => true,
+        Stage::Advancing { .. }
+        | Stage::RollingBack { .. }
+        | Stage::RolledBack { .. }
+        | Stage::Completed { .. }
+        | Stage::Aborted { .. } => false,
+    };
+    let holder = Holder::Guard(Guard::ForeignChange);
+    if !settled || epoch != work.next.epoch || work.next.holds.iter().any(|hold| hold.by == holder) {
+        return;
+    }
+    let target = work.next.plan.spec.target.name();
+    let reason = format!(
+        "{target} reads {found} where we wrote {}: {how}. Somebody else writes to it. Settle who owns it, then `release`; `rollback` works as ever.",
+        work.next.wanted
+    );
+    work.guard_holds(Guard::ForeignChange, &target, reason);
+}
+
 struct RollingBack {
     because: Because,
     from: crate::weight::Weight,
@@ -130,29 +187,68 @@ struct RollingBack {
     stuck: Option<String>,
 }
 
-fn rolling_back(work: &mut Work<'_>, state: RollingBack, asked: ActionId, outcome: &Outcome) {
+/// `asked` is the rung on top, `action` the one that is reported. Of a rung below only its coming through is news.
+fn rolling_back(work: &mut Work<'_>, state: RollingBack, asked: ActionId, action: &ActionId, outcome: &Outcome) {
     match outcome {
         Outcome::Applied(read_back) if read_back.weight.is_zero() || planted::on(Bug::RolledBackUnread) => {
-            rolled_back(work, state, read_back);
+            rollback::ended(work, action, true, &read_back.how);
+            let how = rollback::with_what_is_left(work, action, &read_back.how);
+            let read_back = ReadBack {
+                how,
+                ..read_back.clone()
+            };
+            rolled_back(work, state, &read_back);
         }
+        Outcome::Applied(_)
+        | Outcome::Foreign { .. }
+        | Outcome::Fenced { .. }
+        | Outcome::GaveUp { .. }
+        | Outcome::Failing { .. }
+        | Outcome::Asked { .. }
+            if asked != *action => {}
         Outcome::Applied(ReadBack { weight, .. }) | Outcome::Foreign { found: weight } => {
             let why = format!("the target still reads {weight}; another writer may be at work");
-            stuck(work, state, asked, &why, 1);
+            failed(work, state, asked, &why, 1);
         }
         Outcome::Fenced { found } => {
             let why = format!("the target carries epoch {found}, higher than ours; another writer owns it");
             // When a person asks again, the write goes out above it.
-            work.next.epoch = work.next.epoch.max(*found);
-            stuck(work, state, asked, &why, 1);
+            let found = *found;
+            if !failed(work, state, asked, &why, 1) {
+                work.next.epoch = work.next.epoch.max(found);
+            }
         }
-        Outcome::GaveUp { attempts, why } => stuck(work, state, asked, why, *attempts),
+        Outcome::GaveUp { attempts, why } => {
+            failed(work, state, asked, why, *attempts);
+        }
         Outcome::Failing { attempts, since, why } => {
-            if Period::between(*since, work.now) >= STUCK_AFTER {
-                stuck(work, state, asked, why, *attempts);
+            if Period::between(*since, work.now) >= within(work, &asked) {
+                failed(work, state, asked, why, *attempts);
             }
         }
         Outcome::Asked { .. } => {}
     }
+}
+
+/// How long the rung on top has.
+fn within(work: &Work<'_>, asked: &ActionId) -> Period {
+    rollback::on_top(work, asked).map_or(STUCK_AFTER, |climb| climb.within)
+}
+
+/// A rung did not come through: the next one is climbed as well, or people are paged. Says whether there was a next one.
+fn failed(work: &mut Work<'_>, state: RollingBack, asked: ActionId, why: &str, attempts: u32) -> bool {
+    if let Some(action) = rollback::next_rung(work, &asked, why) {
+        work.next.stage = Stage::RollingBack {
+            because: state.because,
+            from: state.from,
+            action,
+            since: state.since,
+            stuck: state.stuck,
+        };
+        return true;
+    }
+    stuck(work, state, asked, why, attempts);
+    false
 }
 
 /// "Rolled back" is said here and nowhere else: after zero was read from what carries the traffic.
@@ -185,15 +281,19 @@ pub(super) fn mind_workers(work: &mut Work<'_>) {
             from,
             action,
             since,
-            stuck: None,
-        } if Period::between(since, work.now) >= STUCK_AFTER => {
+            stuck,
+        } if waits_for_word(stuck.as_deref()) && overdue(work, &action, since) => {
             let state = RollingBack {
                 because,
                 from,
                 since,
-                stuck: None,
+                stuck,
             };
-            stuck(work, state, action, SILENT, 0);
+            let (why, attempts) = match work.next.progress_of(&action).cloned() {
+                Some(Progress { attempts, why, .. }) => (why, attempts),
+                None => (SILENT.to_owned(), 0),
+            };
+            failed(work, state, action, &why, attempts);
         }
         Stage::Advancing {
             phase,
@@ -216,7 +316,7 @@ pub(super) fn mind_workers(work: &mut Work<'_>) {
             action,
             since,
             failed: None,
-        } if Period::between(since, work.now) >= UNANSWERED_AFTER => {
+        } if Period::between(since, work.now) >= unanswered_after(work) => {
             let why = "no worker has answered";
             work.next.stage = Stage::Advancing {
                 phase,
@@ -225,7 +325,10 @@ pub(super) fn mind_workers(work: &mut Work<'_>) {
                 failed: Some(why.to_owned()),
             };
             work.say(NoticeKind::AdvanceFailed {
-                why: format!("{why} for {UNANSWERED_AFTER}. Say `advance` to try again, or `rollback`."),
+                why: format!(
+                    "{why} for {}. Say `advance` to try again, or `rollback`.",
+                    unanswered_after(work)
+                ),
             });
         }
         Stage::Advancing { .. }
@@ -239,6 +342,33 @@ pub(super) fn mind_workers(work: &mut Work<'_>) {
     }
 }
 
+/// Whether nobody was paged yet about the present try.
+fn waits_for_word(stuck: Option<&str>) -> bool {
+    matches!(stuck, None | Some(ASKED_AGAIN))
+}
+
+/// Whether the rung on top has had its time without a final word.
+fn overdue(work: &Work<'_>, action: &ActionId, since: jiff::Timestamp) -> bool {
+    match rollback::on_top(work, action) {
+        Some(climb) => Period::between(climb.since, work.now) >= climb.within,
+        None => Period::between(since, work.now) >= STUCK_AFTER,
+    }
+}
+
+/// A target that needs its time gets it: its worker gives up first, and says why.
+fn unanswered_after(work: &Work<'_>) -> Period {
+    UNANSWERED_AFTER.plus(work.next.plan.spec.target.patience())
+}
+
+/// What stands in the way, rung by rung where there are several.
+fn all_of(work: &Work<'_>, why: &str) -> String {
+    if work.next.plan.spec.rollback.ladder.len() < 2 {
+        return why.to_owned();
+    }
+    let lines: Vec<String> = work.next.ladder.iter().map(|climb| climb.line(work.now)).collect();
+    format!("every rung was tried. {}", lines.join(". "))
+}
+
 /// Pages once about a rollback that does not come through, and once more after a person asked for zero again.
 fn stuck(work: &mut Work<'_>, state: RollingBack, asked: ActionId, why: &str, attempts: u32) {
     let paged_for_silence = match state.stuck.as_deref() {
@@ -247,6 +377,7 @@ fn stuck(work: &mut Work<'_>, state: RollingBack, asked: ActionId, why: &str, at
         Some(_) => return,
     };
     let lasting = Period::between(state.since, work.now);
+    let why = &all_of(work, why);
     work.next.stage = Stage::RollingBack {
         because: state.because,
         from: state.from,

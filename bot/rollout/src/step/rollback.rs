@@ -2,8 +2,10 @@
 //! Refuses to be undone: once decided it is latched for this rollout, for ever.
 
 use crate::action::ActionKind;
+use crate::ids::ActionId;
+use crate::ladder::{Climb, End};
 use crate::notice::NoticeKind;
-use crate::plan::{Mode, Target};
+use crate::plan::Mode;
 use crate::planted::{self, Bug};
 use crate::rollout::{Because, Guard, Stage, Standing};
 use crate::surroundings::Surroundings;
@@ -85,9 +87,8 @@ fn fires_on_old_version(work: &Work<'_>, name: &str) -> bool {
 
 /// Asks the target for zero once more, for a rollback that did not come through: a person settled what stood in the way.
 pub(super) fn try_again(work: &mut Work<'_>) {
-    let target = work.next.plan.spec.target.clone();
     work.next.epoch += 1;
-    let asked = work.ask(ActionKind::ToZero { target });
+    let asked = climb(work, 0);
     if let Stage::RollingBack { action, stuck, .. } = &mut work.next.stage {
         *action = asked;
         *stuck = Some(ASKED_AGAIN.to_owned());
@@ -96,7 +97,6 @@ pub(super) fn try_again(work: &mut Work<'_>) {
 
 fn begin(work: &mut Work<'_>, because: Because) {
     let from = work.next.wanted;
-    let target: Target = work.next.plan.spec.target.clone();
     if !planted::on(Bug::EpochNotRaised) {
         work.next.epoch += 1;
     }
@@ -104,7 +104,7 @@ fn begin(work: &mut Work<'_>, because: Because) {
     work.next.decisions.clear();
     work.next.pause = None;
     work.next.bake.since = None;
-    let action = work.ask(ActionKind::ToZero { target });
+    let action = climb(work, 0);
     work.next.stage = Stage::RollingBack {
         because: because.clone(),
         from,
@@ -117,4 +117,92 @@ fn begin(work: &mut Work<'_>, because: Because) {
         because: because.to_string(),
         from: from.to_string(),
     });
+}
+
+/// Asks the target of a rung for zero. The rungs below it are tried on: whichever is read back at zero first ends it.
+fn climb(work: &mut Work<'_>, index: usize) -> ActionId {
+    let mut rungs = work.next.plan.rungs();
+    let rung = rungs.swap_remove(index.min(rungs.len().saturating_sub(1)));
+    let name = rung.target.name();
+    let action = work.ask(ActionKind::ToZero { target: rung.target });
+    work.next.ladder.push(Climb {
+        rung: rung.name,
+        target: name,
+        action: action.clone(),
+        epoch: work.next.epoch,
+        since: work.now,
+        within: rung.within,
+        end: None,
+    });
+    action
+}
+
+/// The rung that was climbed last, if it is the one that `action` belongs to.
+pub(super) fn on_top<'a>(work: &'a Work<'_>, action: &ActionId) -> Option<&'a Climb> {
+    work.next.ladder.last().filter(|climb| climb.action == *action)
+}
+
+/// Whether an action is a rung of the way back that is being climbed now.
+pub(super) fn is_rung(work: &Work<'_>, action: &ActionId) -> bool {
+    let Some(top) = work.next.ladder.last() else {
+        return false;
+    };
+    let mut now = work.next.ladder.iter().filter(|climb| climb.epoch == top.epoch);
+    now.any(|climb| climb.action == *action)
+}
+
+/// Notes how a rung ended.
+pub(super) fn ended(work: &mut Work<'_>, action: &ActionId, verified: bool, how: &str) {
+    let at = work.now;
+    if let Some(climb) = work.next.ladder.iter_mut().find(|climb| climb.action == *action) {
+        climb.end = Some(End {
+            at,
+            verified,
+            how: how.to_owned(),
+        });
+    }
+}
+
+/// Gives the rung on top up and climbs the next one too; the action of that, or nothing where there is none.
+pub(super) fn next_rung(work: &mut Work<'_>, failed: &ActionId, why: &str) -> Option<ActionId> {
+    let rungs = work.next.plan.rungs();
+    let name = on_top(work, failed)?.rung.clone();
+    let index = rungs.iter().position(|rung| rung.name == name)?;
+    ended(work, failed, false, why);
+    let next = rungs.get(index + 1)?;
+    let asked = climb(work, index + 1);
+    work.note(
+        "rung",
+        "tidegate".to_owned(),
+        format!(
+            "Rung {name} did not come through: {why}. Rung {} of {}, {}: {} is asked for zero.",
+            index + 2,
+            rungs.len(),
+            next.name,
+            next.target.name()
+        ),
+    );
+    Some(asked)
+}
+
+/// What was read back, and which rungs did not come through: traffic may still lie with them.
+pub(super) fn with_what_is_left(work: &Work<'_>, action: &ActionId, how: &str) -> String {
+    let ladder = &work.next.ladder;
+    let Some(climbed) = ladder.iter().find(|climb| climb.action == *action) else {
+        return how.to_owned();
+    };
+    let failed = |climb: &&Climb| climb.epoch == climbed.epoch && climb.end.as_ref().is_none_or(|end| !end.verified);
+    let left: Vec<String> = ladder
+        .iter()
+        .filter(failed)
+        .map(|climb| format!("{} ({})", climb.rung, climb.target))
+        .collect();
+    if left.is_empty() {
+        return how.to_owned();
+    }
+    format!(
+        "{how}. That is rung {}; not read back at zero, and still tried: {}",
+        climbed.rung,
+        left.join(", ")
+    )
 }

@@ -14,11 +14,15 @@ mod crowds;
 #[cfg(test)]
 mod delivery;
 #[cfg(test)]
+mod drift;
+#[cfg(test)]
 mod field_failures;
 #[cfg(test)]
 mod flag;
 #[cfg(test)]
 mod grammar;
+#[cfg(test)]
+mod ladder;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]

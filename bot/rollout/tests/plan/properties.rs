@@ -154,6 +154,7 @@ fn plan() -> impl Strategy<Value = Plan> {
                     receivers,
                     watchdog: if watchdog { Watchdog::Required } else { Watchdog::None },
                 },
+                rollback: tidegate_rollout::plan::Rollback::default(),
                 no_data: rollback_after.map_or(NoData::Hold, NoData::RollbackAfter),
                 audiences,
             },

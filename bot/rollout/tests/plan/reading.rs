@@ -93,7 +93,7 @@ fn a_value_that_is_no_value_comes_with_what_to_write() {
             "    flag:\n",
             "    driver: flag\n    config:\n",
             "`driver` is not possible for `target`",
-            "possible: `flag: { key: checkout-v2 }`",
+            "possible: `flag: { key: checkout-v2 }`, `deployment-replicas: { namespace: shop, new: checkout-v2, old: checkout-v1, total: 5 }`, `service-selector: { namespace: shop, service: checkout, label: version, new: v2, old: v1, ready: 3 }`, `httproute: { namespace: shop, route: checkout, new: checkout-v2, old: checkout-v1 }`",
         ),
         (
             "v1alpha1\nkind",

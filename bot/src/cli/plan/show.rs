@@ -7,7 +7,7 @@ use tidegate_rollout::Period;
 use tidegate_rollout::plan::diagnostic::Level;
 use tidegate_rollout::plan::source::check;
 use tidegate_rollout::plan::{
-    Audience, DecideDefault, Gate, Hears, Mode, NoData, Plan, Scope, Severity, SeverityAction, Target, Watchdog,
+    Audience, DecideDefault, Gate, Hears, Mode, NoData, Plan, Rung, Scope, Severity, SeverityAction, Target, Watchdog,
 };
 
 use crate::cli::out::Format;
@@ -44,7 +44,6 @@ pub(super) fn run(file: &Path, out: &mut Out) -> Result<Exit, Failure> {
 
 fn page(plan: &Plan) -> String {
     let spec = &plan.spec;
-    let Target::Flag(flag) = &spec.target;
     let mode = match spec.mode {
         Mode::Armed => "armed: rolls back by itself",
         Mode::Shadow => "shadow: only says what it would have done",
@@ -55,7 +54,7 @@ fn page(plan: &Plan) -> String {
             "service".to_owned(),
             format!("{} in {}", one_line(&spec.service), one_line(&spec.environment)),
         ],
-        vec!["moves".to_owned(), format!("flag {}", one_line(&flag.key))],
+        vec!["moves".to_owned(), moves(&spec.target)],
         vec!["mode".to_owned(), mode.to_owned()],
     ];
     let mut page = format!("{}\n{}", one_line(&spec.title), columns(&head, 2));
@@ -67,10 +66,53 @@ fn page(plan: &Plan) -> String {
     let ending = format!("  {watched}; done after {} at the earliest\n", least(plan));
     page.push_str(&ending);
     section(&mut page, "Stopped by", triggers(plan));
+    section(&mut page, "Way back", way_back(plan));
     section(&mut page, "Silence", silence(plan));
     section(&mut page, "People", people(plan));
     section(&mut page, "Told", told(plan));
     page
+}
+
+/// What carries the traffic, in words.
+fn moves(target: &Target) -> String {
+    match target {
+        Target::Flag(flag) => format!("flag {}", one_line(&flag.key)),
+        Target::DeploymentReplicas(target) => format!(
+            "Deployments {} (new) and {} (old) in {}: {} pods in all, never fewer than {} ready",
+            one_line(&target.new),
+            one_line(&target.old),
+            one_line(&target.namespace),
+            target.total,
+            target.floor_pods()
+        ),
+        Target::ServiceSelector(target) => format!(
+            "Service {} in {}: {}={} (new) or {} (old)",
+            one_line(&target.service),
+            one_line(&target.namespace),
+            one_line(&target.label),
+            one_line(&target.new),
+            one_line(&target.old)
+        ),
+        Target::HttpRoute(target) => format!(
+            "HTTPRoute {} in {}: Services {} (new) and {} (old)",
+            one_line(&target.route),
+            one_line(&target.namespace),
+            one_line(&target.new),
+            one_line(&target.old)
+        ),
+    }
+}
+
+/// The rungs, where the plan has a ladder.
+fn way_back(plan: &Plan) -> Vec<Vec<String>> {
+    let row = |(index, rung): (usize, &Rung)| {
+        vec![
+            format!("{}. {}", index + 1, one_line(&rung.name)),
+            format!("within {}", rung.within),
+            moves(&rung.target),
+        ]
+    };
+    plan.spec.rollback.ladder.iter().enumerate().map(row).collect()
 }
 
 fn section(page: &mut String, title: &str, rows: Vec<Vec<String>>) {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tidegate_rollout::plan::{Gate, Phase};
 use tidegate_rollout::step::{Blocker, blockers};
-use tidegate_rollout::{Period, Rollout, Stage};
+use tidegate_rollout::{ActionId, Period, Rollout, Stage};
 
 use super::{Moment, Seen, brief, words};
 
@@ -129,19 +129,23 @@ pub(super) fn sentence(rollout: &Rollout, now: Timestamp) -> String {
         Stage::Advancing { failed: Some(why), .. } => {
             format!("The target could not be moved: {}", brief(why, 300))
         }
-        Stage::Advancing { .. } => format!(
-            "{target} is asked for {}; the phase begins when that is read back.",
-            rollout.wanted
+        Stage::Advancing { action, .. } => format!(
+            "{target} is asked for {}; the phase begins when that is read back.{}",
+            rollout.wanted,
+            waited_for(rollout, action)
         ),
         Stage::Baking { .. } => baking(rollout, now),
         Stage::AtGate { .. } => format!("The gate waits for a person: CONTINUE {}.", onward(rollout)),
         Stage::Watching { .. } => watching(rollout, now),
-        Stage::RollingBack { because, stuck, .. } => {
+        Stage::RollingBack {
+            because, stuck, action, ..
+        } => {
             let stuck = stuck.as_ref().map(|why| format!(" Stuck: {}", brief(why, 300)));
             format!(
-                "0% is being written to {target} and will be read back. {}.{}",
+                "0% is being written to {} and will be read back. {}.{}",
+                rollout.ladder.last().map_or(target, |climb| climb.target.clone()),
                 words::capital(&brief(&because.to_string(), 300)),
-                stuck.unwrap_or_default()
+                stuck.unwrap_or_else(|| waited_for(rollout, action))
             )
         }
         Stage::RolledBack { because, read_back, .. } => format!(
@@ -157,6 +161,12 @@ pub(super) fn sentence(rollout: &Rollout, now: Timestamp) -> String {
             format!("{by} ended it before any traffic moved: {}", brief(reason, 300))
         }
     }
+}
+
+/// What a worker last said of an action that has not come through.
+fn waited_for(rollout: &Rollout, action: &ActionId) -> String {
+    let progress = rollout.progress_of(action);
+    progress.map_or_else(String::new, |progress| format!(" Now: {}.", brief(&progress.why, 300)))
 }
 
 fn baking(rollout: &Rollout, now: Timestamp) -> String {

@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::plan::Plan;
 use crate::plan::codes::Code;
 use crate::plan::diagnostic::Finding;
 use crate::plan::place::Path;
-use crate::plan::{Plan, Target};
 
 /// The name of a plan is part of ids, URLs and file names.
 static PLAN_NAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$").ok());
@@ -29,20 +29,10 @@ pub(super) fn check(plan: &Plan, found: &mut Vec<Finding>) {
             found.push(not_usable(name, path).help(help));
         }
     }
-    let Target::Flag(flag) = &spec.target;
-    if flag
-        .key
-        .chars()
-        .any(|c| c.is_whitespace() || c.is_control() || c == '/')
-    {
-        let path = Path::spec("target").key("flag").key("key");
-        found.push(not_usable(&flag.key, path).help("a flag's key has no spaces and no `/`: it is part of a URL"));
-    }
     let texts = [
         (&spec.title, Path::spec("title")),
         (&spec.service, Path::spec("service")),
         (&spec.environment, Path::spec("environment")),
-        (&flag.key, Path::spec("target").key("flag").key("key")),
     ];
     for (text, path) in texts {
         if text.trim().is_empty() {
@@ -54,12 +44,13 @@ pub(super) fn check(plan: &Plan, found: &mut Vec<Finding>) {
     twice(phases, "phases", found);
     let triggers = spec.triggers.iter().map(|trigger| trigger.name.as_str());
     twice(triggers, "triggers", found);
+    let rungs = spec.rollback.ladder.iter().map(|rung| rung.name.as_str());
+    twice(rungs, "rollback.ladder", found);
 }
 
 /// The names that people type, and where they stand.
 fn all_names(plan: &Plan) -> Vec<(&str, Path)> {
     let spec = &plan.spec;
-    let Target::Flag(flag) = &spec.target;
     let listed = |key: &'static str, index: usize| Path::spec(key).index(index).key("name");
     let groups = Path::spec("target").key("flag").key("groups");
     let mut names: Vec<(&str, Path)> = Vec::new();
@@ -75,6 +66,9 @@ fn all_names(plan: &Plan) -> Vec<(&str, Path)> {
             .enumerate()
             .map(|(i, one)| (one.name.as_str(), listed("triggers", i))),
     );
+    let rungs = spec.rollback.ladder.iter().enumerate();
+    let ladder = Path::spec("rollback").key("ladder");
+    names.extend(rungs.map(|(i, rung)| (rung.name.as_str(), ladder.index(i).key("name"))));
     names.extend(
         spec.roles
             .keys()
@@ -95,7 +89,9 @@ fn all_names(plan: &Plan) -> Vec<(&str, Path)> {
             .keys()
             .map(|name| (name.as_str(), Path::spec("inputs").key(name))),
     );
-    names.extend(flag.groups.keys().map(|name| (name.as_str(), groups.key(name))));
+    let flag = spec.target.flag();
+    let in_groups = flag.into_iter().flat_map(|flag| flag.groups.keys());
+    names.extend(in_groups.map(|name| (name.as_str(), groups.key(name))));
     names
 }
 

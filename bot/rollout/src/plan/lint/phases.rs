@@ -22,7 +22,7 @@ pub(super) fn check(plan: &Plan, found: &mut Vec<Finding>) {
         ));
         return;
     }
-    climb(phases, found);
+    climb(phases, plan.spec.target.is_all_or_nothing(), found);
     bakes(phases, found);
     groups(phases, found);
     if plan.spec.watch == Period::ZERO {
@@ -41,12 +41,13 @@ fn of(index: usize, key: &str) -> Path {
     Path::spec("phases").index(index).key(key)
 }
 
-fn climb(phases: &[Phase], found: &mut Vec<Finding>) {
+/// Where a target is wholly on one side, there is no smaller first step to suggest.
+fn climb(phases: &[Phase], all_or_nothing: bool, found: &mut Vec<Finding>) {
     let mut highest = Weight::ZERO;
     for (index, phase) in phases.iter().enumerate() {
         let path = of(index, "weight");
         let (name, weight) = (&phase.name, phase.weight);
-        if highest.is_zero() && weight > LARGE_FIRST_STEP {
+        if highest.is_zero() && weight > LARGE_FIRST_STEP && !all_or_nothing {
             found.push(
                 Finding::new(
                     Code::P204,
@@ -55,7 +56,10 @@ fn climb(phases: &[Phase], found: &mut Vec<Finding>) {
                 )
                 .help("put a phase with `weight: 5%` in front of it"),
             );
-        } else if !highest.is_zero() && weight.basis_points() > highest.basis_points().saturating_mul(3) {
+        } else if !all_or_nothing
+            && !highest.is_zero()
+            && weight.basis_points() > highest.basis_points().saturating_mul(3)
+        {
             let most = Weight::from_basis_points(highest.basis_points().saturating_mul(3)).unwrap_or(Weight::FULL);
             let message = format!("`{name}` goes from {highest} to {weight} at once");
             found.push(

@@ -6,14 +6,17 @@ use crate::plan::codes::Code;
 use crate::plan::diagnostic::Finding;
 use crate::plan::place::Path;
 use crate::plan::suggest::closest;
-use crate::plan::{Plan, SeverityAction, Target};
+use crate::plan::{Plan, SeverityAction};
 
 pub(super) fn check(plan: &Plan, found: &mut Vec<Finding>) {
     let spec = &plan.spec;
-    let Target::Flag(flag) = &spec.target;
     let severities: Vec<&str> = spec.severities.keys().map(String::as_str).collect();
     let roles: Vec<&str> = spec.roles.keys().map(String::as_str).collect();
-    let groups: Vec<&str> = flag.groups.keys().map(String::as_str).collect();
+    let flag = spec.target.flag();
+    let groups: Vec<&str> = flag
+        .into_iter()
+        .flat_map(|flag| flag.groups.keys().map(String::as_str))
+        .collect();
     let mut used_severities = BTreeSet::new();
     let mut used_groups = BTreeSet::new();
 

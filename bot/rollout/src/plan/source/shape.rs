@@ -76,6 +76,7 @@ impl<'a> Walk<'a> {
             Value::List(items) if kinds.contains(&"array") => self.list(items, schema, here),
             Value::Text(text) if kinds.contains(&"string") => self.text(text, schema, here),
             Value::Bool(value) if kinds.contains(&"boolean") => (*value).into(),
+            Value::Number(number) if kinds.contains(&"integer") => self.count(number, schema, here),
             Value::Null if kinds.contains(&"null") => Json::Null,
             _ => self.wrong_kind(node, kinds.first().copied().unwrap_or_default(), here),
         }

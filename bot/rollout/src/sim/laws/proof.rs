@@ -150,7 +150,8 @@ impl Laws {
             let ledger = self.ledgers[index].clone();
             let last = store.plan_of.iter().rposition(|plan| *plan == ledger.plan) == Some(index);
             let target = &targets[ledger.plan];
-            let untouched = target.foreign_at.is_none() || target.foreign_at < ledger.rolled_back;
+            // What somebody else writes between the reading and the saving of it nobody could have seen.
+            let untouched = target.foreign_at.is_none() || target.foreign_at < ledger.read_zero;
             if let (Some(_), true, true) = (ledger.rolled_back, last, untouched) {
                 let weight = target.weight;
                 self.must(weight.is_zero(), 3, || {

@@ -66,6 +66,7 @@ impl<'a> Walk<'a> {
             "object" => "a map",
             "array" => "a list",
             "boolean" => "`true` or `false`",
+            "integer" => "a whole number",
             _ => "text",
         };
         let found = node.value.kind();
@@ -75,6 +76,7 @@ impl<'a> Walk<'a> {
             ("array", Value::Text(_) | Value::Number(_) | Value::Bool(_)) => {
                 Some(format!("write a list with one entry: `[{written}]`"))
             }
+            ("integer", Value::Text(_)) => Some("write it in digits, without quotes".to_owned()),
             ("boolean", _) => Some("write `true` or `false`, without quotes".to_owned()),
             _ => None,
         };
@@ -197,6 +199,11 @@ fn example(key: &str) -> &'static str {
         "default" => "rollback",
         "decide" => "{ within: 15m, default: rollback }",
         "flag" => "{ key: checkout-v2 }",
+        "deployment-replicas" => "{ namespace: shop, new: checkout-v2, old: checkout-v1, total: 5 }",
+        "service-selector" => "{ namespace: shop, service: checkout, label: version, new: v2, old: v1, ready: 3 }",
+        "httproute" => "{ namespace: shop, route: checkout, new: checkout-v2, old: checkout-v1 }",
+        "rollback" => "{ ladder: [{ name: flag-off, target: { flag: { key: checkout-v2 } }, within: 15s }] }",
+        "total" | "ready" => "5",
         "target" => "{ flag: { key: checkout-v2 } }",
         "matchers" => "['severity=\"critical\"']",
         "alert" => "{ matchers: ['severity=\"critical\"'] }",

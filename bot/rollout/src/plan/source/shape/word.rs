@@ -2,7 +2,7 @@
 //! Refuses to repeat those grammars: each type reads itself, here is only said what went wrong and what was probably meant.
 
 use regex::Regex;
-use serde_json::Value as Json;
+use serde_json::{Number, Value as Json};
 
 use super::{Spot, Walk};
 use crate::matcher::Matcher;
@@ -63,6 +63,21 @@ impl Walk<'_> {
                 Json::Null
             }
         }
+    }
+
+    /// A whole number, within the bounds that the schema may set.
+    pub(super) fn count(&mut self, number: &Number, schema: &Json, here: &Spot) -> Json {
+        let (least, most) = (
+            schema["minimum"].as_u64().unwrap_or(0),
+            schema["maximum"].as_u64().unwrap_or(u64::MAX),
+        );
+        if let Some(count) = number.as_u64().filter(|count| (least..=most).contains(count)) {
+            return count.into();
+        }
+        let name = here.path.name();
+        let message = format!("`{name}` is {number}, but a whole number from {least} to {most} is needed");
+        self.report(Finding::new(Code::P104, here.path.clone(), message), here);
+        Json::Null
     }
 
     /// Text, with the pattern that the schema may ask for.

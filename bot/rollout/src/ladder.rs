@@ -1,0 +1,56 @@
+//! Owns the way back rung by rung: what was tried, since when, how it ended. It is what people read afterwards.
+//! Refuses to write: a rung is an action like every other, and its worker verifies by reading back.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::ActionId;
+use crate::period::Period;
+
+/// One rung as it was climbed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Climb {
+    /// Its name in the plan.
+    pub rung: String,
+    /// What it moves.
+    pub target: String,
+    /// The action that asks for zero.
+    pub action: ActionId,
+    /// Under which epoch; a person who asks again climbs anew under a higher one.
+    pub epoch: u64,
+    /// Since when.
+    pub since: Timestamp,
+    /// How long it had before the next rung was climbed too.
+    pub within: Period,
+    /// How it ended; nothing while it is being tried.
+    pub end: Option<End>,
+}
+
+/// How a rung ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// When.
+    pub at: Timestamp,
+    /// Whether zero was read back from it.
+    pub verified: bool,
+    /// What was read, or what stood in the way.
+    pub how: String,
+}
+
+impl Climb {
+    /// In one line: name, target, time taken, what came of it.
+    pub fn line(&self, now: Timestamp) -> String {
+        let (rung, target) = (&self.rung, &self.target);
+        match &self.end {
+            Some(end) => {
+                let took = Period::between(self.since, end.at);
+                let word = if end.verified { "zero read back" } else { "failed" };
+                format!("{rung} ({target}): {word} after {took}: {}", end.how)
+            }
+            None => format!(
+                "{rung} ({target}): being tried for {}",
+                Period::between(self.since, now)
+            ),
+        }
+    }
+}

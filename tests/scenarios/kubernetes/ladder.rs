@@ -1,0 +1,182 @@
+//! The way back, rung by rung, against an API that fails one of them: the next one brings traffic home, and the card tells all.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tidegate_tests::kubernetes::{Kubernetes, Mishap};
+use tidegate_tests::wait;
+
+use super::house::{House, PATIENCE, manifest, phase, plan, setup_for};
+
+const NAMESPACE: &str = "shop";
+
+fn route() -> Value {
+    json!({ "httproute": {
+        "namespace": NAMESPACE, "route": "boka", "new": "boka-green", "old": "boka-blue", "readyWithin": "1m",
+    } })
+}
+
+/// A route first, then the pods behind it, then the flag.
+fn ladder() -> Value {
+    let pods = json!({ "deployment-replicas": { "namespace": NAMESPACE, "new": "green", "old": "blue", "total": 3 } });
+    json!({ "ladder": [
+        { "name": "route", "target": route(), "within": "3s" },
+        { "name": "pods", "target": pods, "within": "3s" },
+        { "name": "flag-off", "target": { "flag": { "key": "boka" } }, "within": "3s" },
+    ] })
+}
+
+async fn house() -> Result<(House, String)> {
+    let cluster = Kubernetes::fake().await?;
+    cluster.deployment(NAMESPACE, "blue", 3, "boka", "blue")?;
+    cluster.deployment(NAMESPACE, "green", 3, "boka", "green")?;
+    cluster.service(NAMESPACE, "boka-blue", "boka", Some("blue"))?;
+    cluster.service(NAMESPACE, "boka-green", "boka", Some("green"))?;
+    let backend = |name: &str, weight: u32| json!({ "name": name, "port": 80, "weight": weight });
+    let object = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": { "namespace": NAMESPACE, "name": "boka" },
+        "spec": {
+            "parentRefs": [{ "name": "gw" }],
+            "rules": [{ "backendRefs": [backend("boka-blue", 100), backend("boka-green", 0)] }],
+        },
+    });
+    cluster.place("gateway.networking.k8s.io", "httproutes", object)?;
+    let mut plan = plan(&route(), &[phase("half", "50%")]);
+    plan["spec"]["rollback"] = ladder();
+    let pods = manifest("deployment-replicas.yaml")?
+        .replace("namespace: finance", "namespace: shop")
+        .replace("finance-service-v1, finance-service-v2", "blue, green");
+    let rights = format!("{}\n---\n{pods}", manifest("httproute.yaml")?);
+    let (setup, scratch) = setup_for(&cluster, &plan, &rights)?;
+    let house = House::with(cluster, setup, scratch).await?;
+    let id = house.begin().await?;
+    house.waits(&id, "half").await?;
+    Ok((house, id))
+}
+
+fn green_weight(house: &House) -> Result<Value> {
+    let route = house
+        .cluster
+        .object("gateway.networking.k8s.io", "httproutes", NAMESPACE, "boka")?;
+    Ok(route["spec"]["rules"][0]["backendRefs"][1]["weight"].clone())
+}
+
+/// The rungs as the card tells them.
+async fn told(house: &House, id: &str) -> Result<Vec<String>> {
+    let card = house.card(id).await?;
+    let lines = card["ladder"].as_array().cloned().unwrap_or_default();
+    Ok(lines
+        .iter()
+        .map(|line| line.as_str().unwrap_or_default().to_owned())
+        .collect())
+}
+
+#[tokio::test]
+async fn the_first_rung_is_enough_when_it_works() -> Result<()> {
+    let (house, id) = house().await?;
+    house.strike().await?;
+    house.becomes(&id, "ROLLED BACK").await?;
+    assert_eq!(green_weight(&house)?, 0);
+    let told = told(&house, &id).await?;
+    assert!(
+        told.len() == 1 && told[0].starts_with("route (httproute/shop/boka): zero read back"),
+        "{told:?}"
+    );
+    assert_eq!(
+        house.cluster.replicas(NAMESPACE, "green")?,
+        (3, 3),
+        "no other rung was touched"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_the_first_rung_the_second_brings_traffic_home() -> Result<()> {
+    let mishaps = [
+        Mishap::Refused(500),
+        Mishap::Refused(403),
+        Mishap::Hangs,
+        Mishap::Lies,
+        Mishap::Overtaken,
+    ];
+    let one = async |mishap: Mishap| -> Result<()> {
+        let (mut house, id) = house().await?;
+        house
+            .cluster
+            .trouble(Method::PATCH, "httproutes", u32::MAX, mishap.clone())?;
+        house.strike().await?;
+        wait::until("the second rung is climbed", PATIENCE, async || {
+            let told = told(&house, &id).await?;
+            ensure!(told.len() > 1, "{told:?}");
+            Ok(())
+        })
+        .await?;
+        // Dying in between loses neither the rung nor what was told of the one before.
+        house.tidegate.kill()?;
+        house.tidegate.start_again().await?;
+        house.revive().await?;
+        house
+            .becomes(&id, "ROLLED BACK")
+            .await
+            .with_context(|| format!("{mishap:?}"))?;
+        assert_eq!(house.cluster.replicas(NAMESPACE, "green")?.0, 0, "{mishap:?}");
+        assert_eq!(house.cluster.replicas(NAMESPACE, "blue")?, (3, 3), "{mishap:?}");
+        let told = told(&house, &id).await?;
+        println!("{mishap:?}: {told:#?}");
+        assert!(
+            told[0].starts_with("route (httproute/shop/boka): failed after"),
+            "{told:?}"
+        );
+        assert!(told[1].contains("zero read back after"), "{told:?}");
+        // The rung below is tried on: nothing stays raised once it can be lowered.
+        house.cluster.calm()?;
+        wait::until("the route is at zero, too", PATIENCE, async || {
+            ensure!(green_weight(&house)? == 0, "{}", green_weight(&house)?);
+            Ok(())
+        })
+        .await
+    };
+    stream::iter(mishaps)
+        .map(one)
+        .buffer_unordered(3)
+        .try_collect::<Vec<()>>()
+        .await
+        .map(drop)
+}
+
+#[tokio::test]
+async fn the_last_rung_ends_what_two_before_it_could_not() -> Result<()> {
+    let (house, id) = house().await?;
+    house
+        .cluster
+        .trouble(Method::PATCH, "httproutes", u32::MAX, Mishap::Refused(500))?;
+    house
+        .cluster
+        .trouble(Method::PATCH, "deployments", u32::MAX, Mishap::Refused(403))?;
+    // The flag is ours and cannot fail, so the story ends there, with two rungs named that did not come through.
+    house.strike().await?;
+    let card = wait::until("the flag ends it", Duration::from_secs(60), async || {
+        let card = house.card(&id).await?;
+        ensure!(card["state"] == "ROLLED BACK", "{card}");
+        Ok(card)
+    })
+    .await?;
+    let told = told(&house, &id).await?;
+    assert!(
+        told.len() == 3 && told[0].contains("failed after") && told[1].contains("failed after"),
+        "{told:?}"
+    );
+    assert!(
+        told[2].starts_with("flag-off (flag/boka): zero read back after"),
+        "{told:?}"
+    );
+    assert!(card["next"].to_string().contains("The flag serves 0%"), "{card}");
+    for rung in ["Rung route did not come through", "Rung pods did not come through"] {
+        house.told(&id, rung).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! The weights of an HTTPRoute, and nothing else of it.
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use tidegate_tests::kubernetes::{Kubernetes, Readiness};
+use tidegate_tests::paths::repository;
+use tidegate_tests::wait;
+
+use super::house::{House, PATIENCE, phase};
+
+const NAMESPACE: &str = "shop";
+const RIGHTS: &str = "httproute.yaml";
+
+fn target() -> Value {
+    json!({ "httproute": {
+        "namespace": NAMESPACE, "route": "boka", "new": "checkout-canary", "old": "checkout-stable", "readyWithin": "1m",
+    } })
+}
+
+/// The route of the fixture, with what Tidegate must leave alone.
+fn route() -> Result<Value> {
+    let fixture = repository().join("tests/fixtures/k8s/httproute-weights.json");
+    let mut route: Value = serde_json::from_str(&std::fs::read_to_string(fixture)?)?;
+    route["metadata"] = json!({ "namespace": NAMESPACE, "name": "boka" });
+    let rules = &mut route["spec"]["rules"];
+    rules[0]["matches"] = json!([{ "path": { "type": "PathPrefix", "value": "/shop" } }]);
+    rules[0]["filters"] = json!([{ "type": "RequestHeaderModifier", "requestHeaderModifier": { "set": [{ "name": "x", "value": "y" }] } }]);
+    rules[0]["backendRefs"][0]["weight"] = 100.into();
+    rules[0]["backendRefs"][1]["weight"] = 0.into();
+    if let Some(rules) = rules.as_array_mut() {
+        rules.push(json!({ "backendRefs": [{ "name": "static", "port": 80 }] }));
+    }
+    Ok(route)
+}
+
+async fn house() -> Result<House> {
+    let cluster = Kubernetes::start().await?;
+    cluster.deployment(NAMESPACE, "stable", 3, "checkout", "stable")?;
+    cluster.deployment(NAMESPACE, "canary", 3, "checkout", "canary")?;
+    cluster.service(NAMESPACE, "checkout-stable", "checkout", Some("stable"))?;
+    cluster.service(NAMESPACE, "checkout-canary", "checkout", Some("canary"))?;
+    cluster.place("gateway.networking.k8s.io", "httproutes", route()?)?;
+    let phases = [phase("some", "10%"), phase("third", "33.3%"), phase("all", "100%")];
+    House::start(cluster, &target(), &phases, RIGHTS).await
+}
+
+fn object(house: &House) -> Result<Value> {
+    house
+        .cluster
+        .object("gateway.networking.k8s.io", "httproutes", NAMESPACE, "boka")
+}
+
+/// The weights of the stable and the canary backend.
+fn weights(house: &House) -> Result<(Value, Value)> {
+    let backends = object(house)?["spec"]["rules"][0]["backendRefs"].clone();
+    Ok((backends[0]["weight"].clone(), backends[1]["weight"].clone()))
+}
+
+#[tokio::test]
+async fn two_numbers_change_and_everything_else_of_the_route_stays() -> Result<()> {
+    let house = house().await?;
+    let id = house.begin().await?;
+    house.waits(&id, "some").await?;
+    assert_eq!(weights(&house)?, (90.into(), 10.into()));
+    house
+        .told(
+            &id,
+            "boka gives 10% to checkout-canary, and every gateway has accepted it",
+        )
+        .await?;
+    house.advance(&id).await?;
+    house.waits(&id, "third").await?;
+    assert_eq!(weights(&house)?, (6670.into(), 3330.into()));
+    house.strike().await?;
+    house.becomes(&id, "ROLLED BACK").await?;
+    assert_eq!(weights(&house)?, (100.into(), 0.into()));
+    assert_eq!(
+        object(&house)?["spec"],
+        route()?["spec"],
+        "matches, filters and parents are as they were"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn rolled_back_is_said_only_when_the_gateway_has_taken_it_over() -> Result<()> {
+    let house = house().await?;
+    let id = house.begin().await?;
+    house.waits(&id, "some").await?;
+    house.cluster.gateways_stand_still(true);
+    house.strike().await?;
+    wait::until("zero is written", PATIENCE, async || {
+        ensure!(weights(&house)? == (100.into(), 0.into()), "{:?}", weights(&house)?);
+        Ok(())
+    })
+    .await?;
+    house
+        .shows(&id, "a gateway has not looked at generation 3 of boka yet")
+        .await?;
+    assert_eq!(
+        house.card(&id).await?["state"],
+        "ROLLING BACK",
+        "written is not read back"
+    );
+    house.cluster.gateways_stand_still(false);
+    house.becomes(&id, "ROLLED BACK").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_service_without_endpoints_gets_no_traffic_either_way() -> Result<()> {
+    let house = house().await?;
+    house.cluster.readiness(NAMESPACE, "canary", Readiness::Never);
+    let id = house.begin().await?;
+    wait::until("the route carries the epoch", PATIENCE, async || {
+        let route = object(&house)?;
+        ensure!(route["metadata"]["annotations"]["tidegate.dev/epoch"] == "1", "{route}");
+        Ok(())
+    })
+    .await?;
+    assert_eq!(weights(&house)?, (100.into(), 0.into()));
+    house.cluster.readiness(NAMESPACE, "canary", Readiness::AtOnce);
+    house.waits(&id, "some").await?;
+    house.cluster.readiness(NAMESPACE, "stable", Readiness::Never);
+    house.strike().await?;
+    house
+        .shows(&id, "0 endpoints of checkout-stable are ready and 1 are needed")
+        .await?;
+    assert_eq!(weights(&house)?, (90.into(), 10.into()));
+    house.cluster.readiness(NAMESPACE, "stable", Readiness::AtOnce);
+    house.becomes(&id, "ROLLED BACK").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_route_that_somebody_else_turns_holds_the_rollout() -> Result<()> {
+    let house = house().await?;
+    let id = house.begin().await?;
+    house.waits(&id, "some").await?;
+    let mut turned = object(&house)?["spec"]["rules"].clone();
+    turned[0]["backendRefs"][1]["weight"] = 90.into();
+    house.cluster.patch(
+        "gateway.networking.k8s.io",
+        "httproutes",
+        NAMESPACE,
+        "boka",
+        &json!({ "spec": { "rules": turned } }),
+    )?;
+    house.told(&id, "the weights of boka read 90:90").await?;
+    assert_eq!(weights(&house)?, (90.into(), 90.into()), "somebody else's word stands");
+    house.strike().await?;
+    house.becomes(&id, "ROLLED BACK").await?;
+    assert_eq!(weights(&house)?, (100.into(), 0.into()));
+    Ok(())
+}

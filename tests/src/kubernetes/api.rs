@@ -1,0 +1,261 @@
+//! What the API does with a call: who asks, whether they may, and what comes of it.
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use serde_json::{Value, json};
+use url::form_urlencoded;
+
+use super::fake::Cluster;
+use super::rights::Wish;
+use super::world::{Key, No, full, not_found};
+use super::{key, patch};
+
+/// What a path names.
+#[derive(Debug)]
+pub(super) struct Place {
+    group: String,
+    resource: String,
+    namespace: String,
+    name: Option<String>,
+    sub: Option<String>,
+}
+
+impl Place {
+    pub(super) fn of(path: &str) -> Option<Self> {
+        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        let (group, version, rest) = match parts.as_slice() {
+            ["api", version, rest @ ..] => ("", *version, rest),
+            ["apis", group, version, rest @ ..] => (*group, *version, rest),
+            _ => return None,
+        };
+        let ["namespaces", namespace, resource, rest @ ..] = rest else {
+            return None;
+        };
+        let served = [
+            ("apps", "v1", "deployments"),
+            ("", "v1", "services"),
+            ("", "v1", "pods"),
+            ("", "v1", "events"),
+            ("discovery.k8s.io", "v1", "endpointslices"),
+            ("autoscaling", "v2", "horizontalpodautoscalers"),
+            ("gateway.networking.k8s.io", "v1", "httproutes"),
+        ];
+        served.contains(&(group, version, *resource)).then(|| Self {
+            group: group.to_owned(),
+            resource: (*resource).to_owned(),
+            namespace: (*namespace).to_owned(),
+            name: rest.first().map(|name| (*name).to_owned()),
+            sub: rest.get(1).map(|sub| (*sub).to_owned()),
+        })
+    }
+
+    pub(super) fn key(&self) -> Option<Key> {
+        Some(key(&self.group, &self.resource, &self.namespace, self.name.as_deref()?))
+    }
+}
+
+pub(super) fn handle(
+    cluster: &mut Cluster,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<(StatusCode, Value), No> {
+    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = token
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .unwrap_or_default();
+    let account = cluster.accounts.iter().find(|(known, _)| known == token);
+    let Some((_, rights)) = account else {
+        return Err((401, "Unauthorized", "Unauthorized".to_owned()));
+    };
+    let missing = || {
+        (
+            404,
+            "NotFound",
+            "the server could not find the requested resource".to_owned(),
+        )
+    };
+    let place = Place::of(uri.path()).ok_or_else(missing)?;
+    let query: Vec<(String, String)> = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
+        .into_owned()
+        .collect();
+    let verb = match (method, &place.name) {
+        (&Method::GET, Some(_)) => "get",
+        (&Method::GET, None) => "list",
+        (&Method::PATCH, Some(_)) => "patch",
+        (&Method::PUT, Some(_)) => "update",
+        (&Method::POST, None) => "create",
+        _ => {
+            return Err((
+                405,
+                "MethodNotAllowed",
+                "the server does not allow this method".to_owned(),
+            ));
+        }
+    };
+    let resource = match &place.sub {
+        Some(sub) => format!("{}/{sub}", place.resource),
+        None => place.resource.clone(),
+    };
+    let wish = Wish {
+        verb,
+        group: &place.group,
+        resource: &resource,
+        namespace: &place.namespace,
+        name: place.name.as_deref(),
+    };
+    if !rights.iter().any(|rights| rights.allow(&wish)) {
+        let what = full(&place.group, &resource);
+        let named = place
+            .name
+            .as_deref()
+            .map(|name| format!("{name:?} "))
+            .unwrap_or_default();
+        let message = format!(
+            "{what} {named}is forbidden: User \"system:serviceaccount:tidegate:tidegate\" cannot {verb} resource {resource:?} in API group {:?} in the namespace {:?}",
+            place.group, place.namespace
+        );
+        return Err((403, "Forbidden", message));
+    }
+    match verb {
+        "list" => list(cluster, &place, &query),
+        "create" => create(cluster, &place, body),
+        _ => one(cluster, &place, method, headers, body),
+    }
+}
+
+fn list(cluster: &Cluster, place: &Place, query: &[(String, String)]) -> Result<(StatusCode, Value), No> {
+    let known = ["labelSelector", "limit"];
+    if let Some((key, _)) = query.iter().find(|(key, _)| !known.contains(&key.as_str())) {
+        return Err((400, "BadRequest", format!("the fake does not know the parameter {key}")));
+    }
+    let items: Vec<Value> = match place.resource.as_str() {
+        "pods" => cluster.world.pods(&place.namespace),
+        "endpointslices" => cluster.world.slices(&place.namespace),
+        _ => {
+            let here = cluster.world.objects.iter();
+            let here =
+                here.filter(|(key, _)| key.0 == place.group && key.1 == place.resource && key.2 == place.namespace);
+            here.map(|(_, object)| object.clone()).collect()
+        }
+    };
+    let selector = query
+        .iter()
+        .find(|(key, _)| key == "labelSelector")
+        .map_or("", |(_, value)| value);
+    let mut wanted = Vec::new();
+    for requirement in selector.split(',').filter(|it| !it.is_empty()) {
+        let pair = requirement.split_once('=');
+        wanted.push(pair.ok_or((400, "BadRequest", format!("unable to parse requirement: {requirement}")))?);
+    }
+    let fits = |object: &Value| {
+        wanted
+            .iter()
+            .all(|(key, value)| object["metadata"]["labels"][key] == *value)
+    };
+    let items: Vec<Value> = items.into_iter().filter(fits).collect();
+    Ok((
+        StatusCode::OK,
+        json!({ "kind": "List", "apiVersion": "v1", "metadata": {}, "items": items }),
+    ))
+}
+
+fn create(cluster: &mut Cluster, place: &Place, body: &Bytes) -> Result<(StatusCode, Value), No> {
+    let object: Value = serde_json::from_slice(body).map_err(|error| (400, "BadRequest", error.to_string()))?;
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    let ends =
+        name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.ends_with(|c: char| c.is_ascii_alphanumeric());
+    if !name.chars().all(fits) || !ends || name.len() > 253 {
+        return Err((422, "Invalid", format!("metadata.name: Invalid value: {name:?}")));
+    }
+    if place.resource == "events" && object["involvedObject"]["namespace"] != place.namespace.as_str() {
+        return Err((
+            422,
+            "Invalid",
+            "involvedObject.namespace: does not match event.namespace".to_owned(),
+        ));
+    }
+    let key = key(&place.group, &place.resource, &place.namespace, name);
+    if cluster.world.objects.contains_key(&key) {
+        return Err((
+            409,
+            "AlreadyExists",
+            format!("{} {name:?} already exists", full(&key.0, &key.1)),
+        ));
+    }
+    cluster.world.objects.insert(key, object.clone());
+    Ok((StatusCode::CREATED, object))
+}
+
+fn one(
+    cluster: &mut Cluster,
+    place: &Place,
+    method: &Method,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<(StatusCode, Value), No> {
+    let missing = || {
+        (
+            404,
+            "NotFound",
+            "the server could not find the requested resource".to_owned(),
+        )
+    };
+    let key = place.key().ok_or_else(missing)?;
+    let object = cluster
+        .world
+        .objects
+        .get(&key)
+        .cloned()
+        .ok_or_else(|| not_found(&key))?;
+    let scale = match place.sub.as_deref() {
+        None => false,
+        Some("scale") if place.resource == "deployments" => true,
+        Some(_) => return Err(missing()),
+    };
+    let media = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let parsed = || serde_json::from_slice::<Value>(body).map_err(|error| (400, "BadRequest", error.to_string()));
+    let shown = |object: &Value| if scale { scale_of(object) } else { object.clone() };
+    let mut changed = shown(&object);
+    match *method {
+        Method::GET => return Ok((StatusCode::OK, changed)),
+        Method::PUT => changed = parsed()?,
+        _ => match media {
+            "application/merge-patch+json" => patch::merge(&mut changed, &parsed()?),
+            "application/json-patch+json" => {
+                let applied = patch::json(&mut changed, &parsed()?);
+                applied.map_err(|why| (422, "Invalid", format!("json patch: {why}")))?;
+            }
+            other => {
+                let message = format!("the body of the request was in an unknown format: {other}");
+                return Err((415, "UnsupportedMediaType", message));
+            }
+        },
+    }
+    if scale {
+        let mut whole = object;
+        whole["spec"]["replicas"] = changed["spec"]["replicas"].clone();
+        whole["metadata"]["resourceVersion"] = changed["metadata"]["resourceVersion"].clone();
+        changed = whole;
+    }
+    let written = cluster.world.write(&key, changed)?;
+    Ok((StatusCode::OK, shown(&written)))
+}
+
+/// A Deployment as its `scale` subresource shows it.
+fn scale_of(object: &Value) -> Value {
+    json!({
+        "kind": "Scale", "apiVersion": "autoscaling/v1",
+        "metadata": {
+            "name": object["metadata"]["name"], "namespace": object["metadata"]["namespace"],
+            "uid": object["metadata"]["uid"], "resourceVersion": object["metadata"]["resourceVersion"],
+        },
+        "spec": { "replicas": object["spec"]["replicas"] },
+        "status": { "replicas": object["status"]["replicas"] },
+    })
+}

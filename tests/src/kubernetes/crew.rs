@@ -1,0 +1,175 @@
+//! The pods of Deployments: when they become ready, which of them go first, and the lowest capacity there ever was.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// When new pods become ready.
+#[derive(Clone, Copy, Debug)]
+pub enum Readiness {
+    /// As soon as they are there.
+    AtOnce,
+    /// That long after they were made.
+    After(Duration),
+    /// At most so many of them, the oldest first.
+    UpTo(usize),
+    /// Never.
+    Never,
+}
+
+#[derive(Clone, Debug)]
+struct Pod {
+    name: String,
+    born: Instant,
+    ready: bool,
+}
+
+/// The pods of one Deployment.
+#[derive(Debug)]
+struct Crew {
+    pods: Vec<Pod>,
+    readiness: Readiness,
+    labels: Value,
+}
+
+/// The pods of all Deployments, by namespace and name.
+#[derive(Debug, Default)]
+pub(super) struct Crews {
+    crews: BTreeMap<(String, String), Crew>,
+    names: u64,
+    /// Whether gateways look at routes.
+    pub(super) gateways_stand_still: bool,
+    /// The fewest ready pods ever seen, by label `app`.
+    least: BTreeMap<String, usize>,
+}
+
+impl Crews {
+    fn crew(&mut self, namespace: &str, name: &str) -> &mut Crew {
+        let key = (namespace.to_owned(), name.to_owned());
+        self.crews.entry(key).or_insert(Crew {
+            pods: Vec::new(),
+            readiness: Readiness::AtOnce,
+            labels: Value::Null,
+        })
+    }
+
+    pub(super) fn readiness(&mut self, namespace: &str, name: &str, readiness: Readiness) {
+        self.crew(namespace, name).readiness = readiness;
+    }
+
+    /// Makes it `wanted` pods; says how many there are, and how many of them are ready.
+    pub(super) fn settle(&mut self, namespace: &str, name: &str, wanted: u64, labels: Value) -> (u64, u64) {
+        let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+        let now = Instant::now();
+        let mut names = self.names;
+        let crew = self.crew(namespace, name);
+        crew.labels = labels;
+        // As a ReplicaSet does: those that are not ready go first, then the youngest.
+        crew.pods.sort_by_key(|pod| (!pod.ready, pod.born));
+        crew.pods.truncate(wanted);
+        while crew.pods.len() < wanted {
+            names += 1;
+            crew.pods.push(Pod {
+                name: format!("{name}-{names}"),
+                born: now,
+                ready: false,
+            });
+        }
+        let readiness = crew.readiness;
+        for (index, pod) in crew.pods.iter_mut().enumerate() {
+            pod.ready = match readiness {
+                Readiness::AtOnce => true,
+                Readiness::After(delay) => pod.ready || now.duration_since(pod.born) >= delay,
+                Readiness::UpTo(most) => index < most,
+                Readiness::Never => false,
+            };
+        }
+        let ready = crew.pods.iter().filter(|pod| pod.ready).count();
+        self.names = names;
+        (wanted as u64, ready as u64)
+    }
+
+    /// Notes how many are ready now, once every Deployment is settled.
+    pub(super) fn count(&mut self) {
+        let mut ready: BTreeMap<String, usize> = BTreeMap::new();
+        for crew in self.crews.values() {
+            let app = crew.labels["app"].as_str().unwrap_or_default();
+            *ready.entry(app.to_owned()).or_default() += crew.pods.iter().filter(|pod| pod.ready).count();
+        }
+        for (app, count) in ready {
+            let least = self.least.entry(app).or_insert(count);
+            *least = count.min(*least);
+        }
+    }
+
+    /// What was there so far does not count as a dip.
+    pub(super) fn count_anew(&mut self) {
+        self.least.clear();
+    }
+
+    pub(super) fn least(&self, app: &str) -> usize {
+        self.least.get(app).copied().unwrap_or(0)
+    }
+
+    /// All pods as the API shows them.
+    pub(super) fn pods(&self) -> Vec<Value> {
+        let crews = self.crews.iter();
+        let of = |((namespace, _), crew): (&(String, String), &Crew)| {
+            let (namespace, labels) = (namespace.clone(), crew.labels.clone());
+            let pods = crew.pods.clone().into_iter();
+            pods.map(move |pod| {
+                let ready = if pod.ready { "True" } else { "False" };
+                json!({
+                    "metadata": { "name": pod.name, "namespace": namespace, "labels": labels },
+                    "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": ready }] },
+                })
+            })
+        };
+        crews.flat_map(of).collect()
+    }
+}
+
+/// The endpoint slice of a Service over `pods`, as its controller would keep it.
+pub(super) fn slice_of(service: &Value, pods: &[Value]) -> Value {
+    let (namespace, name) = (&service["metadata"]["namespace"], &service["metadata"]["name"]);
+    let selector = service["spec"]["selector"].as_object().cloned().unwrap_or_default();
+    let fits = |pod: &&Value| {
+        let labels = &pod["metadata"]["labels"];
+        pod["metadata"]["namespace"] == *namespace && selector.iter().all(|(label, value)| labels[label] == *value)
+    };
+    let endpoints = pods.iter().filter(fits).enumerate().map(|(index, pod)| {
+        let ready = pod["status"]["conditions"][0]["status"] == "True";
+        json!({
+            "addresses": [format!("10.1.0.{}", index + 1)],
+            "conditions": { "ready": ready, "serving": ready, "terminating": false },
+            "targetRef": { "kind": "Pod", "name": pod["metadata"]["name"], "namespace": namespace },
+        })
+    });
+    json!({
+        "metadata": {
+            "name": format!("{}-1", name.as_str().unwrap_or_default()), "namespace": namespace,
+            "labels": { "kubernetes.io/service-name": name },
+        },
+        "addressType": "IPv4", "endpoints": endpoints.collect::<Vec<_>>(),
+    })
+}
+
+/// The status of a route that every gateway has accepted as it is.
+pub(super) fn accepted(route: &Value) -> Value {
+    let generation = &route["metadata"]["generation"];
+    let parents = route["spec"]["parentRefs"].as_array().cloned().unwrap_or_default();
+    let condition = |kind: &str| {
+        json!({
+            "type": kind, "status": "True", "reason": kind, "message": "", "observedGeneration": generation,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        })
+    };
+    let parents = parents.iter().map(|parent| {
+        json!({
+            "parentRef": parent, "controllerName": "example.com/gateway",
+            "conditions": [condition("Accepted"), condition("ResolvedRefs")],
+        })
+    });
+    json!({ "parents": parents.collect::<Vec<_>>() })
+}

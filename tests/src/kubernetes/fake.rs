@@ -1,0 +1,222 @@
+//! The fake API over HTTP: strict as the real one, and able to misbehave as the real one does.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::api::{Place, handle};
+use super::crew::Readiness;
+use super::rights::Rights;
+use super::world::{Key, No, World};
+use super::{ADMIN, TIDEGATE, patch};
+use crate::serve::Served;
+
+/// What can go wrong with a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mishap {
+    /// It is answered with this status, and nothing happens.
+    Refused(u16),
+    /// It happens, and is answered with this status.
+    DoneButFailed(u16),
+    /// It is never answered, and nothing happens.
+    Hangs,
+    /// It happens, and is never answered.
+    DoneButHangs,
+    /// It is answered after this time.
+    Slow(Duration),
+    /// It is answered as if it had happened.
+    Lies,
+    /// Somebody else writes to the object between the read and this.
+    Overtaken,
+}
+
+#[derive(Debug)]
+pub(super) struct Trouble {
+    pub(super) method: Method,
+    /// A part of the path.
+    pub(super) path: String,
+    pub(super) left: u32,
+    pub(super) mishap: Mishap,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Cluster {
+    pub(super) world: World,
+    pub(super) accounts: Vec<(String, Vec<Rights>)>,
+    pub(super) troubles: Vec<Trouble>,
+    pub(super) struck: Vec<Mishap>,
+    pub(super) calls: Vec<(Method, String)>,
+}
+
+/// A running fake.
+#[derive(Debug)]
+pub(super) struct Fake {
+    served: Served,
+    cluster: Arc<Mutex<Cluster>>,
+}
+
+impl Fake {
+    /// An empty cluster with one account, [`ADMIN`].
+    pub(super) async fn start() -> Result<Self> {
+        let cluster = Arc::new(Mutex::new(Cluster {
+            accounts: vec![(ADMIN.to_owned(), vec![Rights::all()])],
+            ..Cluster::default()
+        }));
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&cluster));
+        Ok(Self {
+            served: Served::start(router).await?,
+            cluster,
+        })
+    }
+
+    pub(super) fn url(&self) -> String {
+        self.served.url("")
+    }
+
+    /// Everything in it. A panicking reader leaves it whole.
+    pub(super) fn open(&self) -> MutexGuard<'_, Cluster> {
+        open(&self.cluster)
+    }
+
+    pub(super) fn grant(&self, manifest: &str) -> Result<()> {
+        let rights = Rights::of_manifest(manifest)?;
+        anyhow::ensure!(!rights.is_empty(), "there is no Role in the manifest");
+        let mut cluster = self.open();
+        cluster.accounts.retain(|(token, _)| token != TIDEGATE);
+        cluster.accounts.push((TIDEGATE.to_owned(), rights));
+        Ok(())
+    }
+
+    pub(super) fn readiness(&self, namespace: &str, name: &str, readiness: Readiness) {
+        let world = &mut self.open().world;
+        world.crews.readiness(namespace, name, readiness);
+        world.tick();
+    }
+
+    pub(super) fn gateways_stand_still(&self, still: bool) {
+        let world = &mut self.open().world;
+        world.crews.gateways_stand_still = still;
+        world.tick();
+    }
+
+    pub(super) fn patch(&self, key: &Key, patch: &Value) -> Result<()> {
+        let mut cluster = self.open();
+        let mut object = cluster.world.objects.get(key).cloned().context("no such object")?;
+        patch::merge(&mut object, patch);
+        let written = cluster.world.write(key, object);
+        written
+            .map(drop)
+            .map_err(|(code, _, message)| anyhow::anyhow!("{code}: {message}"))
+    }
+
+    pub(super) fn object(&self, key: &Key) -> Result<Value> {
+        let world = &mut self.open().world;
+        world.tick();
+        world.objects.get(key).cloned().context("no such object")
+    }
+}
+
+/// A panicking reader leaves the cluster whole.
+fn open(cluster: &Mutex<Cluster>) -> MutexGuard<'_, Cluster> {
+    cluster.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn answer(
+    State(cluster): State<Arc<Mutex<Cluster>>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let mishap = {
+        let mut cluster = open(&cluster);
+        cluster.world.tick();
+        cluster.calls.push((method.clone(), uri.path().to_owned()));
+        let hit =
+            |trouble: &&mut Trouble| trouble.left > 0 && trouble.method == method && uri.path().contains(&trouble.path);
+        let mishap = cluster.troubles.iter_mut().find(hit).map(|trouble| {
+            trouble.left -= 1;
+            trouble.mishap.clone()
+        });
+        cluster.struck.extend(mishap.clone());
+        mishap
+    };
+    let act = || {
+        let mut cluster = open(&cluster);
+        handle(&mut cluster, &method, &uri, &headers, &body)
+    };
+    match mishap {
+        None => shown(act()),
+        Some(Mishap::Refused(code)) => shown(Err((code, "InternalError", "the fake was told to refuse".to_owned()))),
+        Some(Mishap::DoneButFailed(code)) => {
+            let _ = act();
+            shown(Err((
+                code,
+                "InternalError",
+                "the fake was told to fail afterwards".to_owned(),
+            )))
+        }
+        Some(Mishap::Hangs) => std::future::pending().await,
+        Some(Mishap::DoneButHangs) => {
+            let _ = act();
+            std::future::pending().await
+        }
+        Some(Mishap::Slow(delay)) => {
+            // The slowness itself is what is tested; nothing waits for it to pass.
+            tokio::time::sleep(delay).await;
+            shown(act())
+        }
+        Some(Mishap::Lies) => {
+            let before = {
+                let cluster = open(&cluster);
+                let key = Place::of(uri.path()).and_then(|place| place.key());
+                key.and_then(|key| cluster.world.objects.get(&key).cloned())
+            };
+            shown(
+                before
+                    .map(|object| (StatusCode::OK, object))
+                    .ok_or((404, "NotFound", String::new())),
+            )
+        }
+        Some(Mishap::Overtaken) => {
+            if let Some(key) = Place::of(uri.path()).and_then(|place| place.key()) {
+                let mut cluster = open(&cluster);
+                if let Some(mut object) = cluster.world.objects.get(&key).cloned() {
+                    let version = object["metadata"]["resourceVersion"].clone();
+                    object["metadata"]["annotations"]["example.org/touched"] = version;
+                    let _ = cluster.world.write(&key, object);
+                }
+            }
+            shown(act())
+        }
+    }
+}
+
+fn shown(answer: Result<(StatusCode, Value), No>) -> Response {
+    match answer {
+        Ok((status, object)) => (status, Json(object)).into_response(),
+        Err((code, reason, message)) => {
+            // The API server hides what a failed JSON patch said among the causes.
+            let (message, causes) = match message.strip_prefix("json patch: ") {
+                Some(cause) => (
+                    "the server rejected our request due to an error in our request".to_owned(),
+                    json!([{ "reason": "UnexpectedServerResponse", "message": cause }]),
+                ),
+                None => (message, json!([])),
+            };
+            let status = json!({
+                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message,
+                "reason": reason, "details": { "causes": causes }, "code": code,
+            });
+            let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (code, Json(status)).into_response()
+        }
+    }
+}

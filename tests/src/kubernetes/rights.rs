@@ -1,0 +1,95 @@
+//! Who may do what, read from the very manifests that users apply: Roles and their rules. Whatever no rule allows is refused.
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+/// One rule of a Role.
+#[derive(Clone, Debug)]
+struct Rule {
+    groups: Vec<String>,
+    resources: Vec<String>,
+    verbs: Vec<String>,
+    /// Empty: all.
+    names: Vec<String>,
+}
+
+/// What one account may do in one namespace.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rights {
+    namespace: String,
+    rules: Vec<Rule>,
+}
+
+/// What is asked for.
+pub(super) struct Wish<'a> {
+    pub(super) verb: &'a str,
+    pub(super) group: &'a str,
+    pub(super) resource: &'a str,
+    pub(super) namespace: &'a str,
+    pub(super) name: Option<&'a str>,
+}
+
+impl Rights {
+    /// Everything everywhere.
+    pub(super) fn all() -> Self {
+        let any = || vec!["*".to_owned()];
+        Self {
+            namespace: "*".to_owned(),
+            rules: vec![Rule {
+                groups: any(),
+                resources: any(),
+                verbs: any(),
+                names: Vec::new(),
+            }],
+        }
+    }
+
+    /// The rules of every Role in a manifest of several documents, in its own namespace.
+    pub(super) fn of_manifest(manifest: &str) -> Result<Vec<Self>> {
+        let mut rights = Vec::new();
+        for document in manifest.split("\n---") {
+            let Ok(object) = serde_saphyr::from_str::<Value>(document) else {
+                continue;
+            };
+            if object["kind"] != "Role" {
+                continue;
+            }
+            let namespace = object["metadata"]["namespace"]
+                .as_str()
+                .context("a Role without a namespace")?;
+            let rules = object["rules"].as_array().context("a Role without rules")?;
+            rights.push(Self {
+                namespace: namespace.to_owned(),
+                rules: rules.iter().map(Rule::of).collect(),
+            });
+        }
+        Ok(rights)
+    }
+
+    pub(super) fn allow(&self, wish: &Wish<'_>) -> bool {
+        let here = self.namespace == "*" || self.namespace == wish.namespace;
+        here && self.rules.iter().any(|rule| rule.allows(wish))
+    }
+}
+
+impl Rule {
+    fn of(value: &Value) -> Self {
+        let texts = |key: &str| -> Vec<String> {
+            let list = value[key].as_array().into_iter().flatten();
+            list.filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        Self {
+            groups: texts("apiGroups"),
+            resources: texts("resources"),
+            verbs: texts("verbs"),
+            names: texts("resourceNames"),
+        }
+    }
+
+    fn allows(&self, wish: &Wish<'_>) -> bool {
+        let has = |list: &[String], word: &str| list.iter().any(|one| one == word || one == "*");
+        // A list or a create has no name, so a rule for certain names does not cover it.
+        let named = self.names.is_empty() || wish.name.is_some_and(|name| self.names.iter().any(|one| one == name));
+        has(&self.groups, wish.group) && has(&self.resources, wish.resource) && has(&self.verbs, wish.verb) && named
+    }
+}
