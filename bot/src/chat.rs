@@ -3,8 +3,8 @@
 
 pub mod answer;
 pub mod card;
-pub mod slack;
 pub mod names;
+pub mod slack;
 mod words;
 
 use std::collections::BTreeMap;

@@ -247,7 +247,12 @@ pub(super) fn by_person(work: &mut Work<'_>) -> Result<(), Refusal> {
     }
     let mut found = blockers(&work.next, work.around, work.now);
     // What passes by itself comes last: the hint is the first one's, and it must not be "wait" where waiting is in vain.
-    found.sort_by_key(|blocker| matches!(blocker, Blocker::Moving | Blocker::Bake { .. } | Blocker::Calming { .. }));
+    found.sort_by_key(|blocker| {
+        matches!(
+            blocker,
+            Blocker::Moving | Blocker::Bake { .. } | Blocker::Calming { .. }
+        )
+    });
     let Some((first, others)) = found.split_first() else {
         forward(work);
         return Ok(());

@@ -236,7 +236,10 @@ proptest! {
 fn a_misspelt_rollout_is_no_reason_unless_it_is_quoted() {
     let refused = read("rollback chekcout").expect_err("nothing may be guessed");
     assert_eq!(refused.code, Code::R103);
-    assert!(refused.hint.contains("`checkout`") && refused.hint.contains("Nothing was done"), "{refused}");
+    assert!(
+        refused.hint.contains("`checkout`") && refused.hint.contains("Nothing was done"),
+        "{refused}"
+    );
     let quoted = read(r#"rollback "chekcout fails""#).expect("a reason");
     assert_eq!(quoted.rollout, None);
 }

@@ -185,8 +185,8 @@ fn answer(word: &str) -> Option<Answer> {
 mod tests {
     use tidegate_rollout::command::USAGES;
 
-    use crate::chat::names::Names;
     use super::*;
+    use crate::chat::names::Names;
 
     fn order(line: &[&str]) -> Order {
         let usage = USAGES.iter().find(|usage| usage.verb == line[0]).expect("a verb");
