@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use tidegate::store::{Begun, Opening, Storage, Store};
+use anyhow::{Context, Result, bail, ensure};
+use tidegate::store::{Begun, Opening, Saved, Storage, Store};
 use tidegate_rollout::begin::Start;
 use tidegate_rollout::surroundings::{Poll, Surroundings};
-use tidegate_rollout::{Actor, PersonId, Plan, Role, Rollout, Surface};
+use tidegate_rollout::{Actor, Event, Outcome, PersonId, Plan, ReadBack, Role, Rollout, Step, Surface, step};
 use tidegate_tests::tidegate::Setup;
 
 use crate::load::{self, GROUP};
@@ -54,14 +54,8 @@ pub(crate) async fn ticking(table: &mut Table) -> Result<()> {
     server.start_again().await?;
     let process = usage::process(&mut server)?;
     let (mut load, lasting) = (Vec::new(), 5.0);
-    // The first seconds bring every rollout to its weight; what comes after is the steady state.
-    tidegate_tests::wait::until("every rollout bakes", Duration::from_secs(300), async || {
-        let (_, list) = server.get("/api/v1/rollouts?state=ADVANCING").await?;
-        let advancing = list.to_string().matches("\"ADVANCING\"").count();
-        anyhow::ensure!(advancing == 0, "{advancing} are on their way");
-        Ok(())
-    })
-    .await?;
+    // The first look at them all is not the steady state.
+    tokio::time::sleep(Duration::from_secs(2)).await;
     for _ in 0..3 {
         let before = usage::cpu(process)?;
         tokio::time::sleep(Duration::from_secs_f64(lasting)).await;
@@ -133,7 +127,28 @@ async fn begin(store: &Store, number: usize) -> Result<()> {
         .await
         .context("could not store a start")?;
     match begun {
-        Begun::Started(_) => Ok(()),
+        Begun::Started(first) => bake(store, &first, &around, now).await,
         other => bail!("not started: {other:?}"),
     }
+}
+
+/// The target took the weight of the first phase.
+async fn bake(store: &Store, first: &Step, around: &Surroundings, now: jiff::Timestamp) -> Result<()> {
+    let action = first.actions.first().context("nothing was asked of the target")?;
+    let read_back = ReadBack {
+        weight: first.next.wanted,
+        how: "read back".to_owned(),
+        seen_in_traffic: false,
+        observed: None,
+        at: now,
+    };
+    let reported = Event::Reported {
+        action: action.id.clone(),
+        outcome: Outcome::Applied(read_back),
+    };
+    let baking = step(&first.next, around, &reported, now)?;
+    let saved = store.save(&baking, 0, None, now).await?;
+    ensure!(saved == Saved::Done, "not saved: {saved:?}");
+    store.close_action(&action.id, "applied").await?;
+    Ok(())
 }

@@ -26,11 +26,11 @@ fn main() -> Result<()> {
 
 async fn measure() -> Result<()> {
     let mut table = Table::begin();
+    usage::idle(&mut table).await?;
+    ingest::flags(&mut table).await?;
+    growth::ticking(&mut table).await?;
+    growth::stored_alerts(&mut table).await?;
     ingest::durable(&mut table).await?;
     reaction::webhook_to_flag(&mut table).await?;
-    ingest::flags(&mut table).await?;
-    growth::stored_alerts(&mut table).await?;
-    growth::ticking(&mut table).await?;
-    usage::idle(&mut table).await?;
     table.end()
 }

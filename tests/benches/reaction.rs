@@ -16,7 +16,7 @@ const TIMES: usize = 30;
 const PLAN: &str = r#"
 apiVersion: tidegate.dev/v1alpha1
 kind: RolloutPlan
-metadata: { name: bench }
+metadata: { name: bench, labels: { tidegate.dev/demo: 'true' } }
 spec:
   title: Bench
   service: bench
@@ -26,13 +26,18 @@ spec:
   watch: 1h
   triggers: [{ name: any, alert: { matchers: ['alertname="Probe"'] }, severity: sev1 }]
   severities: { sev1: { action: rollback } }
-  alerts: { watchdog: none }
+  alerts: { receivers: [default], watchdog: none }
+  audiences: { team: { channels: [chat, log], hears: everything } }
 "#;
 
-fn probe(number: usize) -> String {
-    let now = now();
+/// An alert that begins at `since`, and is over at `until`.
+fn probe(number: usize, since: jiff::Timestamp, until: Option<jiff::Timestamp>) -> String {
+    let (status, until) = match until {
+        Some(until) => ("resolved", until.to_string()),
+        None => ("firing", "0001-01-01T00:00:00Z".to_owned()),
+    };
     envelope(&format!(
-        r#"{{"status":"firing","labels":{{"alertname":"Probe","service":"bench","environment":"bench"}},"annotations":{{}},"startsAt":"{now}","endsAt":"0001-01-01T00:00:00Z","fingerprint":"ffffffff{number:08x}"}}"#
+        r#"{{"status":"{status}","labels":{{"alertname":"Probe","service":"bench","environment":"bench"}},"annotations":{{}},"startsAt":"{since}","endsAt":"{until}","fingerprint":"ffffffff{number:08x}"}}"#
     ))
 }
 
@@ -62,11 +67,19 @@ async fn start(server: &Tidegate) -> Result<()> {
 }
 
 async fn once(server: &Tidegate, number: usize) -> Result<f64> {
-    let started = Instant::now();
-    let status = server.deliver(probe(number)).await?;
+    let (started, since) = (Instant::now(), now());
+    let status = server.deliver(probe(number, since, None)).await?;
     ensure!(status.is_success(), "the probe was answered {status}");
     while server.flag("bench", "probe").await? {}
-    Ok(started.elapsed().as_secs_f64() * 1_000.0)
+    let took = started.elapsed().as_secs_f64() * 1_000.0;
+    // While it fires, nothing starts.
+    wait::until("the end of the probe is heard", Duration::from_secs(20), async || {
+        let status = server.deliver(probe(number, since, Some(now()))).await?;
+        ensure!(status.is_success(), "the end of the probe was answered {status}");
+        Ok(())
+    })
+    .await?;
+    Ok(took)
 }
 
 async fn series(server: &Tidegate, from: usize) -> Result<Vec<f64>> {
