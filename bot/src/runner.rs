@@ -1,6 +1,7 @@
 //! Owns the engine: it hears what was remembered, lets the core decide, saves, and keeps workers busy.
 //! Refuses to decide anything itself: every change of a rollout comes out of `tidegate_rollout::step`.
 
+mod arrivals;
 #[cfg(test)]
 mod bench;
 mod cards;
@@ -24,7 +25,7 @@ mod voice;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -47,7 +48,7 @@ use crate::driver::kubernetes::cluster::Cluster;
 use crate::net::Net;
 use crate::plans::Plans;
 use crate::render::Renderer;
-use crate::store::{Arrival, Part, Store};
+use crate::store::{Arrival, Part, Position, Starts, Store};
 use crate::vitals::Vitals;
 
 pub use path::AlertPath;
@@ -135,6 +136,8 @@ pub struct Engine {
     waiting: Mutex<Waiting>,
     /// Changes of rollouts up to this one are in the cache.
     revision: AtomicU64,
+    /// Every rollout of so many starts is in the cache, unless it is over.
+    starts: AtomicU64,
     wake: Wake,
     changes: watch::Sender<u64>,
     vitals: Vitals,
@@ -218,6 +221,7 @@ impl Engine {
             arrivals,
             waiting: Mutex::default(),
             revision: AtomicU64::new(0),
+            starts: AtomicU64::new(0),
             wake: Wake::default(),
             changes: watch::Sender::new(0),
             vitals: parts.vitals,
@@ -304,6 +308,22 @@ impl Engine {
     fn cached(&self) -> Vec<Arc<Rollout>> {
         let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
         active.values().map(Arc::clone).collect()
+    }
+
+    /// Those rollouts, and how many starts they are what is left of. Read in this order: a rollout that joins in between is
+    /// one more than is claimed.
+    fn in_sight(&self) -> (Starts, Vec<Arc<Rollout>>) {
+        let starts = Starts(self.starts.load(Ordering::Acquire));
+        (starts, self.cached())
+    }
+
+    /// Takes over what was saved, here or by other replicas, up to a position of the store.
+    fn take_over(&self, rollouts: Vec<Rollout>, position: Position) {
+        for rollout in rollouts {
+            self.cache(rollout);
+        }
+        self.revision.fetch_max(position.revision, Ordering::Relaxed);
+        self.starts.fetch_max(position.starts.0, Ordering::Release);
     }
 
     fn cached_one(&self, id: &RolloutId) -> Option<Arc<Rollout>> {

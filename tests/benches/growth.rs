@@ -127,7 +127,7 @@ async fn begin(store: &Store, number: usize) -> Result<()> {
         .await
         .context("could not store a start")?;
     match begun {
-        Begun::Started(first) => bake(store, &first, &around, now).await,
+        Begun::Started { step: first, .. } => bake(store, &first, &around, now).await,
         other => bail!("not started: {other:?}"),
     }
 }

@@ -1,7 +1,7 @@
 //! Owns which rollouts an alert concerns, and through which trigger.
 //! Refuses to match by absence: an alert without the plan's service and environment is not about this rollout.
 
-use crate::alert::Alert;
+use crate::alert::{Alert, Source};
 use crate::ids::RolloutId;
 use crate::plan::{Scope, SeverityAction, Trigger};
 use crate::rollout::Rollout;
@@ -24,6 +24,19 @@ pub fn route<'a>(alert: &Alert, active: impl IntoIterator<Item = &'a Rollout>) -
         .filter(concerned)
         .map(|rollout| rollout.id.clone())
         .collect()
+}
+
+/// Whether a delivery concerns none of `active`, whatever of them is being decided at this moment. What an alert concerns
+/// follows from its labels, and with them its fingerprint stands; but the labels of an incident of PagerDuty change under
+/// its fingerprint, so that the word in hand may concern a rollout which this one names no more.
+pub fn concerns_nobody<'a>(
+    source: Source,
+    alerts: &[Alert],
+    active: impl IntoIterator<Item = &'a Rollout, IntoIter: Clone>,
+) -> bool {
+    let active = active.into_iter();
+    let nobody = |alert| route(alert, active.clone()).is_empty();
+    source != Source::PagerDuty && alerts.iter().all(nobody)
 }
 
 /// How `alert` concerns `rollout`, by the trigger with the strongest answer.

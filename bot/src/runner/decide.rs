@@ -20,7 +20,7 @@ use tracing::warn;
 
 use super::{Engine, series};
 use crate::chat::{Answer, Request};
-use crate::store::{Begun, Environment, Opening, Saved};
+use crate::store::{Begun, Environment, Opening, Saved, Starts};
 
 /// So often somebody else may be faster before we give up; every loss means that the other one got something done.
 const TRIES: usize = 16;
@@ -123,16 +123,19 @@ impl Engine {
     /// Takes over what other replicas saved, so that nothing is routed past a rollout which they began.
     pub(super) async fn refresh(&self) -> anyhow::Result<()> {
         let seen = self.revision.load(Ordering::Relaxed);
-        let (rollouts, revision) = self
-            .store
-            .changed_since(seen)
-            .await
-            .context("read what other replicas changed")?;
-        for rollout in rollouts {
-            self.cache(rollout);
-        }
-        self.revision.fetch_max(revision, Ordering::Relaxed);
+        let changed = self.store.changed_since(seen).await;
+        let (rollouts, position) = changed.context("read what other replicas changed")?;
+        self.take_over(rollouts, position);
         Ok(())
+    }
+
+    /// A start of our own is in the cache. If it is the next after all that we know, we still know all.
+    fn saw_start(&self, starts: Starts) {
+        let before = starts.0.saturating_sub(1);
+        // Another replica was faster: what it started is read with the next refresh.
+        let _ = self
+            .starts
+            .compare_exchange(before, starts.0, Ordering::Release, Ordering::Relaxed);
     }
 
     /// What follows from a saved step: the cache, and a ring for whoever has work now.
@@ -291,8 +294,9 @@ impl Engine {
         Ok(match begun.await.context("store the start")? {
             Begun::Refused(refusal) => refusal.into(),
             Begun::SettledBefore => Answer::text(BEFORE),
-            Begun::Started(step) => {
+            Begun::Started { step, starts } => {
                 self.saved(&step);
+                self.saw_start(starts);
                 self.heard_meanwhile(&step.next, now).await;
                 Answer::done(&step)
             }

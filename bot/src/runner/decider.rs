@@ -7,29 +7,22 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tidegate_rollout::attention::Moment;
-use tidegate_rollout::route::route;
-use tidegate_rollout::{Alert, AlertStatus, Event, RolloutId, Source};
+use tidegate_rollout::Event;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
+use super::arrivals::{BATCH, JUST_NOW};
 use super::decide::says_what_was_done;
 use super::{Engine, Job, Queues};
 use crate::chat::{Answer, DeskError, Order, Request};
 use crate::clock;
-use crate::failpoint;
 use crate::store::{Arrival, Content, Settled};
-use crate::telemetry::metrics::{ALERTS, DECIDER_TICK};
+use crate::telemetry::metrics::DECIDER_TICK;
 
-/// So many arrivals are decided before orders get their turn again.
-const BATCH: usize = 64;
 /// How often the store is searched for arrivals that other replicas took in, or that did not fit into the queue.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// What came in so lately is most likely being decided by the replica that took it in.
-const JUST_NOW: SignedDuration = SignedDuration::from_millis(500);
-/// So many arrivals are read from the store at a time: each may be megabytes large.
-const LEFT_BEHIND: u32 = 32;
 
 /// Runs until `stop`.
 pub(super) async fn run(engine: Arc<Engine>, queues: Queues, stop: CancellationToken) {
@@ -97,7 +90,7 @@ impl Engine {
     }
 
     /// Decides a stored order and stores the answer with it.
-    async fn ordered(&self, arrival: &Arrival, now: Timestamp) -> Result<Answer, DeskError> {
+    pub(super) async fn ordered(&self, arrival: &Arrival, now: Timestamp) -> Result<Answer, DeskError> {
         let Content::Said {
             actor,
             verb,
@@ -137,117 +130,15 @@ impl Engine {
         Ok(answer)
     }
 
-    /// Decides a batch of arrivals. Orders and outcomes that come in meanwhile go first.
-    async fn arrived(&self, batch: &mut Vec<Arrival>, jobs: &mut mpsc::Receiver<Job>) {
-        let mut settled = Vec::with_capacity(batch.len());
-        if let Err(failure) = self.refresh().await {
-            error!("Could not see whom the alerts concern, they will be taken up again: {failure:#}");
-            return self.waiting().forget(batch.drain(..).map(|arrival| arrival.id));
-        }
-        let mut taken = Vec::with_capacity(batch.len());
-        for arrival in batch.drain(..) {
-            taken.push(arrival.id.clone());
-            self.jobs_first(jobs).await;
-            self.mind_breaks(clock::now()).await;
-            match self.arrival(&arrival, jobs).await {
-                Ok(()) => settled.push(Settled {
-                    id: arrival.id,
-                    answer: None,
-                }),
-                Err(failure) => {
-                    error!(delivery.id = %arrival.id, "Could not decide {}, it will be taken up again: {failure:#}", arrival.id)
-                }
-            }
-        }
-        self.waiting().forget(taken);
-        failpoint::hit!("decider.before-settle");
-        if let Err(failure) = self.store.settle(&settled).await {
-            warn!(
-                "Could not note that {} arrivals were decided; they will be looked at again: {failure}",
-                settled.len()
-            );
-        }
-    }
-
-    async fn jobs_first(&self, jobs: &mut mpsc::Receiver<Job>) {
+    /// Does what workers and people wait for, before anything else that takes long.
+    pub(super) async fn jobs_first(&self, jobs: &mut mpsc::Receiver<Job>) {
         while let Ok(job) = jobs.try_recv() {
             self.job(job, clock::now()).await;
         }
     }
 
-    async fn arrival(&self, arrival: &Arrival, jobs: &mut mpsc::Receiver<Job>) -> anyhow::Result<()> {
-        let at = arrival.at;
-        match &arrival.content {
-            Content::Alerts {
-                source,
-                receiver,
-                alerts,
-                ..
-            } => {
-                self.path.heard(receiver, at);
-                let told = Told {
-                    source: *source,
-                    receiver,
-                    alerts,
-                    at,
-                };
-                self.alerts(&told, Event::Alerted, jobs).await
-            }
-            Content::Polled {
-                source,
-                receiver,
-                alerts,
-            } => {
-                let told = Told {
-                    source: *source,
-                    receiver,
-                    alerts,
-                    at,
-                };
-                self.alerts(&told, Event::Polled, jobs).await
-            }
-            Content::Said { .. } => match self.ordered(arrival, clock::now()).await {
-                Ok(_) => Ok(()),
-                Err(failure) => Err(failure.into()),
-            },
-        }
-    }
-
-    /// Decides what a delivery tells: once for each rollout that it concerns, however many alerts it carries.
-    async fn alerts(
-        &self,
-        told: &Told<'_>,
-        event: fn(Alert) -> Event,
-        jobs: &mut mpsc::Receiver<Job>,
-    ) -> anyhow::Result<()> {
-        let cached = self.cached();
-        let mut concerned: BTreeMap<RolloutId, Vec<Event>> = BTreeMap::new();
-        for alert in told.alerts {
-            let outcome = if alert.is_watchdog() {
-                if told.source == Source::Alertmanager && alert.status == AlertStatus::Firing {
-                    self.path.saw_watchdog(told.receiver, told.at);
-                }
-                "watchdog"
-            } else {
-                let ids = route(alert, cached.iter().map(|rollout| &**rollout));
-                let outcome = if ids.is_empty() { "unmatched" } else { "matched" };
-                for id in ids {
-                    concerned.entry(id).or_default().push(event(alert.clone()));
-                }
-                outcome
-            };
-            metrics::counter!(ALERTS, "source" => told.source.word(), "result" => outcome).increment(1);
-        }
-        for (id, events) in concerned {
-            self.jobs_first(jobs).await;
-            // Alerts are never refused; a refusal here could only come from a person's command.
-            let _ = self.apply_all(&id, &events, None, clock::now()).await?;
-        }
-        Ok(())
-    }
-
     /// Tells every rollout when nobody watched: the process stood still, or the wall clock jumped.
-    async fn mind_breaks(&self, now: Timestamp) {
+    pub(super) async fn mind_breaks(&self, now: Timestamp) {
         let moment = Moment {
             wall: now,
             steady: self.began.elapsed(),
@@ -309,33 +200,4 @@ impl Engine {
         )]
         metrics::gauge!(DECIDER_TICK).set(now.as_second() as f64);
     }
-
-    /// Takes up arrivals after the `after`th that our queue does not hold, and says where to go on if there may be more.
-    /// What is dated later than now was written by a clock that ran ahead, or ours went back.
-    async fn sweep(&self, jobs: &mut mpsc::Receiver<Job>, after: u64, just_now: SignedDuration) -> Option<u64> {
-        let now = clock::now();
-        let before = now.saturating_sub(just_now).unwrap_or(Timestamp::MIN);
-        match self.store.unsettled(after, LEFT_BEHIND).await {
-            Ok((mut left, more)) => {
-                left.retain(|arrival| arrival.at < before || arrival.at > now);
-                self.waiting().leave_out(&mut left);
-                if !left.is_empty() {
-                    self.arrived(&mut left, jobs).await;
-                }
-                more
-            }
-            Err(failure) => {
-                warn!("Could not search for arrivals left behind: {failure}");
-                None
-            }
-        }
-    }
-}
-
-/// What a delivery tells of alerts.
-struct Told<'a> {
-    source: Source,
-    receiver: &'a str,
-    alerts: &'a [Alert],
-    at: Timestamp,
 }

@@ -7,14 +7,15 @@ use jiff::Timestamp;
 use tidegate_rollout::ids::NoticeId;
 use tidegate_rollout::notice::About;
 use tidegate_rollout::plan::Hears;
+use tidegate_rollout::route::concerns_nobody;
 use tidegate_rollout::{Alert, AlertStatus, DeliveryId, Entry, Notice, NoticeKind, Source};
 use tidegate_webhooks::{Answer, Intake, Missed, MissedWhy, Received, Unavailable};
 use tracing::{error, warn};
 
-use super::Engine;
+use super::{Engine, series};
 use crate::clock;
 use crate::failpoint;
-use crate::store::{Arrival, Content, Remembered, StoreError};
+use crate::store::{Arrival, Content, Filed, Remembered, Starts, StoreError};
 use crate::telemetry::metrics::WEBHOOK_EVENTS;
 
 impl Intake for Engine {
@@ -63,20 +64,7 @@ impl Intake for Engine {
             },
             raw: body,
         };
-        let remembered = self
-            .store
-            .remember(arrival.clone())
-            .await
-            .map_err(Unavailable::because)?;
-        failpoint::hit!("intake.after-remember");
-        let result = match remembered {
-            Remembered::New => {
-                self.path_lives(&arrival);
-                self.queue(arrival);
-                Answer::Stored
-            }
-            Remembered::Repeated { .. } => Answer::Repeated,
-        };
+        let result = self.take_in(arrival).await.map_err(Unavailable::because)?;
         metrics::counter!(WEBHOOK_EVENTS, "source" => source.word(), "result" => word(result)).increment(1);
         Ok(result)
     }
@@ -151,23 +139,92 @@ impl Lost<'_> {
 }
 
 impl Engine {
-    /// That something came in, and that the Watchdog did, is known as soon as it is durable: the life of the path does not
-    /// depend on how much there is to decide.
-    fn path_lives(&self, arrival: &Arrival) {
-        let Content::Alerts {
-            source,
-            receiver,
-            alerts,
-            ..
-        } = &arrival.content
-        else {
-            return;
+    /// Stores a delivery. What concerns no rollout is settled by that, so that a storm of it never stands in the way of an
+    /// alert that counts. The rest goes on to the decider.
+    async fn take_in(&self, arrival: Arrival) -> Result<Answer, StoreError> {
+        let Some((source, receiver, alerts)) = arrival.content.told() else {
+            return self.store.remember(arrival).await.map(|_| Answer::Stored);
         };
-        self.path.heard(receiver, arrival.at);
-        let watchdog = |alert: &Alert| alert.is_watchdog() && alert.status == AlertStatus::Firing;
-        if *source == Source::Alertmanager && alerts.iter().any(watchdog) {
-            self.path.saw_watchdog(receiver, arrival.at);
+        let life = Life::of(source, receiver, alerts, arrival.at);
+        let waits = match self.concerns_nobody(source, alerts) {
+            Some(starts) => {
+                let unmatched = Unmatched::of(source, alerts);
+                match self.store.file_away(arrival, starts).await? {
+                    Filed::Repeated => return Ok(Answer::Repeated),
+                    Filed::Waits(arrival) => Some(*arrival),
+                    Filed::Away => {
+                        unmatched.count();
+                        None
+                    }
+                }
+            }
+            None => match self.store.remember(arrival.clone()).await? {
+                Remembered::Repeated { .. } => return Ok(Answer::Repeated),
+                Remembered::New => Some(arrival),
+            },
+        };
+        failpoint::hit!("intake.after-remember");
+        life.felt(self);
+        if let Some(arrival) = waits {
+            self.queue(arrival);
         }
+        Ok(Answer::Stored)
+    }
+
+    /// After how many starts a delivery concerns nobody; `None` when it may concern somebody.
+    fn concerns_nobody(&self, source: Source, alerts: &[Alert]) -> Option<Starts> {
+        let (starts, rollouts) = self.in_sight();
+        let active = rollouts.iter().map(|rollout| &**rollout);
+        concerns_nobody(source, alerts, active).then_some(starts)
+    }
+}
+
+/// What a delivery says of the path that it came by. That is known as soon as the delivery is durable: the life of the path
+/// does not depend on how much there is to decide.
+struct Life {
+    receiver: String,
+    at: Timestamp,
+    watchdog: bool,
+}
+
+impl Life {
+    fn of(source: Source, receiver: &str, alerts: &[Alert], at: Timestamp) -> Self {
+        let watchdog = |alert: &Alert| alert.is_watchdog() && alert.status == AlertStatus::Firing;
+        Self {
+            receiver: receiver.to_owned(),
+            at,
+            watchdog: source == Source::Alertmanager && alerts.iter().any(watchdog),
+        }
+    }
+
+    fn felt(self, engine: &Engine) {
+        engine.path.heard(&self.receiver, self.at);
+        if self.watchdog {
+            engine.path.saw_watchdog(&self.receiver, self.at);
+        }
+    }
+}
+
+/// The alerts of a delivery that concerns nobody, for the metrics.
+struct Unmatched {
+    source: Source,
+    watchdogs: usize,
+    others: usize,
+}
+
+impl Unmatched {
+    fn of(source: Source, alerts: &[Alert]) -> Self {
+        let watchdogs = alerts.iter().filter(|alert| alert.is_watchdog()).count();
+        Self {
+            source,
+            watchdogs,
+            others: alerts.len() - watchdogs,
+        }
+    }
+
+    fn count(self) {
+        series::heard(self.source, "watchdog", self.watchdogs);
+        series::heard(self.source, "unmatched", self.others);
     }
 }
 

@@ -4,12 +4,12 @@
 use jiff::Timestamp;
 use tidegate_rollout::notice::NoticeKind;
 use tidegate_rollout::rollout::Because;
-use tidegate_rollout::{Period, Rollout, Stage, Step, Weight};
+use tidegate_rollout::{Period, Rollout, Source, Stage, Step, Weight};
 use tracing::warn;
 
 use super::Engine;
 use crate::telemetry::metrics::{
-    ALERT_TO_ROLLBACK, DEAD_LETTERS, OUTBOX_OLDEST, PHASE_WEIGHT, ROLLBACK_DURATION, ROLLBACKS, ROLLOUT_INFO,
+    ALERT_TO_ROLLBACK, ALERTS, DEAD_LETTERS, OUTBOX_OLDEST, PHASE_WEIGHT, ROLLBACK_DURATION, ROLLBACKS, ROLLOUT_INFO,
     ROLLOUT_STATE, Standing, WATCHDOG_LAST_SEEN, text,
 };
 
@@ -42,6 +42,13 @@ fn count_rollback(rollout: &Rollout) {
         Because::Person { .. } => ("human", "said"),
     };
     metrics::counter!(ROLLBACKS, "source" => source, "reason" => reason.to_owned()).increment(1);
+}
+
+/// Counts alerts by what they meant to the rollouts.
+pub(super) fn heard(source: Source, result: &'static str, alerts: usize) {
+    if alerts > 0 {
+        metrics::counter!(ALERTS, "source" => source.word(), "result" => result).increment(alerts as u64);
+    }
 }
 
 fn seconds(period: Period) -> f64 {

@@ -62,7 +62,7 @@ impl Tail {
     async fn fill(&mut self, engine: &Engine) -> anyhow::Result<()> {
         let store = &engine.store;
         // In this order: what is saved meanwhile is read twice, and the feed knows a line that it has.
-        let seen = store.revision().await.context("read the revision")?;
+        let seen = store.position().await.context("read the revision")?.revision;
         let said = store.said_until(FEED).await.context("find where each rollout stands")?;
         let kept = u32::try_from(KEPT).unwrap_or(u32::MAX);
         for line in store.said_last(FEED, kept).await.context("read the last lines")? {

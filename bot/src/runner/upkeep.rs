@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use super::flags::SERVES;
 use super::{Engine, poller};
 use crate::clock;
+use crate::store::Position;
 
 /// Other replicas see a change within this time.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -30,16 +31,15 @@ const GAP: Period = Period::seconds(2);
 const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Brings a started replica to where things stand: flags first, so that evaluations are answered; then rollouts. Answers
-/// the revision from which changes are to be followed.
-pub(super) async fn resume(engine: &Engine, now: Timestamp) -> anyhow::Result<u64> {
+/// the position from which changes are to be followed.
+pub(super) async fn resume(engine: &Engine, now: Timestamp) -> anyhow::Result<Position> {
     let (flags, revision) = engine.store.flags().await.context("read the flags")?;
     engine.board.post(flags, revision);
     poller::announce(engine);
     // Read first: what is saved from now on is read again as a change.
-    let followed_from = engine.store.revision().await.context("read the revision")?;
-    for rollout in engine.store.active().await.context("read the active rollouts")? {
-        engine.cache(rollout);
-    }
+    let followed_from = engine.store.position().await.context("read how far the rollouts are")?;
+    let active = engine.store.active().await.context("read the active rollouts")?;
+    engine.take_over(active, followed_from);
     watchdogs(engine).await;
     let away_since = engine.store.last_beat().await.context("read the last heartbeat")?;
     if let Some(away_since) = away_since.filter(|beat| Period::between(*beat, now) > GAP) {
@@ -56,7 +56,7 @@ pub(super) async fn resume(engine: &Engine, now: Timestamp) -> anyhow::Result<u6
 }
 
 /// Runs until `stop`. `followed_from` is what [`resume`] answered.
-pub(super) async fn run(engine: Arc<Engine>, followed_from: u64, stop: CancellationToken) {
+pub(super) async fn run(engine: Arc<Engine>, followed_from: Position, stop: CancellationToken) {
     let all = async { tokio::join!(live(&engine), follow(&engine, followed_from), forget(&engine)) };
     tokio::select! {
         () = stop.cancelled() => {}
@@ -116,16 +116,14 @@ async fn read_flags(engine: &Engine) -> Result<(), crate::store::StoreError> {
 }
 
 /// Takes over what other replicas saved, and frees what dead ones have claimed.
-async fn follow(engine: &Engine, mut seen: u64) {
+async fn follow(engine: &Engine, mut seen: Position) {
     let mut look = every(LOOK_EVERY);
     loop {
         look.tick().await;
-        match engine.store.changed_since(seen).await {
-            Ok((rollouts, revision)) => {
-                seen = revision;
-                for rollout in rollouts {
-                    engine.cache(rollout);
-                }
+        match engine.store.changed_since(seen.revision).await {
+            Ok((rollouts, position)) => {
+                seen = position;
+                engine.take_over(rollouts, position);
             }
             Err(failure) => warn!("Could not read what other replicas changed: {failure}"),
         }

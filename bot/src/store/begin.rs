@@ -9,8 +9,8 @@ use super::Store;
 use super::engine::Session;
 use super::environments::{self, Environment};
 use super::error::StoreError;
-use super::inbox::settle_cause;
-use super::rollouts::REVISIONS;
+use super::inbox::{Starts, settle_cause};
+use super::rollouts::{REVISIONS, STARTS};
 use super::save::{next_count, number, write_first};
 use super::sql::statements;
 use super::{alerts, value};
@@ -63,7 +63,12 @@ pub struct BeginFacts {
 #[derive(Clone, Debug)]
 pub enum Begun {
     /// It is durable.
-    Started(Box<Step>),
+    Started {
+        /// Its first step.
+        step: Box<Step>,
+        /// How many rollouts were started with it.
+        starts: Starts,
+    },
     /// The core said no; nothing was saved, and the cause is not settled.
     Refused(Refusal),
     /// The command started a rollout already, here or on another replica.
@@ -84,7 +89,7 @@ impl Store {
             session.undo().await?;
             return Ok(Begun::SettledBefore);
         }
-        let (facts, revision) = facts(&mut session, &opening).await?;
+        let (facts, revision, starts) = facts(&mut session, &opening).await?;
         let step = match begin(facts) {
             Ok(step) => step,
             Err(refusal) => {
@@ -97,15 +102,18 @@ impl Store {
         failpoint::hit!("store.begin.before-commit");
         session.commit("commit a start").await?;
         failpoint::hit!("store.begin.after-commit");
-        Ok(Begun::Started(Box::new(step)))
+        let step = Box::new(step);
+        Ok(Begun::Started { step, starts })
     }
 }
 
 /// The counter of revisions is taken first: its row lets one start through at a time, and what is read after it is
-/// what every earlier one has left.
-async fn facts(session: &mut Session, opening: &Opening<'_>) -> Result<(BeginFacts, u64), StoreError> {
+/// what every earlier one has left. So it is with the counter of starts: what was filed away without this rollout in
+/// sight has been committed, and is read here.
+async fn facts(session: &mut Session, opening: &Opening<'_>) -> Result<(BeginFacts, u64, Starts), StoreError> {
     let environment = environments::lock(session, opening.environment, opening.window_since).await?;
     let revision = next_count(session, REVISIONS).await?;
+    let starts = Starts(next_count(session, STARTS).await?);
     let counter = next_count(session, &format!("starts of {}", opening.plan)).await?;
     let mut busy: Option<(String,)> = None;
     let mut epoch = 0;
@@ -129,5 +137,5 @@ async fn facts(session: &mut Session, opening: &Opening<'_>) -> Result<(BeginFac
         .await?,
         environment,
     };
-    Ok((facts, revision))
+    Ok((facts, revision, starts))
 }

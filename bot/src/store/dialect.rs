@@ -1,4 +1,4 @@
-//! Owns the statements that cannot be the same on both engines: claims, the database's clock, one lock.
+//! Owns the statements that cannot be the same on both engines: claims, the database's clock, two locks.
 //! Refuses everything else; a statement comes here only when no common text does the same.
 
 use super::sql::Statement;
@@ -107,6 +107,14 @@ pub(super) const FENCE: Statement = Statement::apart(
     "SELECT epoch FROM rollouts WHERE id = $1 FOR SHARE",
 );
 
+/// How many rollouts were started. On PostgreSQL no start commits until this transaction ends: whoever starts next reads
+/// what it stored.
+pub(super) const STARTS: Statement = Statement::apart(
+    "read how many rollouts were started",
+    "SELECT value FROM counters WHERE name = 'starts'",
+    "SELECT value FROM counters WHERE name = 'starts' FOR SHARE",
+);
+
 pub(super) const STATEMENTS: &[&Statement] = &[
     &CLAIM_SAFETY,
     &CLAIM_FORWARD,
@@ -116,4 +124,5 @@ pub(super) const STATEMENTS: &[&Statement] = &[
     &LIVE_REPLICAS,
     &RELEASE_ORPHANS,
     &FENCE,
+    &STARTS,
 ];

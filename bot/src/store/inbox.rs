@@ -14,7 +14,7 @@ use super::engine::Session;
 use super::error::StoreError;
 use super::sql::statements;
 use super::value::{self, count, moment, readable, searchable};
-use super::writer::{Incoming, Job};
+use super::writer::{Incoming, Job, Taken, Text};
 
 statements! {
     UNSETTLED: "list what is not settled" =
@@ -97,7 +97,8 @@ impl Content {
         self.told().map_or(&[], |(_, _, alerts)| alerts)
     }
 
-    fn told(&self) -> Option<(Source, &str, &[Alert])> {
+    /// What it tells of alerts, and who tells it.
+    pub fn told(&self) -> Option<(Source, &str, &[Alert])> {
         match self {
             Self::Alerts {
                 source,
@@ -115,6 +116,10 @@ impl Content {
     }
 }
 
+/// How many rollouts had been started when somebody looked whom an arrival concerns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Starts(pub u64);
+
 /// How an arrival was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remembered {
@@ -127,6 +132,17 @@ pub enum Remembered {
         /// What the first one was answered, if that is known.
         answer: Option<String>,
     },
+}
+
+/// How an arrival was taken that concerned nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Filed {
+    /// It is durable now, and settled.
+    Away,
+    /// It is durable now, and has to be decided on after all: something was started meanwhile. Here it is again.
+    Waits(Box<Arrival>),
+    /// It was heard before, and has no effect.
+    Repeated,
 }
 
 /// The end of an arrival.
@@ -144,7 +160,32 @@ impl Store {
     /// # Errors
     /// When it could not be stored. The sender is answered 503 and comes again.
     pub async fn remember(&self, arrival: Arrival) -> Result<Remembered, StoreError> {
-        let incoming = prepare(arrival)?;
+        let (remembered, _) = self.take_in(prepare(arrival, None)?).await?;
+        Ok(remembered)
+    }
+
+    /// As [`Self::remember`], for an arrival that concerns none of the rollouts of the first `starts` starts. If there was no
+    /// other when it is stored, it is settled by that: nobody has to look at it again. Whoever starts later reads what it
+    /// told of alerts.
+    ///
+    /// # Errors
+    /// As [`Self::remember`].
+    pub async fn file_away(&self, arrival: Arrival, starts: Starts) -> Result<Filed, StoreError> {
+        let (id, at, nonce, raw) = (arrival.id.clone(), arrival.at, arrival.nonce.clone(), arrival.raw.clone());
+        Ok(match self.take_in(prepare(arrival, Some(starts))?).await? {
+            (Remembered::Repeated { .. }, _) => Filed::Repeated,
+            (Remembered::New, None) => Filed::Away,
+            (Remembered::New, Some(content)) => Filed::Waits(Box::new(Arrival {
+                id,
+                at,
+                nonce,
+                content: *content,
+                raw,
+            })),
+        })
+    }
+
+    async fn take_in(&self, incoming: Incoming) -> Result<Taken, StoreError> {
         let (answer, answered) = oneshot::channel();
         self.hand_over(Job::Remember {
             incoming: Box::new(incoming),
@@ -220,7 +261,7 @@ pub(super) async fn settle_cause(session: &mut Session, cause: Option<&DeliveryI
 }
 
 /// Does on the caller's task whatever does not need the database, so that the one writer has little to do.
-fn prepare(arrival: Arrival) -> Result<Incoming, StoreError> {
+fn prepare(arrival: Arrival, unconcerned: Option<Starts>) -> Result<Incoming, StoreError> {
     let alerts = match arrival.content.told() {
         Some((source, receiver, alerts)) => AlertRow::each(source, receiver, alerts, arrival.at)?,
         None => Vec::new(),
@@ -228,11 +269,15 @@ fn prepare(arrival: Arrival) -> Result<Incoming, StoreError> {
     Ok(Incoming {
         scope: searchable(&arrival.content.scope()).into_owned(),
         nonce: arrival.nonce.as_deref().map(|nonce| searchable(nonce).into_owned()),
-        content: value::seal("a delivery", &arrival.content)?,
+        urgent: unconcerned.is_none(),
+        content: match unconcerned {
+            None => Text::Sealed(value::seal("a delivery", &arrival.content)?),
+            Some(_) => Text::Open(Box::new(arrival.content)),
+        },
+        unconcerned,
         id: arrival.id,
         at: arrival.at,
         raw: arrival.raw,
         alerts,
-        urgent: matches!(arrival.content, Content::Said { .. }),
     })
 }

@@ -268,6 +268,7 @@ fn sqlite_migrations() -> Migrator {
         (2, "sessions", "0002_sessions.sql"),
         (4, "telling", "0004_telling.sql"),
         (5, "slack", "0005_slack.sql"),
+        (9, "starts", "0009_starts.sql"),
     )
 }
 
@@ -278,5 +279,6 @@ fn postgres_migrations() -> Migrator {
         (2, "sessions", "0002_sessions.sql"),
         (4, "telling", "0004_telling.sql"),
         (5, "slack", "0005_slack.sql"),
+        (9, "starts", "0009_starts.sql"),
     )
 }

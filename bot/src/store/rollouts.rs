@@ -5,6 +5,7 @@ use tidegate_rollout::{Rollout, RolloutId};
 
 use super::Store;
 use super::error::StoreError;
+use super::inbox::Starts;
 use super::sql::statements;
 use super::value::{self, count, readable};
 
@@ -19,12 +20,25 @@ statements! {
         "SELECT id, document FROM rollouts WHERE revision > $1 ORDER BY revision";
     MOVED: "list the ids of what changed" =
         "SELECT id FROM rollouts WHERE revision > $1 ORDER BY revision";
+    POSITION: "read how far the rollouts are" =
+        "SELECT name, value FROM counters WHERE name IN ('rollouts', 'starts')";
     REVISION: "read a counter" =
         "SELECT value FROM counters WHERE name = $1";
 }
 
 /// The counter that every save moves on, in the order of the commits.
 pub(super) const REVISIONS: &str = "rollouts";
+/// The counter that every start moves on.
+pub(super) const STARTS: &str = "starts";
+
+/// How far the rollouts of the store are, read at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Everything up to this revision is saved.
+    pub revision: u64,
+    /// So many were started.
+    pub starts: Starts,
+}
 
 impl Store {
     /// One rollout; `None` when there is none by that id.
@@ -54,26 +68,35 @@ impl Store {
         Ok(readable(&rows, read))
     }
 
-    /// The rollouts saved after `revision`, and the revision to ask with next time: for the caches of other replicas.
+    /// The rollouts saved after `revision`, and the position up to which they are all: its revision is what to ask with
+    /// next time. For the caches of other replicas.
     ///
     /// # Errors
     /// When the database does not answer. A row that cannot be read is told in the log and left out.
-    pub async fn changed_since(&self, revision: u64) -> Result<(Vec<Rollout>, u64), StoreError> {
+    pub async fn changed_since(&self, revision: u64) -> Result<(Vec<Rollout>, Position), StoreError> {
         // Read first: what is saved between the two questions is answered now, and once more next time.
-        let latest = self.revision().await?;
-        if latest <= revision {
+        let latest = self.position().await?;
+        if latest.revision <= revision {
             return Ok((Vec::new(), latest));
         }
         let rows: Vec<(String, String)> = self.engine().rows(&CHANGED, &[revision.into()]).await?;
         Ok((readable(&rows, read), latest))
     }
 
-    /// The revision up to which everything is saved now, to begin with.
+    /// How far the rollouts are now, to begin with.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn revision(&self) -> Result<u64, StoreError> {
-        self.counter(REVISIONS).await
+    pub async fn position(&self) -> Result<Position, StoreError> {
+        let counters: Vec<(String, i64)> = self.engine().rows(&POSITION, &[]).await?;
+        let value = |name| {
+            let counter = counters.iter().find(|(counter, _)| counter == name);
+            counter.map_or(0, |(_, value)| count(*value))
+        };
+        Ok(Position {
+            revision: value(REVISIONS),
+            starts: Starts(value(STARTS)),
+        })
     }
 
     /// As [`Self::changed_since`], the ids alone.
@@ -81,7 +104,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn moved_since(&self, revision: u64) -> Result<(Vec<RolloutId>, u64), StoreError> {
-        let latest = self.revision().await?;
+        let latest = self.counter(REVISIONS).await?;
         if latest <= revision {
             return Ok((Vec::new(), latest));
         }

@@ -1,7 +1,8 @@
-//! Owns group commit: one task gathers what waits, writes it in one transaction, and answers everybody at once. What people
-//! said goes first: somebody looks at a screen, and a storm of alerts may last for minutes.
+//! Owns group commit: one task gathers what waits, writes it in one transaction, and answers everybody at once. What has to
+//! be decided goes first: people look at a screen, an alert may be the one that matters, and a storm may last for minutes.
 //! Refuses to let one bad row fail its neighbours: a batch that fails over data is halved until the row stands alone.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
@@ -13,15 +14,16 @@ use tokio_util::sync::CancellationToken;
 use super::alerts::{AlertRow, UPSERT};
 use super::engine::{Engine, Session};
 use super::error::StoreError;
-use super::inbox::{Remembered, Settled};
+use super::dialect::STARTS;
+use super::inbox::{Content, Remembered, Settled, Starts};
 use super::sql::{Many, statements};
-use super::value::Value;
+use super::value::{self, Value};
 use crate::failpoint;
 
 pub(super) const INSERT: Many = Many {
     tries: "store deliveries",
-    head: "INSERT INTO deliveries (id, scope, nonce, at, content, raw)",
-    columns: 6,
+    head: "INSERT INTO deliveries (id, scope, nonce, at, content, raw, settled)",
+    columns: 7,
     tail: "ON CONFLICT DO NOTHING RETURNING id",
 };
 
@@ -47,18 +49,46 @@ pub(super) struct Incoming {
     pub(super) scope: String,
     pub(super) nonce: Option<String>,
     pub(super) at: Timestamp,
-    pub(super) content: String,
+    pub(super) content: Text,
     pub(super) raw: Bytes,
     pub(super) alerts: Vec<AlertRow>,
-    /// Whether a person waits for it.
+    /// It concerns none of the rollouts of so many starts.
+    pub(super) unconcerned: Option<Starts>,
+    /// Whether it has to be decided.
     pub(super) urgent: bool,
 }
+
+/// The content of an arrival, as text where that is needed: only to decide on it later.
+pub(super) enum Text {
+    /// It has to be decided.
+    Sealed(String),
+    /// Nothing has to be decided, if nothing was started in between.
+    Open(Box<Content>),
+}
+
+impl Incoming {
+    /// Whether it is settled as soon as it is stored, after so many starts.
+    fn is_filed(&self, starts: Starts) -> bool {
+        self.unconcerned == Some(starts)
+    }
+
+    fn text(&self, starts: Starts) -> Result<Cow<'_, str>, StoreError> {
+        match &self.content {
+            Text::Sealed(text) => Ok(Cow::Borrowed(text)),
+            Text::Open(_) if self.is_filed(starts) => Ok(Cow::Borrowed("")),
+            Text::Open(content) => value::seal("a delivery", content).map(Cow::Owned),
+        }
+    }
+}
+
+/// How an arrival was taken, with what it says if that was expected to concern nobody and has to be decided all the same.
+pub(super) type Taken = (Remembered, Option<Box<Content>>);
 
 /// Something for the writer to do, and who waits for it.
 pub(super) enum Job {
     Remember {
         incoming: Box<Incoming>,
-        answer: oneshot::Sender<Result<Remembered, StoreError>>,
+        answer: oneshot::Sender<Result<Taken, StoreError>>,
     },
     Settle {
         settled: Vec<Settled>,
@@ -72,7 +102,7 @@ pub(super) enum Job {
 }
 
 impl Job {
-    /// Whether a person waits for it. Only what people said is settled with an answer.
+    /// Whether somebody waits for what comes of it. Only what people said is settled with an answer.
     pub(super) fn is_urgent(&self) -> bool {
         match self {
             Self::Remember { incoming, .. } => incoming.urgent,
@@ -84,7 +114,8 @@ impl Job {
     /// What it weighs in a batch, roughly in bytes.
     fn weight(&self) -> usize {
         match self {
-            Self::Remember { incoming, .. } => incoming.raw.len() + 2 * incoming.content.len(),
+            // Each alert costs about as much as two kilobytes of text do.
+            Self::Remember { incoming, .. } => incoming.raw.len() + 2_048 * incoming.alerts.len(),
             Self::Settle { settled, .. } => settled.len() * 64,
             Self::TakeProof { .. } => 64,
         }
@@ -94,7 +125,13 @@ impl Job {
     fn answer(self, outcome: Result<Done, StoreError>) {
         // Whoever waited may have hung up; what was written stays written.
         match self {
-            Self::Remember { answer, .. } => drop(answer.send(outcome.map(|done| done.remembered))),
+            Self::Remember { incoming, answer } => {
+                let taken = |done: Done| match incoming.content {
+                    Text::Open(content) if !done.filed => (done.remembered, Some(content)),
+                    _ => (done.remembered, None),
+                };
+                drop(answer.send(outcome.map(taken)));
+            }
             Self::Settle { answer, .. } => drop(answer.send(outcome.map(|_| ()))),
             Self::TakeProof { answer, .. } => drop(answer.send(outcome.map(|done| done.remembered == Remembered::New))),
         }
@@ -104,6 +141,8 @@ impl Job {
 /// How a job of a committed batch went.
 struct Done {
     remembered: Remembered,
+    /// Whether it was settled by being stored.
+    filed: bool,
 }
 
 /// So many jobs wait at most before senders wait too.
@@ -112,8 +151,10 @@ pub(super) const QUEUE: usize = 1_024;
 /// which waits for the same connection does not wait long.
 const BATCH: usize = 256;
 const BATCH_BYTES: usize = 4 << 20;
-/// A batch that a person waits for is smaller.
+/// A batch that somebody waits for is smaller.
 const URGENT_BATCH: usize = 32;
+/// So much of the rest goes with it however much is urgent: the Watchdog must be heard too.
+const ALWAYS: usize = 8;
 /// A batch that lost against a concurrent transaction is tried so often before its senders are told.
 const TRIES: usize = 3;
 
@@ -190,7 +231,7 @@ impl Writer {
             batch.push(job);
         }
         let most = if batch.iter().any(Job::is_urgent) {
-            URGENT_BATCH
+            URGENT_BATCH.max(batch.len() + ALWAYS)
         } else {
             BATCH
         };
@@ -241,11 +282,13 @@ impl Writer {
     /// One batch, one transaction: deliveries, the alerts of those that are new, and what is settled.
     async fn commit(&self, batch: &[Job]) -> Result<Vec<Done>, StoreError> {
         let mut session = self.engine.begin().await?;
-        let new = insert(&mut session, batch).await?;
+        let starts = starts(&mut session, batch).await?;
+        let new = insert(&mut session, batch, starts).await?;
         upsert(&mut session, batch, &new).await?;
         settle(&mut session, batch).await?;
         let mut outcomes = Vec::with_capacity(batch.len());
         for job in batch {
+            let filed = matches!(job, Job::Remember { incoming, .. } if incoming.is_filed(starts));
             let remembered = match job {
                 Job::TakeProof { digest, at, .. } => take_proof(&mut session, digest, *at).await?,
                 Job::Remember { incoming, .. } if !new.contains(incoming.id.as_str()) => {
@@ -253,7 +296,7 @@ impl Writer {
                 }
                 Job::Remember { .. } | Job::Settle { .. } => Remembered::New,
             };
-            outcomes.push(Done { remembered });
+            outcomes.push(Done { remembered, filed });
         }
         failpoint::hit!("store.inbox.before-commit");
         session.commit("commit what was heard").await?;
@@ -269,17 +312,31 @@ fn incoming(batch: &[Job]) -> impl Iterator<Item = &Incoming> {
     })
 }
 
+/// How many rollouts were started, if anybody wants to know.
+async fn starts(session: &mut Session, batch: &[Job]) -> Result<Starts, StoreError> {
+    if incoming(batch).all(|incoming| incoming.unconcerned.is_none()) {
+        return Ok(Starts::default());
+    }
+    let row: Option<(i64,)> = session.row(&STARTS, &[]).await?;
+    Ok(Starts(row.map_or(0, |(starts,)| value::count(starts))))
+}
+
 /// Answers the ids of those that were not there before.
-async fn insert(session: &mut Session, batch: &[Job]) -> Result<HashSet<String>, StoreError> {
+async fn insert(session: &mut Session, batch: &[Job], starts: Starts) -> Result<HashSet<String>, StoreError> {
+    let texts: Vec<Cow<'_, str>> = incoming(batch)
+        .map(|incoming| incoming.text(starts))
+        .collect::<Result<_, _>>()?;
     let values: Vec<Value<'_>> = incoming(batch)
-        .flat_map(|incoming| {
+        .zip(&texts)
+        .flat_map(|(incoming, text)| {
             [
                 incoming.id.as_str().into(),
                 Value::from(&incoming.scope),
                 incoming.nonce.as_deref().into(),
                 incoming.at.into(),
-                Value::from(&incoming.content),
+                Value::from(text.as_ref()),
                 Value::Bytes(&incoming.raw),
+                incoming.is_filed(starts).into(),
             ]
         })
         .collect();

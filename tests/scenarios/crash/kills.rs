@@ -34,7 +34,7 @@ struct Tally {
     begun: usize,
     /// Rollbacks whose cause was answered 200, and the server killed right after it.
     struck: u64,
-    /// Of those, not yet finished when the server was ready again.
+    /// Of those, not yet finished at the kill, as the database says.
     unfinished: u64,
     /// Rollbacks whose cause was under way when the server died.
     unanswered: u64,
@@ -71,7 +71,7 @@ impl Tally {
         } = self;
         println!("counted: {kills} kills; {alerts} alerts answered 200; {begun} rollouts begun");
         println!(
-            "counted: {struck} rollbacks answered before the kill, {unfinished} of them unfinished at the return; {unanswered} unanswered"
+            "counted: {struck} rollbacks answered before the kill, {unfinished} of them not finished then; {unanswered} unanswered"
         );
         println!("counted: from start to readiness: {}", spread(&mut self.starts));
         println!("counted: from readiness to rolled back: {}", spread(&mut self.finishes));
@@ -218,6 +218,15 @@ impl Lane {
 
     /// Returns on the same storage, and compares with what was promised.
     async fn recover(&mut self) -> Result<()> {
+        if let Some(Current {
+            id: Some(id),
+            cause: Some((_, true)),
+            ..
+        }) = &self.current
+        {
+            self.tally.struck += 1;
+            self.tally.unfinished += u64::from(self.database.left_open().await?.contains(id));
+        }
         let launched = Instant::now();
         self.server.start_again().await?;
         let ready = Instant::now();
@@ -250,12 +259,7 @@ impl Lane {
         // The promise is made for the restart, not for the readiness after it.
         let (mut promised_since, mut since) = (launched, ready);
         let was_answered = *answered;
-        if was_answered {
-            self.tally.struck += 1;
-            if self.client.state(id).await? != "ROLLED BACK" {
-                self.tally.unfinished += 1;
-            }
-        } else {
+        if !was_answered {
             self.tally.unanswered += 1;
             strike(&self.client, &mut self.ledger, cause).await?;
             *answered = true;

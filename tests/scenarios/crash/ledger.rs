@@ -29,6 +29,26 @@ impl Database {
         Self::Sqlite(server.scratch().path().join("data/tidegate.db"))
     }
 
+    /// The rollouts that were not over when the server died. SQLite is looked at in a copy: opening it would tidy up what the
+    /// server has to find as it was left.
+    pub(crate) async fn left_open(&self) -> Result<Vec<String>> {
+        let sql = "SELECT id FROM rollouts WHERE is_final = 0";
+        let Self::Sqlite(file) = self else {
+            return self.column(sql).await;
+        };
+        let folder = tempfile::tempdir()?;
+        let copy = folder.path().join("copy.db");
+        std::fs::copy(file, &copy)?;
+        let log = file.with_extension("db-wal");
+        if log.exists() {
+            std::fs::copy(log, folder.path().join("copy.db-wal"))?;
+        }
+        let mut link = SqliteConnectOptions::new().filename(&copy).connect().await?;
+        let rows: Vec<(String,)> = sqlx::query_as(sql).fetch_all(&mut link).await?;
+        link.close().await?;
+        Ok(rows.into_iter().map(|(id,)| id).collect())
+    }
+
     /// The first column of every row.
     pub(crate) async fn column(&self, sql: &'static str) -> Result<Vec<String>> {
         let rows: Vec<(String,)> = match self {

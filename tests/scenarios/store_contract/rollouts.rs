@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail, ensure};
 use futures_util::future::join_all;
-use tidegate::store::{Begun, Environment, FEED, Remembered, Saved};
+use tidegate::store::{Begun, Environment, FEED, Position, Remembered, Saved, Starts};
 use tidegate_rollout::command::Verb;
 use tidegate_rollout::surroundings::Freeze;
 use tidegate_rollout::{DeliveryId, Entry, Event, Rollout, RolloutId, Surroundings, step};
@@ -89,7 +89,7 @@ async fn a_target_carries_one_rollout(world: World) -> Result<()> {
     let mut begun = Vec::new();
     for start in starts {
         match start? {
-            Begun::Started(step) => begun.push(step.next.id),
+            Begun::Started { step, .. } => begun.push(step.next.id),
             Begun::Refused(refusal) => ensure!(refusal.code.word() == "R406", "{refusal}"),
             Begun::SettledBefore => bail!("there was no cause"),
         }
@@ -295,23 +295,25 @@ async fn one_command_starts_once(world: World) -> Result<()> {
         .collect();
     let starts = join_all(plans.iter().map(|plan| begin(&store, plan, Some(&cause), noon()))).await;
     let starts: Vec<Begun> = starts.into_iter().collect::<Result<_>>()?;
-    let begun = starts.iter().filter(|begun| matches!(begun, Begun::Started(_))).count();
+    let begun = starts.iter().filter(|begun| matches!(begun, Begun::Started { .. })).count();
     ensure!(begun == 1 && store.active().await?.len() == 1, "{starts:?}");
     Ok(())
 }
 
 async fn what_changed_is_found_by_revision(world: World) -> Result<()> {
     let store = world.open().await?;
-    ensure!(store.changed_since(0).await? == (vec![], 0));
+    ensure!(store.changed_since(0).await? == (vec![], Position::default()));
     let a = started(&store, &plan("a", "a"), noon()).await?;
     let b = started(&store, &plan("b", "b"), noon()).await?;
-    let (rollouts, revision) = store.changed_since(0).await?;
-    ensure!(rollouts == [a.clone(), b.clone()]);
+    let (rollouts, position) = store.changed_since(0).await?;
+    ensure!(rollouts == [a.clone(), b.clone()] && position.starts == Starts(2));
     let a = took(&store, &a, &note("changed"), after(1)).await?;
-    let (rollouts, next) = store.changed_since(revision).await?;
-    ensure!(rollouts == std::slice::from_ref(&a) && next > revision);
-    ensure!(store.changed_since(next).await? == (vec![], next));
-    ensure!(store.revision().await? == next && store.moved_since(next).await? == (vec![], next));
+    let (rollouts, next) = store.changed_since(position.revision).await?;
+    ensure!(rollouts == std::slice::from_ref(&a) && next.revision > position.revision && next.starts == Starts(2));
+    ensure!(store.changed_since(next.revision).await? == (vec![], next));
+    ensure!(store.position().await? == next);
+    let next = next.revision;
+    ensure!(store.moved_since(next).await? == (vec![], next));
     ensure!(
         store.moved_since(0).await? == (vec![b.id, a.id], next),
         "in the order of the changes"

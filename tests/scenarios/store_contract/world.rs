@@ -183,6 +183,17 @@ pub(super) async fn begin(
     cause: Option<&DeliveryId>,
     now: Timestamp,
 ) -> Result<Begun> {
+    begin_with(store, plan, cause, now, |facts| first_step(plan, facts, now)).await
+}
+
+/// As [`begin`], with a decision of its own.
+pub(super) async fn begin_with(
+    store: &Store,
+    plan: &Arc<Plan>,
+    cause: Option<&DeliveryId>,
+    now: Timestamp,
+    decide: impl FnOnce(BeginFacts) -> Result<Step, Refusal> + Send,
+) -> Result<Begun> {
     let target = plan.spec.target.name();
     let opening = Opening {
         also: &[],
@@ -194,11 +205,10 @@ pub(super) async fn begin(
         cause,
         now,
     };
-    let decide = |facts: BeginFacts| first_step(plan, facts, now);
     Ok(store.begin(opening, decide).await?)
 }
 
-fn first_step(plan: &Arc<Plan>, facts: BeginFacts, now: Timestamp) -> Result<Step, Refusal> {
+pub(super) fn first_step(plan: &Arc<Plan>, facts: BeginFacts, now: Timestamp) -> Result<Step, Refusal> {
     let around = Surroundings {
         freeze: facts.environment.freeze.clone(),
         ..Surroundings::calm(now)
@@ -218,7 +228,7 @@ fn first_step(plan: &Arc<Plan>, facts: BeginFacts, now: Timestamp) -> Result<Ste
 /// Starts a rollout that nothing stands in the way of.
 pub(super) async fn started(store: &Store, plan: &Arc<Plan>, now: Timestamp) -> Result<Rollout> {
     match begin(store, plan, None, now).await? {
-        Begun::Started(step) => Ok(step.next),
+        Begun::Started { step, .. } => Ok(step.next),
         other => bail!("not started: {other:?}"),
     }
 }
