@@ -56,6 +56,7 @@ pub use save::Saved;
 pub use tokens::{NewToken, Token, TokenHash, TokenKind};
 
 use engine::Engine;
+use sql::Markers;
 use writer::{Job, QUEUE, Queues, Writer};
 
 /// The open store. Clones share it.
@@ -129,12 +130,9 @@ impl Store {
     /// Prepares every statement, and lists those the database refuses: for the test that keeps one text right on both.
     pub async fn refused_statements(&self) -> Vec<(String, sqlx::Error)> {
         let fixed = sql::every().map(|statement| (statement.sqlite.to_owned(), statement.postgres.to_owned()));
-        let many = sql::EVERY_MANY.iter().flat_map(|many| {
-            [1, 2].map(|rows| {
-                let text = many.text(rows);
-                (text.clone(), text)
-            })
-        });
+        let many = sql::EVERY_MANY
+            .iter()
+            .flat_map(|many| [1, 2].map(|rows| (many.text(rows, Markers::InTurn), many.text(rows, Markers::Numbered))));
         let mut refused = Vec::new();
         for (sqlite, postgres) in fixed.chain(many) {
             if let Err(error) = self.engine().prepare(sqlite.clone(), postgres).await {

@@ -107,7 +107,7 @@ pub(crate) async fn durable(table: &mut Table) -> Result<()> {
 
 /// Evaluations of a flag over OFREP, beside the cheapest answer of the same server.
 pub(crate) async fn flags(table: &mut Table) -> Result<()> {
-    let server = crate::reaction::exposed().await?;
+    let server = crate::reaction::exposed(1).await?;
     let url = server.url("/ofrep/v1/evaluate/flags/bench");
     let body = r#"{"context":{"targetingKey":"user-17"}}"#;
     let (mut evaluations, mut ceiling) = (Vec::new(), Vec::new());

@@ -25,6 +25,8 @@ mod slack;
 #[cfg(test)]
 mod store_contract;
 #[cfg(test)]
+mod storm;
+#[cfg(test)]
 mod telling;
 #[cfg(test)]
 mod tidy;

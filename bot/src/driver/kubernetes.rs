@@ -11,9 +11,11 @@ pub mod selector;
 
 use std::time::{Duration, Instant};
 
-use tidegate_rollout::{Share, Weight};
+use jiff::Timestamp;
+use tidegate_rollout::plan::Target;
+use tidegate_rollout::{AdvanceToken, ReadBack, Share, Weight};
 
-use super::DriverError;
+use super::{Driver, DriverError, Seen, Wanted};
 use crate::leadership::Leadership;
 use cluster::Fault;
 use mark::Mark;
@@ -37,6 +39,62 @@ enum Way<'a> {
     Forward(&'a Leadership),
     /// To zero.
     Back,
+}
+
+/// What the drivers of the cluster do each in their own way.
+trait Moves: Send + Sync {
+    /// What it moves.
+    fn target(&self) -> Target;
+
+    /// Brings the target to `weight`, unless the intent may not, and reads it back.
+    fn bring(
+        &self,
+        intent: &Intent<'_>,
+        weight: Weight,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<ReadBack, DriverError>> + Send;
+
+    /// As [`Driver::may_start`].
+    fn may_start(&self) -> impl Future<Output = Result<(), DriverError>> + Send;
+
+    /// As [`Driver::look`].
+    fn look(&self, weight: Weight) -> impl Future<Output = Result<Seen, DriverError>> + Send;
+}
+
+impl<T: Moves> Driver for T {
+    async fn raise(
+        &self,
+        wanted: &Wanted,
+        led: &Leadership,
+        token: AdvanceToken,
+        now: Timestamp,
+    ) -> Result<ReadBack, DriverError> {
+        let intent = Intent {
+            target: self.target().name(),
+            rollout: &wanted.rollout,
+            epoch: token.epoch(),
+            way: Way::Forward(led),
+        };
+        self.bring(&intent, wanted.weight, now).await
+    }
+
+    async fn to_zero(&self, rollout: &str, epoch: u64, now: Timestamp) -> Result<ReadBack, DriverError> {
+        let intent = Intent {
+            target: self.target().name(),
+            rollout,
+            epoch,
+            way: Way::Back,
+        };
+        self.bring(&intent, Weight::ZERO, now).await
+    }
+
+    async fn may_start(&self) -> Result<(), DriverError> {
+        Moves::may_start(self).await
+    }
+
+    async fn look(&self, weight: Weight) -> Result<Seen, DriverError> {
+        Moves::look(self, weight).await
+    }
 }
 
 /// What the object says about earlier writes.
@@ -144,7 +202,7 @@ fn unsettled(tried: &'static str, crowd: bool) -> DriverError {
 }
 
 /// When something was read, given when the attempt began.
-fn read_at(began: jiff::Timestamp, since: tokio::time::Instant) -> jiff::Timestamp {
+fn read_at(began: Timestamp, since: tokio::time::Instant) -> Timestamp {
     let took = jiff::SignedDuration::try_from(since.elapsed()).unwrap_or_default();
     began.saturating_add(took).unwrap_or(began)
 }

@@ -10,7 +10,7 @@ use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Executor, FromRow, Transaction};
 
 use super::error::StoreError;
-use super::sql::{Many, Statement, groups};
+use super::sql::{Many, Markers, Statement, groups};
 use super::value::{Value, arguments};
 
 /// A row of either engine: any tuple of integers, texts and bytes.
@@ -166,7 +166,7 @@ impl Session {
 
     /// Runs a statement over many rows; `values` holds their columns one after the other.
     pub(super) async fn execute_many(&mut self, many: &Many, values: &[Value<'_>]) -> Result<(), StoreError> {
-        for (text, values) in split(many, values) {
+        for (text, values) in self.split(many, values) {
             self.link().execute_text(many.tries, text, values).await?;
         }
         Ok(())
@@ -175,10 +175,25 @@ impl Session {
     /// As [`Self::execute_many`], for a statement that returns rows.
     pub(super) async fn rows_many<T: Row>(&mut self, many: &Many, values: &[Value<'_>]) -> Result<Vec<T>, StoreError> {
         let mut rows = Vec::new();
-        for (text, values) in split(many, values) {
+        for (text, values) in self.split(many, values) {
             rows.extend(self.link().rows_text(many.tries, text, values).await?);
         }
         Ok(rows)
+    }
+
+    /// The texts for a statement over many rows, each with its share of the values.
+    fn split<'v, 'a>(&self, many: &Many, mut values: &'v [Value<'a>]) -> Vec<(sqlx::SqlStr, &'v [Value<'a>])> {
+        let markers = match self {
+            Self::Sqlite(_) => Markers::InTurn,
+            Self::Postgres(_) => Markers::Numbered,
+        };
+        groups(values.len() / many.columns)
+            .map(|rows| {
+                let (share, rest) = values.split_at(rows * many.columns);
+                values = rest;
+                (AssertSqlSafe(many.text(rows, markers)).into_sql(), share)
+            })
+            .collect()
     }
 
     /// Makes it durable.
@@ -198,17 +213,6 @@ impl Session {
         };
         undone.map_err(StoreError::database("undo a transaction"))
     }
-}
-
-/// The texts for a statement over many rows, each with its share of the values.
-fn split<'v, 'a>(many: &Many, mut values: &'v [Value<'a>]) -> Vec<(sqlx::SqlStr, &'v [Value<'a>])> {
-    groups(values.len() / many.columns)
-        .map(|rows| {
-            let (share, rest) = values.split_at(rows * many.columns);
-            values = rest;
-            (AssertSqlSafe(many.text(rows)).into_sql(), share)
-        })
-        .collect()
 }
 
 /// One connection of either engine.

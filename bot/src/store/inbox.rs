@@ -171,7 +171,12 @@ impl Store {
     /// # Errors
     /// As [`Self::remember`].
     pub async fn file_away(&self, arrival: Arrival, starts: Starts) -> Result<Filed, StoreError> {
-        let (id, at, nonce, raw) = (arrival.id.clone(), arrival.at, arrival.nonce.clone(), arrival.raw.clone());
+        let (id, at, nonce, raw) = (
+            arrival.id.clone(),
+            arrival.at,
+            arrival.nonce.clone(),
+            arrival.raw.clone(),
+        );
         Ok(match self.take_in(prepare(arrival, Some(starts))?).await? {
             (Remembered::Repeated { .. }, _) => Filed::Repeated,
             (Remembered::New, None) => Filed::Away,

@@ -37,9 +37,19 @@ pub(super) struct Many {
     pub(super) tail: &'static str,
 }
 
+/// How a text says where its arguments go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Markers {
+    /// `?`: the next one. To SQLite `$1` is a name, and it looks for a name in a list, one after the other: with some
+    /// thousand arguments that alone costs as much as everything else.
+    InTurn,
+    /// `$1`: the only ones that PostgreSQL knows.
+    Numbered,
+}
+
 impl Many {
     /// The text for so many rows.
-    pub(super) fn text(&self, rows: usize) -> String {
+    pub(super) fn text(&self, rows: usize, markers: Markers) -> String {
         let mut text = String::with_capacity(self.head.len() + self.tail.len() + rows * self.columns * 6);
         text.push_str(self.head);
         for row in 0..rows {
@@ -47,7 +57,10 @@ impl Many {
             for column in 1..=self.columns {
                 let comma = if column == 1 { "" } else { ", " };
                 // Writing to a String cannot fail.
-                let _ = write!(text, "{comma}${}", row * self.columns + column);
+                let _ = match markers {
+                    Markers::InTurn => write!(text, "{comma}?"),
+                    Markers::Numbered => write!(text, "{comma}${}", row * self.columns + column),
+                };
             }
             text.push(')');
         }
@@ -134,8 +147,12 @@ mod tests {
             tail: "ON CONFLICT DO NOTHING",
         };
         assert_eq!(
-            many.text(2),
+            many.text(2, Markers::Numbered),
             "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4) ON CONFLICT DO NOTHING"
+        );
+        assert_eq!(
+            many.text(2, Markers::InTurn),
+            "INSERT INTO t (a, b) VALUES (?, ?), (?, ?) ON CONFLICT DO NOTHING"
         );
     }
 

@@ -12,9 +12,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::alerts::{AlertRow, UPSERT};
+use super::dialect::STARTS;
 use super::engine::{Engine, Session};
 use super::error::StoreError;
-use super::dialect::STARTS;
 use super::inbox::{Content, Remembered, Settled, Starts};
 use super::sql::{Many, statements};
 use super::value::{self, Value};

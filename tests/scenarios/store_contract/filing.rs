@@ -66,7 +66,11 @@ async fn a_start_and_what_is_filed_meanwhile_never_miss_each_other(world: World)
     for number in 0..40 {
         let fingerprint = format!("race-{number}");
         let starts = store.position().await?.starts;
-        let filing = async { Ok(store.file_away(told(&format!("d-{number}"), &fingerprint), starts).await?) };
+        let filing = async {
+            Ok(store
+                .file_away(told(&format!("d-{number}"), &fingerprint), starts)
+                .await?)
+        };
         let (filed, sees) = try_join(filing, start_looking(&store, number, &fingerprint)).await?;
         ensure!(
             sees || matches!(filed, Filed::Waits(_)),

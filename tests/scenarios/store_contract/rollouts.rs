@@ -295,7 +295,10 @@ async fn one_command_starts_once(world: World) -> Result<()> {
         .collect();
     let starts = join_all(plans.iter().map(|plan| begin(&store, plan, Some(&cause), noon()))).await;
     let starts: Vec<Begun> = starts.into_iter().collect::<Result<_>>()?;
-    let begun = starts.iter().filter(|begun| matches!(begun, Begun::Started { .. })).count();
+    let begun = starts
+        .iter()
+        .filter(|begun| matches!(begun, Begun::Started { .. }))
+        .count();
     ensure!(begun == 1 && store.active().await?.len() == 1, "{starts:?}");
     Ok(())
 }

@@ -6,15 +6,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tidegate_rollout::capacity::{self, Side, Split};
-use tidegate_rollout::plan::ReplicasTarget;
-use tidegate_rollout::{AdvanceToken, ReadBack, Share, Weight};
+use tidegate_rollout::plan::{ReplicasTarget, Target};
+use tidegate_rollout::{ReadBack, Share, Weight};
 
 use super::cluster::{Cluster, Fault, Patch};
 use super::mark::Mark;
-use super::{Intent, TRIES, Verdict, Way, Written, because, news, read_at, unsettled, weight_of};
-use crate::driver::{Driver, DriverError, Seen, Wanted};
+use super::{Intent, Moves, TRIES, Verdict, Written, because, news, read_at, unsettled, weight_of};
+use crate::driver::{DriverError, Seen};
 use crate::failpoint;
-use crate::leadership::Leadership;
 
 const READ: &str = "read the Deployments";
 const WRITE: &str = "scale the Deployments";
@@ -65,54 +64,6 @@ impl ReplicasDriver {
         let (new, old) =
             tokio::try_join!(self.cluster.get(&new), self.cluster.get(&old)).map_err(|fault| because(READ, fault))?;
         Ok((Deployment::of(new)?, Deployment::of(old)?))
-    }
-
-    /// Brings both towards `weight` as far as may be now; says what is read back, or what is still waited for.
-    async fn bring(&self, intent: &Intent<'_>, weight: Weight, now: Timestamp) -> Result<ReadBack, DriverError> {
-        let began = tokio::time::Instant::now();
-        let mut crowd = false;
-        for _ in 0..TRIES {
-            let (new, old) = self.read().await?;
-            let mut wanted = self.target.split(weight);
-            if intent.goes_back() {
-                // Somebody may have given the old version more than its share; that is never taken away here.
-                wanted.old = wanted.old.max(old.side.asked);
-            }
-            let verdicts = (
-                self.judge(intent, Which::New, &new)?,
-                self.judge(intent, Which::Old, &old)?,
-            );
-            if !intent.has_marked(new.mark.as_ref()) && !intent.goes_back() {
-                self.may_begin(intent, &new, &old).await?;
-            }
-            // Nothing shrinks before both carry our epoch: an older writer that is still under way could otherwise shrink
-            // the one while we shrink the other, each counting on what the other takes away.
-            let fenced = [&new, &old].iter().all(|one| intent.has_marked(one.mark.as_ref()));
-            let next = match fenced {
-                true => capacity::next(new.side, old.side, wanted, self.target.floor_pods()),
-                false => Split {
-                    new: new.side.asked.max(wanted.new),
-                    old: old.side.asked.max(wanted.old),
-                },
-            };
-            let wrote_new = self.write(intent, Which::New, &new, &verdicts.0, next.new, now).await?;
-            // After a conflict everything is read again before anything else is written.
-            let wrote_old = match wrote_new {
-                Written::Conflict => Written::Conflict,
-                Written::Done | Written::Nothing => {
-                    self.write(intent, Which::Old, &old, &verdicts.1, next.old, now).await?
-                }
-            };
-            match (wrote_new, wrote_old) {
-                (Written::Nothing, Written::Nothing) => {
-                    failpoint::hit!("kubernetes.before-read-back");
-                    return self.read_back(intent, &new, &old, wanted, weight, read_at(now, began));
-                }
-                (Written::Conflict, _) | (_, Written::Conflict) => crowd = true,
-                (Written::Done | Written::Nothing, Written::Done | Written::Nothing) => {}
-            }
-        }
-        Err(unsettled(WRITE, crowd))
     }
 
     fn judge(&self, intent: &Intent<'_>, which: Which, found: &Deployment) -> Result<Verdict, DriverError> {
@@ -298,15 +249,6 @@ impl ReplicasDriver {
             how,
         }
     }
-
-    fn intent<'a>(&self, rollout: &'a str, epoch: u64, way: Way<'a>) -> Intent<'a> {
-        Intent {
-            target: tidegate_rollout::plan::Target::DeploymentReplicas(self.target.clone()).name(),
-            rollout,
-            epoch,
-            way,
-        }
-    }
 }
 
 impl Deployment {
@@ -346,21 +288,57 @@ impl Deployment {
     }
 }
 
-impl Driver for ReplicasDriver {
-    async fn raise(
-        &self,
-        wanted: &Wanted,
-        led: &Leadership,
-        token: AdvanceToken,
-        now: Timestamp,
-    ) -> Result<ReadBack, DriverError> {
-        let intent = self.intent(&wanted.rollout, token.epoch(), Way::Forward(led));
-        self.bring(&intent, wanted.weight, now).await
+impl Moves for ReplicasDriver {
+    fn target(&self) -> Target {
+        Target::DeploymentReplicas(self.target.clone())
     }
 
-    async fn to_zero(&self, rollout: &str, epoch: u64, now: Timestamp) -> Result<ReadBack, DriverError> {
-        let intent = self.intent(rollout, epoch, Way::Back);
-        self.bring(&intent, Weight::ZERO, now).await
+    /// Brings both towards `weight` as far as may be now; says what is read back, or what is still waited for.
+    async fn bring(&self, intent: &Intent<'_>, weight: Weight, now: Timestamp) -> Result<ReadBack, DriverError> {
+        let began = tokio::time::Instant::now();
+        let mut crowd = false;
+        for _ in 0..TRIES {
+            let (new, old) = self.read().await?;
+            let mut wanted = self.target.split(weight);
+            if intent.goes_back() {
+                // Somebody may have given the old version more than its share; that is never taken away here.
+                wanted.old = wanted.old.max(old.side.asked);
+            }
+            let verdicts = (
+                self.judge(intent, Which::New, &new)?,
+                self.judge(intent, Which::Old, &old)?,
+            );
+            if !intent.has_marked(new.mark.as_ref()) && !intent.goes_back() {
+                self.may_begin(intent, &new, &old).await?;
+            }
+            // Nothing shrinks before both carry our epoch: an older writer that is still under way could otherwise shrink
+            // the one while we shrink the other, each counting on what the other takes away.
+            let fenced = [&new, &old].iter().all(|one| intent.has_marked(one.mark.as_ref()));
+            let next = match fenced {
+                true => capacity::next(new.side, old.side, wanted, self.target.floor_pods()),
+                false => Split {
+                    new: new.side.asked.max(wanted.new),
+                    old: old.side.asked.max(wanted.old),
+                },
+            };
+            let wrote_new = self.write(intent, Which::New, &new, &verdicts.0, next.new, now).await?;
+            // After a conflict everything is read again before anything else is written.
+            let wrote_old = match wrote_new {
+                Written::Conflict => Written::Conflict,
+                Written::Done | Written::Nothing => {
+                    self.write(intent, Which::Old, &old, &verdicts.1, next.old, now).await?
+                }
+            };
+            match (wrote_new, wrote_old) {
+                (Written::Nothing, Written::Nothing) => {
+                    failpoint::hit!("kubernetes.before-read-back");
+                    return self.read_back(intent, &new, &old, wanted, weight, read_at(now, began));
+                }
+                (Written::Conflict, _) | (_, Written::Conflict) => crowd = true,
+                (Written::Done | Written::Nothing, Written::Done | Written::Nothing) => {}
+            }
+        }
+        Err(unsettled(WRITE, crowd))
     }
 
     async fn may_start(&self) -> Result<(), DriverError> {

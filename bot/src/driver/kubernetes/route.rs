@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tidegate_rollout::plan::RouteTarget;
-use tidegate_rollout::{AdvanceToken, ReadBack, Weight};
+use tidegate_rollout::plan::{RouteTarget, Target};
+use tidegate_rollout::{ReadBack, Weight};
 
 use super::cluster::{Cluster, Fault, Patch};
 use super::mark::Mark;
-use super::{Intent, TRIES, Verdict, Way, Written, because, news, pods, read_at, unsettled, weight_of};
-use crate::driver::{Driver, DriverError, Seen, Wanted};
+use super::{Intent, Moves, TRIES, Verdict, Written, because, news, pods, read_at, unsettled, weight_of};
+use crate::driver::{DriverError, Seen};
 use crate::failpoint;
-use crate::leadership::Leadership;
 
 const READ: &str = "read the HTTPRoute";
 const WRITE: &str = "set the weights of the HTTPRoute";
@@ -147,35 +146,6 @@ impl RouteDriver {
         let kind = backend["kind"].as_str().unwrap_or("Service");
         let namespace = backend["namespace"].as_str().unwrap_or(&self.target.namespace);
         backend["name"] == name && kind == "Service" && namespace == self.target.namespace
-    }
-
-    async fn bring(&self, intent: &Intent<'_>, weight: Weight, now: Timestamp) -> Result<ReadBack, DriverError> {
-        let began = tokio::time::Instant::now();
-        let wanted = Weights::of(weight);
-        let mut crowd = false;
-        for _ in 0..TRIES {
-            let found = self.read().await?;
-            let verdict = intent.judge(found.mark.as_ref(), &found.is())?;
-            match self.write(intent, &found, &verdict, wanted, now).await? {
-                Written::Nothing => {
-                    failpoint::hit!("kubernetes.before-read-back");
-                    self.accepted(&found.object)?;
-                    return Ok(ReadBack {
-                        weight,
-                        how: format!(
-                            "{} gives {weight} to {}, and every gateway has accepted it",
-                            self.target.route, self.target.new
-                        ),
-                        seen_in_traffic: false,
-                        observed: None,
-                        at: read_at(now, began),
-                    });
-                }
-                Written::Conflict => crowd = true,
-                Written::Done => {}
-            }
-        }
-        Err(unsettled(WRITE, crowd))
     }
 
     /// Whether whoever gets more traffic has somebody behind it.
@@ -337,15 +307,6 @@ impl RouteDriver {
         }
         Ok(())
     }
-
-    fn intent<'a>(&self, rollout: &'a str, epoch: u64, way: Way<'a>) -> Intent<'a> {
-        Intent {
-            target: tidegate_rollout::plan::Target::HttpRoute(self.target.clone()).name(),
-            rollout,
-            epoch,
-            way,
-        }
-    }
 }
 
 impl Found {
@@ -362,21 +323,38 @@ impl Found {
     }
 }
 
-impl Driver for RouteDriver {
-    async fn raise(
-        &self,
-        wanted: &Wanted,
-        led: &Leadership,
-        token: AdvanceToken,
-        now: Timestamp,
-    ) -> Result<ReadBack, DriverError> {
-        let intent = self.intent(&wanted.rollout, token.epoch(), Way::Forward(led));
-        self.bring(&intent, wanted.weight, now).await
+impl Moves for RouteDriver {
+    fn target(&self) -> Target {
+        Target::HttpRoute(self.target.clone())
     }
 
-    async fn to_zero(&self, rollout: &str, epoch: u64, now: Timestamp) -> Result<ReadBack, DriverError> {
-        let intent = self.intent(rollout, epoch, Way::Back);
-        self.bring(&intent, Weight::ZERO, now).await
+    async fn bring(&self, intent: &Intent<'_>, weight: Weight, now: Timestamp) -> Result<ReadBack, DriverError> {
+        let began = tokio::time::Instant::now();
+        let wanted = Weights::of(weight);
+        let mut crowd = false;
+        for _ in 0..TRIES {
+            let found = self.read().await?;
+            let verdict = intent.judge(found.mark.as_ref(), &found.is())?;
+            match self.write(intent, &found, &verdict, wanted, now).await? {
+                Written::Nothing => {
+                    failpoint::hit!("kubernetes.before-read-back");
+                    self.accepted(&found.object)?;
+                    return Ok(ReadBack {
+                        weight,
+                        how: format!(
+                            "{} gives {weight} to {}, and every gateway has accepted it",
+                            self.target.route, self.target.new
+                        ),
+                        seen_in_traffic: false,
+                        observed: None,
+                        at: read_at(now, began),
+                    });
+                }
+                Written::Conflict => crowd = true,
+                Written::Done => {}
+            }
+        }
+        Err(unsettled(WRITE, crowd))
     }
 
     async fn may_start(&self) -> Result<(), DriverError> {

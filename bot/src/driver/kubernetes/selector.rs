@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tidegate_rollout::plan::SelectorTarget;
-use tidegate_rollout::{AdvanceToken, ReadBack, Share, Weight};
+use tidegate_rollout::plan::{SelectorTarget, Target};
+use tidegate_rollout::{ReadBack, Share, Weight};
 
 use super::cluster::{Cluster, Fault, Patch};
 use super::mark::Mark;
-use super::{Intent, TRIES, Verdict, Way, Written, because, news, pods, read_at, unsettled};
-use crate::driver::{Driver, DriverError, Seen, Wanted};
+use super::{Intent, Moves, TRIES, Verdict, Written, because, news, pods, read_at, unsettled};
+use crate::driver::{DriverError, Seen};
 use crate::failpoint;
-use crate::leadership::Leadership;
 
 const READ: &str = "read the Service and its pods";
 const WRITE: &str = "switch the selector of the Service";
@@ -95,39 +94,6 @@ impl SelectorDriver {
         } else {
             Weight::FULL
         }
-    }
-
-    async fn bring(&self, intent: &Intent<'_>, weight: Weight, now: Timestamp) -> Result<ReadBack, DriverError> {
-        let began = tokio::time::Instant::now();
-        let wanted = if weight.is_zero() {
-            &self.target.old
-        } else {
-            &self.target.new
-        };
-        let mut crowd = false;
-        for _ in 0..TRIES {
-            let found = self.read().await?;
-            let known = [&self.target.new, &self.target.old].contains(&&found.colour);
-            if !known && found.mark.is_none() && !intent.goes_back() {
-                return Err(DriverError::Refused {
-                    tried: READ,
-                    why: format!(
-                        "the Service {} selects `{}`, which is neither {} nor {}",
-                        self.target.service, found.colour, self.target.new, self.target.old
-                    ),
-                });
-            }
-            let verdict = intent.judge(found.mark.as_ref(), &found.colour)?;
-            match self.write(intent, &found, &verdict, wanted, now).await? {
-                Written::Nothing => {
-                    failpoint::hit!("kubernetes.before-read-back");
-                    return self.read_back(&found, wanted, weight, read_at(now, began)).await;
-                }
-                Written::Conflict => crowd = true,
-                Written::Done => {}
-            }
-        }
-        Err(unsettled(WRITE, crowd))
     }
 
     /// Whether `wanted` can carry what the other colour carries now.
@@ -255,32 +221,44 @@ impl SelectorDriver {
             at,
         })
     }
-
-    fn intent<'a>(&self, rollout: &'a str, epoch: u64, way: Way<'a>) -> Intent<'a> {
-        Intent {
-            target: tidegate_rollout::plan::Target::ServiceSelector(self.target.clone()).name(),
-            rollout,
-            epoch,
-            way,
-        }
-    }
 }
 
-impl Driver for SelectorDriver {
-    async fn raise(
-        &self,
-        wanted: &Wanted,
-        led: &Leadership,
-        token: AdvanceToken,
-        now: Timestamp,
-    ) -> Result<ReadBack, DriverError> {
-        let intent = self.intent(&wanted.rollout, token.epoch(), Way::Forward(led));
-        self.bring(&intent, wanted.weight, now).await
+impl Moves for SelectorDriver {
+    fn target(&self) -> Target {
+        Target::ServiceSelector(self.target.clone())
     }
 
-    async fn to_zero(&self, rollout: &str, epoch: u64, now: Timestamp) -> Result<ReadBack, DriverError> {
-        let intent = self.intent(rollout, epoch, Way::Back);
-        self.bring(&intent, Weight::ZERO, now).await
+    async fn bring(&self, intent: &Intent<'_>, weight: Weight, now: Timestamp) -> Result<ReadBack, DriverError> {
+        let began = tokio::time::Instant::now();
+        let wanted = if weight.is_zero() {
+            &self.target.old
+        } else {
+            &self.target.new
+        };
+        let mut crowd = false;
+        for _ in 0..TRIES {
+            let found = self.read().await?;
+            let known = [&self.target.new, &self.target.old].contains(&&found.colour);
+            if !known && found.mark.is_none() && !intent.goes_back() {
+                return Err(DriverError::Refused {
+                    tried: READ,
+                    why: format!(
+                        "the Service {} selects `{}`, which is neither {} nor {}",
+                        self.target.service, found.colour, self.target.new, self.target.old
+                    ),
+                });
+            }
+            let verdict = intent.judge(found.mark.as_ref(), &found.colour)?;
+            match self.write(intent, &found, &verdict, wanted, now).await? {
+                Written::Nothing => {
+                    failpoint::hit!("kubernetes.before-read-back");
+                    return self.read_back(&found, wanted, weight, read_at(now, began)).await;
+                }
+                Written::Conflict => crowd = true,
+                Written::Done => {}
+            }
+        }
+        Err(unsettled(WRITE, crowd))
     }
 
     async fn may_start(&self) -> Result<(), DriverError> {
