@@ -1,6 +1,8 @@
 //! Owns the wiring: from a configuration to a running server, and from a signal to a quiet end.
 //! Refuses to know rules: every part is built by its own room, here they only meet.
 
+mod conversation;
+mod discord;
 mod first_start;
 mod fit;
 mod pages;
@@ -233,6 +235,7 @@ fn doors(routes: Routes, app: &App) -> Routes {
     routes
         .receivers(hooks, tidegate_webhooks::paths())
         .receivers(slack::doors(app), tidegate_webhooks::slack::paths())
+        .receivers(discord::door(app), tidegate_webhooks::discord::paths())
         .post("/ofrep/v1/evaluate/flags/{key}", Auth::Flags, ofrep::one, board.clone())
         .post("/ofrep/v1/evaluate/flags", Auth::Flags, ofrep::all, board)
 }
@@ -325,6 +328,13 @@ fn say_hello(config: &Config, address: SocketAddr, control_address: Option<Socke
         );
         if config.people.iter().all(|person| person.slack.is_none()) {
             warn!("Nobody under `people` has a member id of Slack: everybody there is refused");
+        }
+    }
+    if let Some(discord) = &config.discord {
+        let (command, guilds) = (&discord.command, discord.app.guilds.join(" "));
+        info!(command, guilds, "Listens to Discord");
+        if config.people.iter().all(|person| person.discord.is_none()) {
+            warn!("Nobody under `people` has a user id of Discord: everybody there is refused");
         }
     }
     info!(version = env!("CARGO_PKG_VERSION"), %address, "Listening");

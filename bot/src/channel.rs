@@ -1,8 +1,10 @@
-//! Owns where things are said: the log, the web chat's feed, signed webhooks, Slack.
+//! Owns where things are said: the log, the web chat's feed, signed webhooks, Slack, Discord.
 //! Refuses to word anything and to retry: it gets finished text, tries once, and says how that went.
 
+pub mod discord;
 pub mod feed;
 pub mod log;
+mod loud;
 pub mod slack;
 pub mod webhook;
 
@@ -63,6 +65,15 @@ pub enum ChannelError {
     },
 }
 
+/// How an edit of a card went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edited {
+    /// It shows the new picture.
+    Done,
+    /// Its message is gone, or cannot be edited any more.
+    Gone,
+}
+
 /// Every kind of channel there is.
 pub enum Channel {
     /// The service's own log.
@@ -73,6 +84,8 @@ pub enum Channel {
     Webhook(webhook::Webhook),
     /// A channel of Slack.
     Slack(slack::SlackChannel),
+    /// A channel of Discord.
+    Discord(discord::DiscordChannel),
 }
 
 impl Channel {
@@ -92,6 +105,7 @@ impl Channel {
             }
             Self::Webhook(webhook) => webhook.say(message, now).await,
             Self::Slack(slack) => slack.say(message).await,
+            Self::Discord(discord) => discord.say(message).await,
         }
     }
 }

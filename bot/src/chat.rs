@@ -2,8 +2,13 @@
 //! Refuses to decide and to remember: that is the [`Desk`]'s work. Refuses markup: answers are plain text and facts.
 
 pub mod answer;
+mod arguments;
+mod buttons;
 pub mod card;
+pub mod discord;
 pub mod names;
+pub mod occasion;
+mod press;
 pub mod slack;
 mod words;
 
@@ -13,13 +18,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tidegate_rollout::begin::Check;
 use tidegate_rollout::command::Verb;
-use tidegate_rollout::command::grammar::{self, Said};
+use tidegate_rollout::command::grammar::{self, Said, Word};
 use tidegate_rollout::refusal::Code;
 use tidegate_rollout::{Actor, Entry, Health, Refusal, Rollout, RolloutId, Share, Surroundings, policy};
 
 pub use answer::Answer;
 pub use card::Card;
 use names::Names;
+pub use occasion::Occasion;
 
 use crate::telemetry::metrics::COMMANDS;
 
@@ -212,6 +218,14 @@ impl<D: Desk> Dispatcher<D> {
     /// # Errors
     /// The [`Refusal`] that says what is not understood.
     pub fn read(&self, text: &str, now: Timestamp) -> Result<Said, Refusal> {
+        self.understand(grammar::split(text)?, now)
+    }
+
+    /// Reads what a platform has split already, without doing anything about it.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn understand(&self, words: Vec<Word>, now: Timestamp) -> Result<Said, Refusal> {
         let active = self.desk.active();
         let names = Names {
             rollouts: active.iter().map(|rollout| rollout.id.to_string()).collect(),
@@ -222,7 +236,7 @@ impl<D: Desk> Dispatcher<D> {
             Ok(_) => grammar::Named::No,
             Err(name) => grammar::Named::Nearly(name.to_owned()),
         };
-        grammar::parse(text, now, named)
+        grammar::understand(words, now, named)
     }
 
     /// Answers a request.

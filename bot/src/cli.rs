@@ -5,6 +5,7 @@ mod check_config;
 mod client;
 mod dead_letters;
 mod demo;
+mod discord;
 pub mod exit;
 pub mod failure;
 mod log;
@@ -91,6 +92,9 @@ enum Command {
     /// What the app in Slack is made from.
     #[command(subcommand)]
     Slack(slack::SlackCommand),
+    /// The command that the application in Discord shows.
+    #[command(subcommand)]
+    Discord(discord::DiscordCommand),
     /// Says which program this is.
     Version,
 }
@@ -108,6 +112,7 @@ impl Command {
             Self::Template(args) => args.run(out),
             Self::Rollout(args) => args.run(out),
             Self::Slack(command) => command.run(out),
+            Self::Discord(command) => command.run(out),
             Self::Version => version::run(out),
         }
     }

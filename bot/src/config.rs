@@ -3,6 +3,7 @@
 
 mod alerts;
 mod current;
+mod discord;
 mod fault;
 mod kubernetes;
 mod log;
@@ -24,6 +25,7 @@ use ::config::{ConfigError, Environment, Format, Map, Source, Value, ValueKind};
 
 pub use alerts::{Alerts, Budget, Environments};
 pub use current::Current;
+pub use discord::Discord;
 pub use fault::{Fault, Faults};
 pub use kubernetes::{Access, Kubernetes};
 pub use log::{Level, Log, LogFormat};
@@ -66,6 +68,8 @@ pub struct Config {
     pub environments: Environments,
     /// The app in Slack, if there is one.
     pub slack: Option<Slack>,
+    /// The application in Discord, if there is one.
+    pub discord: Option<Discord>,
     /// Where notices go, by name; `log` and `chat` are always there.
     pub channels: BTreeMap<String, Channel>,
     /// How Kubernetes is reached.
@@ -89,10 +93,12 @@ impl Config {
         let peers = self.receivers.alertmanagers.iter().flat_map(|it| &it.peers);
         let channels = self.channels.values().filter_map(|channel| match channel {
             Channel::Webhook { url, .. } => Some(url.expose()),
-            Channel::Slack { .. } => None,
+            Channel::Slack { .. } | Channel::Discord { .. } => None,
         });
         let slack = self.slack.iter().flat_map(|slack| [&slack.api_url, &slack.hooks_url]);
-        let named = peers.chain(channels).chain(slack).filter_map(outside::rule_of);
+        let discord = self.discord.iter().map(|discord| &discord.api_url);
+        let named = peers.chain(channels).chain(slack).chain(discord);
+        let named = named.filter_map(outside::rule_of);
         self.outside.egress.iter().cloned().chain(named).collect()
     }
 
@@ -107,6 +113,7 @@ impl Config {
             alerts: root.section("alerts", Alerts::read),
             environments: root.section("environments", Environments::read),
             slack: root.section("slack", Slack::read),
+            discord: root.section("discord", Discord::read),
             channels: outside::channels(root),
             kubernetes: root.section("kubernetes", Kubernetes::read),
             outside: Outside::read(root),
@@ -116,6 +123,13 @@ impl Config {
         let in_slack = |channel: &Channel| matches!(channel, Channel::Slack { .. });
         if config.slack.is_none() && config.channels.values().any(in_slack) {
             root.fault("slack.token_file", "is missing: a channel of Slack needs the app");
+        }
+        let in_discord = |channel: &Channel| matches!(channel, Channel::Discord { .. });
+        if config.discord.is_none() && config.channels.values().any(in_discord) {
+            root.fault(
+                "discord.token_file",
+                "is missing: a channel of Discord needs the application",
+            );
         }
         config
     }

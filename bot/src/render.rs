@@ -3,7 +3,9 @@
 
 mod bounded;
 mod builtin;
+mod button;
 mod custom;
+pub mod discord;
 mod fault;
 mod helpers;
 mod plain;
@@ -17,6 +19,7 @@ use tidegate_rollout::Notice;
 use tidegate_rollout::notice::NoticeKind;
 
 pub use builtin::{asset, engine, register};
+pub use button::{Button, Confirm};
 pub use fault::TemplateFault;
 pub use helpers::HELPERS;
 pub use plain::{one_line, visible};

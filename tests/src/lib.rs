@@ -5,6 +5,7 @@
 
 pub mod alertmanager;
 pub mod built;
+pub mod discord;
 pub mod exporter;
 pub mod http;
 pub mod kubernetes;
@@ -18,5 +19,6 @@ pub mod scratch;
 pub mod serve;
 pub mod sink;
 pub mod slack;
+pub mod storm;
 pub mod tidegate;
 pub mod wait;

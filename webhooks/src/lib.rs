@@ -1,6 +1,6 @@
 //! Everything that comes in from outside: authenticate raw bytes, decode, hand over, answer.
 //!
-//! Owns the routes under `/webhooks/` and `/slack/`, the proof that a body comes from the sender it names, the wire formats of
+//! Owns the routes under `/webhooks/`, `/slack/` and `/discord/`, the proof that a body comes from the sender it names, the wire formats of
 //! Alertmanager, PagerDuty and Grafana, and the limits that keep a storm or an attacker from taking the house down.
 //! Refuses to remember, decide or act: it knows no database, no driver and no chat. What it heard goes through
 //! [`Intake`], and a sender is answered 200 only after [`Intake::accept`] said that it is durable.
@@ -22,9 +22,11 @@
 
 mod credential;
 mod decode;
+pub mod discord;
 mod intake;
 mod limits;
 mod media;
+mod platform;
 mod receiver;
 mod rejected;
 mod router;

@@ -21,8 +21,8 @@ use crate::verify::Unproven;
 pub(crate) enum Rejected {
     /// Nothing is configured at this path.
     NoReceiver { source: Source, name: String },
-    /// No app of Slack is configured.
-    NoApp,
+    /// The app of a chat platform is not configured. Carries the settings that are missing.
+    NoApp(&'static str),
     /// The sender has not proved itself. Carries what it is asked for.
     Unproven { why: Unproven, challenge: String },
     /// The body is of the wrong kind.
@@ -40,9 +40,17 @@ pub(crate) enum Rejected {
 }
 
 impl Rejected {
+    /// The sender has not proved itself, and is asked for `challenge`.
+    pub(crate) fn unproven(why: Unproven, challenge: &str) -> Self {
+        Self::Unproven {
+            why,
+            challenge: challenge.to_owned(),
+        }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
-            Self::NoReceiver { .. } | Self::NoApp => StatusCode::NOT_FOUND,
+            Self::NoReceiver { .. } | Self::NoApp(_) => StatusCode::NOT_FOUND,
             Self::Unproven { .. } => StatusCode::UNAUTHORIZED,
             Self::WrongMedia(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unread(Unread::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -58,7 +66,7 @@ impl Rejected {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::NoReceiver { .. } => "no-receiver",
-            Self::NoApp => "no-app",
+            Self::NoApp(_) => "no-app",
             Self::Unproven { .. } => "unproven",
             Self::WrongMedia(WrongMedia::Type(_)) => "wrong-content-type",
             Self::WrongMedia(WrongMedia::Encoding) => "compressed",
@@ -81,9 +89,7 @@ impl Rejected {
                 source.word(),
                 brief(name),
             ),
-            Self::NoApp => {
-                "Slack is not configured: give `slack.signing_secret_file` and `slack.workspaces`.".to_owned()
-            }
+            Self::NoApp(missing) => format!("This platform is not configured: give `{missing}`."),
             Self::Unproven { why, .. } => format!("Not believed: {why}. Nothing was done."),
             Self::WrongMedia(WrongMedia::Type(wanted)) => format!("Send `Content-Type: {}`.", wanted.word()),
             Self::WrongMedia(WrongMedia::Encoding) => "Send the body without compression.".to_owned(),

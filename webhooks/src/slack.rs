@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::signature::SigningSecrets;
 
-pub use proof::WINDOW;
+pub use crate::platform::{Replayed, Reply, WINDOW};
 pub use router::{paths, router};
 
 /// The app in Slack that people speak through, as far as its requests can be told from others.
@@ -82,19 +82,6 @@ pub struct View {
     /// What was filled in, by block.
     pub fields: Vec<(String, String)>,
 }
-
-/// How something heard is answered at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// Taken; nothing to say now.
-    Nothing,
-    /// This.
-    Json(serde_json::Value),
-}
-
-/// The very same request was heard before. It is refused, and nothing is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Replayed;
 
 /// The other side: answers what was heard, well within the three seconds that Slack waits.
 pub trait Listener: Send + Sync + 'static {

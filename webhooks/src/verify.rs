@@ -24,8 +24,8 @@ pub enum Unproven {
     /// It was signed too long ago, or for a time to come.
     #[error("the request is older than five minutes, or from the future; check both clocks")]
     OutsideWindow,
-    /// It comes from a workspace or an app that is not configured.
-    #[error("the request is of a workspace or an app that is not listened to here")]
+    /// It comes from a workspace, a guild or an app that is not configured.
+    #[error("the request is of a workspace, a guild or an app that is not listened to here")]
     Elsewhere,
     /// The very same request came before.
     #[error("the very same request came before")]

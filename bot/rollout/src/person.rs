@@ -76,6 +76,8 @@ pub enum Surface {
     Page,
     /// A slash command, a button or a form in Slack.
     Slack,
+    /// A command or a button in Discord.
+    Discord,
 }
 
 impl Surface {
@@ -87,6 +89,7 @@ impl Surface {
             Self::Chat => "chat",
             Self::Page => "page",
             Self::Slack => "slack",
+            Self::Discord => "discord",
         }
     }
 }

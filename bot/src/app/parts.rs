@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use tidegate_rollout::Period;
 
 use super::fit::{self, Misfits};
+use crate::channel::discord::{self, DiscordChannel};
 use crate::channel::slack::{Api, SlackChannel};
 use crate::channel::webhook::Webhook;
 use crate::channel::{Channel, feed::Feed};
@@ -70,6 +71,8 @@ fn budget(configured: config::Budget) -> Budget {
 }
 
 fn channels(config: &Config, net: &Net, feed: &Arc<Feed>) -> BTreeMap<String, Arc<Channel>> {
+    // One for all channels: what Discord asks to be left alone for counts for each of them.
+    let discord = config.discord.as_ref().map(|app| discord::Api::new(app, net.clone()));
     let named = config.channels.iter().filter_map(|(name, channel)| match channel {
         config::Channel::Webhook { url, secret } => {
             let webhook = Webhook {
@@ -84,6 +87,14 @@ fn channels(config: &Config, net: &Net, feed: &Arc<Feed>) -> BTreeMap<String, Ar
             let api = Api::new(config.slack.as_ref()?, net.clone());
             let slack = SlackChannel::new(name.clone(), channel.clone(), api);
             Some((name.clone(), Arc::new(Channel::Slack(slack))))
+        }
+        config::Channel::Discord { channel } => {
+            let discord = DiscordChannel {
+                name: name.clone(),
+                place: channel.clone(),
+                api: discord.clone()?,
+            };
+            Some((name.clone(), Arc::new(Channel::Discord(discord))))
         }
     });
     let built_in = [

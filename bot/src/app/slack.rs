@@ -3,23 +3,17 @@
 //! Refuses to let anybody wait: what takes long goes on by itself, and Slack is answered meanwhile.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidegate_rollout::{Actor, Surface};
+use tidegate_rollout::Surface;
 use tidegate_webhooks::slack::{Heard, Listener, Replayed, Reply, View, What};
-use tokio::sync::oneshot;
-use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::App;
+use super::{App, conversation};
 use crate::channel::slack::{Api, ApiError};
-use crate::chat::DeskError;
-use crate::chat::slack::{self as talk, Occasion, Response};
+use crate::chat::slack::{self as talk, Response};
+use crate::chat::{DeskError, Occasion};
 use crate::clock;
-
-/// How long an answer may take to go back with the request itself; half of the time that Slack waits.
-const INLINE_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// Answers what people do in Slack.
 pub(super) struct Ears {
@@ -53,26 +47,24 @@ impl Listener for Ears {
             command: slack.command.clone(),
             heard,
         };
-        let (done, mut wait) = oneshot::channel();
-        self.app.tasks.spawn(conversation.clone().hold(done));
-        match timeout(INLINE_WITHIN, &mut wait).await {
-            Ok(reply) => reply.unwrap_or(Ok(Reply::Nothing)),
-            Err(_) => {
-                // It may have come just now.
-                wait.close();
-                wait.try_recv().unwrap_or_else(|_| Ok(conversation.not_yet()))
+        let (work, late) = (conversation.clone().hold(), conversation.clone());
+        let answered = conversation::in_time_or_later(&self.app.tasks, work, move |result| {
+            // A press is answered beside the request in any case; for the rest, somebody may have stopped waiting.
+            if let (Ok(Reply::Json(message)), What::Command { .. }) = (result, &late.heard.what) {
+                late.later(message);
             }
-        }
+        });
+        answered.await.unwrap_or_else(|| Ok(conversation.not_yet()))
     }
 }
 
 impl Conversation {
-    /// Takes the request, once, and answers it; if nobody waits any more, to the address that came with the question.
-    async fn hold(self, done: oneshot::Sender<Result<Reply, Replayed>>) {
-        let response = match self.taken().await {
+    /// Takes the request, once, and answers it.
+    async fn hold(self) -> Result<Reply, Replayed> {
+        let response = match conversation::taken(&self.app, &self.heard.proof, self.heard.at).await {
             Ok(true) => self.response().await,
             // Whoever still waits is told; who waits no longer was told that it is worked on, and nothing happens.
-            Ok(false) => return drop(done.send(Err(Replayed))),
+            Ok(false) => return Err(Replayed),
             Err(error) => Err(error),
         };
         let response = response.unwrap_or_else(|error| {
@@ -82,40 +74,15 @@ impl Conversation {
             );
             Response::Say(talk::not_stored(&error))
         });
-        let reply = self.deliver(response).await;
-        // A press is answered beside the request in any case; for the rest, somebody may have stopped waiting.
-        if let Err(Ok(Reply::Json(message))) = done.send(Ok(reply))
-            && matches!(self.heard.what, What::Command { .. })
-        {
-            self.later(message);
-        }
-    }
-
-    /// Whether the request is new. From here on it never is again.
-    async fn taken(&self) -> Result<bool, DeskError> {
-        let store = self.app.engine.store();
-        store
-            .take_proof(&self.heard.proof, self.heard.at)
-            .await
-            .map_err(|error| DeskError::NothingDone {
-                tried: "find out whether it came before",
-                source: error.into(),
-            })
+        Ok(self.deliver(response).await)
     }
 
     /// Whoever spoke, if the configuration names them.
     fn occasion(&self) -> Option<Occasion> {
         let config = self.app.current.get();
         let person = config.people.in_slack(&self.heard.user)?;
-        Some(Occasion {
-            actor: Actor {
-                person: person.id.clone(),
-                roles: person.roles.clone(),
-                surface: Surface::Slack,
-            },
-            key: format!("slack:{}:{}", self.heard.team, self.heard.trigger),
-            at: self.heard.at,
-        })
+        let key = format!("slack:{}:{}", self.heard.team, self.heard.trigger);
+        Some(conversation::occasion(person, Surface::Slack, key, self.heard.at))
     }
 
     async fn response(&self) -> Result<Response, DeskError> {

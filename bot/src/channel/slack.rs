@@ -8,10 +8,10 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tidegate_rollout::notice::NoticeKind;
-use tidegate_rollout::{Notice, Period, RolloutId};
+use tidegate_rollout::{Period, RolloutId};
 
-use super::{ChannelError, Message};
+use super::loud::is_loud;
+use super::{ChannelError, Edited, Message};
 use crate::render::slack::whole;
 pub use api::{Api, ApiError};
 
@@ -31,15 +31,6 @@ pub struct SlackChannel {
     /// The way there.
     pub api: Api,
     posted: Mutex<Option<Instant>>,
-}
-
-/// How an edit of a card went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Edited {
-    /// It shows the new picture.
-    Done,
-    /// Its message is gone, or cannot be edited any more.
-    Gone,
 }
 
 impl SlackChannel {
@@ -110,7 +101,7 @@ impl SlackChannel {
         let mut body = self.message(&whole(&message.text), NOTICE, "notice", id);
         if let Some(thread) = &message.thread {
             body["thread_ts"] = thread.as_str().into();
-            body["reply_broadcast"] = is_broadcast(&message.notice).into();
+            body["reply_broadcast"] = is_loud(&message.notice).into();
         }
         self.post(&body).await.map(drop)
     }
@@ -229,36 +220,4 @@ impl SlackChannel {
 fn since(second: i64) -> String {
     const APART: i64 = 300;
     second.saturating_sub(APART).to_string()
-}
-
-/// What everybody in the channel sees although it stands in a thread: a person is needed, traffic goes or went back, that
-/// does not work, it is over. The rest is for those who follow the rollout.
-fn is_broadcast(notice: &Notice) -> bool {
-    match &notice.kind {
-        NoticeKind::WaitsAtGate { .. }
-        | NoticeKind::GuardHolds { .. }
-        | NoticeKind::DecisionOpened { .. }
-        | NoticeKind::AdvanceFailed { .. }
-        | NoticeKind::NoData { .. }
-        | NoticeKind::DeliveryMissed { .. }
-        | NoticeKind::RollingBack { .. }
-        | NoticeKind::RolledBack { .. }
-        | NoticeKind::RollbackStuck { .. }
-        | NoticeKind::Completed { .. }
-        | NoticeKind::Aborted { .. } => true,
-        NoticeKind::Started { .. }
-        | NoticeKind::PhaseBegan { .. }
-        | NoticeKind::Paused { .. }
-        | NoticeKind::Resumed { .. }
-        | NoticeKind::Held { .. }
-        | NoticeKind::Released { .. }
-        | NoticeKind::AlertLogged { .. }
-        | NoticeKind::AlertResolved { .. }
-        | NoticeKind::AlertSuppressed { .. }
-        | NoticeKind::AlertSuspect { .. }
-        | NoticeKind::DecisionAnswered { .. }
-        | NoticeKind::WouldRollBack { .. }
-        | NoticeKind::DataBack { .. }
-        | NoticeKind::Watching { .. } => false,
-    }
 }

@@ -55,6 +55,13 @@ impl Answer {
         Self::text(text).about(&step.next)
     }
 
+    /// The same words on every platform: the code, what happened, what to do next.
+    pub fn in_words(&self) -> String {
+        let code = self.code.map(|code| format!("{code} ")).unwrap_or_default();
+        let hint = self.hint.as_ref().map(|hint| format!("\n{hint}")).unwrap_or_default();
+        format!("{code}{}{hint}", self.text)
+    }
+
     /// Names the rollout it concerns.
     #[must_use]
     pub fn about(self, rollout: &Rollout) -> Self {

@@ -1,6 +1,8 @@
 //! Owns the card of a rollout: the headline in the fixed order state, phase, share, health, and what it waits for.
 //! Refuses to be kept: it is made from the rollout each time, so it is always true.
 
+mod wording;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tidegate_rollout::notice::clock;
@@ -8,6 +10,8 @@ use tidegate_rollout::plan::Gate;
 use tidegate_rollout::rollout::{Because, Stage, Standing};
 use tidegate_rollout::step::blockers;
 use tidegate_rollout::{Health, Period, Rollout, Surroundings};
+
+pub(super) use wording::{REASONS, known};
 
 /// Where a rollout stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

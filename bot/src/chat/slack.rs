@@ -3,46 +3,17 @@
 //! button or a form is believed as little as typed text.
 
 pub mod card;
-mod press;
 mod start;
 mod words;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 use tidegate_rollout::command::Verb;
-use tidegate_rollout::refusal::Code;
-use tidegate_rollout::{Actor, RolloutId};
 
-use super::{Answer, Desk, DeskError, Dispatcher, Request};
+use super::press;
+use super::{Desk, DeskError, Dispatcher, Occasion};
 
 pub use words::{nobody, not_now, not_stored, working};
-
-/// A command that is taken up later than this is refused, because nobody waits for it any more. A rollback never is.
-const TAKEN_UP_WITHIN: SignedDuration = SignedDuration::from_millis(2_500);
-
-/// Where and when somebody spoke.
-#[derive(Clone, Debug)]
-pub struct Occasion {
-    /// Who.
-    pub actor: Actor,
-    /// The idempotency key: the platform's own name for this interaction.
-    pub key: String,
-    /// When it came in.
-    pub at: Timestamp,
-}
-
-impl Occasion {
-    fn request(&self, verb: Verb, rollout: Option<String>, seen: Option<u64>) -> Request {
-        Request {
-            actor: self.actor.clone(),
-            verb,
-            rollout,
-            seen,
-            key: Some(self.key.clone()),
-            not_after: self.at.checked_add(TAKEN_UP_WITHIN).ok(),
-        }
-    }
-}
 
 /// What is to be done about something heard.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,34 +77,8 @@ pub async fn pressed<D: Desk>(
     if action == press::OPEN {
         return Ok(Response::Nothing);
     }
-    let (verb, rollout, seen) = match press::read(action, value) {
-        Ok(read) => read,
-        Err(refusal) => return Ok(Response::Say(words::answer(&refusal.into()))),
-    };
-    let answer = dispatcher
-        .dispatch(occasion.request(verb, Some(rollout.clone()), seen), now)
-        .await?;
-    let answer = with_fresh_card(dispatcher, answer, &rollout, now).await?;
+    let answer = press::pressed(dispatcher, occasion, (action, value), now).await?;
     Ok(Response::Say(words::answer(&answer)))
-}
-
-/// Who pressed a button of an old card is shown how things stand now.
-async fn with_fresh_card<D: Desk>(
-    dispatcher: &Dispatcher<D>,
-    answer: Answer,
-    rollout: &str,
-    now: Timestamp,
-) -> Result<Answer, DeskError> {
-    if answer.code != Some(Code::R401) {
-        return Ok(answer);
-    }
-    match dispatcher.desk().rollout(&RolloutId::new(rollout)).await? {
-        Some(rollout) => {
-            let card = dispatcher.card(&rollout, now).await?;
-            Ok(answer.about(&rollout).with_card(card))
-        }
-        None => Ok(answer),
-    }
 }
 
 pub use start::{chosen, submitted};

@@ -8,6 +8,34 @@ use tidegate_rollout::notice::clock;
 use tidegate_rollout::refusal::Code;
 use tidegate_rollout::{Actor, Entry, Health, Refusal, Rollout};
 
+use super::DeskError;
+
+/// An order that is being decided and takes longer than its platform waits.
+pub(super) const WORKING: &str = "Working on it; the answer comes here.";
+
+/// An order, or the proof of who gave it, could not be stored; or nobody knows yet what became of it.
+pub(super) fn not_stored(error: &DeskError) -> String {
+    match error {
+        DeskError::NothingDone { .. } => format!("{error}. Say it again in a moment."),
+        DeskError::Undecided { .. } => error.to_string(),
+    }
+}
+
+/// Somebody on a chat platform whom the configuration does not name.
+pub(super) fn nobody(platform: &str, key: &str, account: &str) -> Refusal {
+    let shown: String = account.chars().take(40).collect();
+    // Digits alone would be read as a number.
+    let value = match shown.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => format!("\"{shown}\""),
+        false => shown.clone(),
+    };
+    Refusal::new(
+        Code::R303,
+        format!("Your {platform} account {shown} belongs to nobody I know. Nothing was done."),
+        format!("Ask whoever runs Tidegate to add `{key}: {value}` to you under `people` in its configuration."),
+    )
+}
+
 pub(super) fn help() -> String {
     let line =
         |usage: &tidegate_rollout::command::Usage| format!("{} {}\n    {}", usage.verb, usage.arguments, usage.says);

@@ -32,6 +32,11 @@ pub enum Channel {
         /// Its id, `C…`.
         channel: String,
     },
+    /// A channel in Discord, with cards and threads as in Slack.
+    Discord {
+        /// Its id, a number.
+        channel: String,
+    },
 }
 
 pub(super) fn channels(section: &mut Section<'_>) -> BTreeMap<String, Channel> {
@@ -41,10 +46,12 @@ pub(super) fn channels(section: &mut Section<'_>) -> BTreeMap<String, Channel> {
         }
         let webhook = section.section_if_any("webhook", webhook);
         let slack = section.section_if_any("slack", slack);
-        if webhook.is_some() == slack.is_some() {
-            section.whole("must say what it is: either `webhook` or `slack`");
+        let discord = section.section_if_any("discord", discord);
+        let mut kinds: Vec<Option<Channel>> = [webhook, slack, discord].into_iter().flatten().collect();
+        if kinds.len() != 1 {
+            section.whole("must say what it is: either `webhook`, `slack` or `discord`");
         }
-        Some((name.to_owned(), webhook.or(slack)??))
+        Some((name.to_owned(), kinds.pop()??))
     });
     read.into_iter().flatten().collect()
 }
@@ -87,6 +94,20 @@ fn slack(section: &mut Section<'_>) -> Option<Channel> {
                 "channel",
                 "must be the id of a channel, such as `C012AB3CD`, not its name",
             );
+            None
+        }
+        None => {
+            section.fault("channel", "is missing");
+            None
+        }
+    }
+}
+
+fn discord(section: &mut Section<'_>) -> Option<Channel> {
+    match section.text("channel") {
+        Some(channel) if super::discord::is_id(&channel) => Some(Channel::Discord { channel }),
+        Some(_) => {
+            section.fault("channel", "must be the id of a channel, a number, not its name");
             None
         }
         None => {

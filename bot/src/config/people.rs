@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidegate_rollout::{PersonId, Role};
 
 use super::section::{Section, brief};
-use super::slack::is_id;
+use super::{discord, slack};
 
 /// Names that Tidegate uses for itself.
 const RESERVED: [&str; 2] = ["admin", "tidegate"];
@@ -43,6 +43,11 @@ impl People {
     /// The person behind a member id of Slack.
     pub fn in_slack(&self, member: &str) -> Option<&Person> {
         self.iter().find(|person| person.slack.as_deref() == Some(member))
+    }
+
+    /// The person behind a user id of Discord.
+    pub fn in_discord(&self, user: &str) -> Option<&Person> {
+        self.iter().find(|person| person.discord.as_deref() == Some(user))
     }
 
     /// Everybody, by id.
@@ -109,15 +114,18 @@ fn read_person(section: &mut Section<'_>) -> Option<Person> {
     if RESERVED.contains(&id.as_str()) {
         section.fault("id", format_args!("`{id}` is Tidegate's own name; choose another"));
     }
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if person
         .slack
         .as_deref()
-        .is_some_and(|account| !is_id(account, &['U', 'W']))
+        .is_some_and(|account| !slack::is_id(account, &['U', 'W']))
     {
         section.fault("slack", "must be the member id, such as `U012AB3CD`, not a name");
     }
-    if person.discord.as_deref().is_some_and(|account| !digits(account)) {
+    if person
+        .discord
+        .as_deref()
+        .is_some_and(|account| !discord::is_id(account))
+    {
         section.fault("discord", "must be the numeric user id, not a name");
     }
     Some(person)

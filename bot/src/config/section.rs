@@ -292,6 +292,18 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// As [`Self::url`], for an address that others are joined to: it ends with a slash.
+    pub(super) fn folder(&mut self, key: &'static str) -> Option<Url> {
+        let mut url = self.url(key)?;
+        if url.query().is_some() || url.fragment().is_some() {
+            self.fault(key, "must end with its path");
+        }
+        if !url.path().ends_with('/') {
+            url.set_path(&format!("{}/", url.path()));
+        }
+        Some(url)
+    }
+
     /// A secret: from the file that `file_key` names, or at `key` from the environment. In the configuration file
     /// itself it is refused, because that file is shown, copied and committed.
     pub(super) fn secret(&mut self, key: &'static str, file_key: &'static str) -> Option<SecretString> {

@@ -38,7 +38,7 @@ impl Slack {
         let id = section.text("app");
         let token = section.secret("token", "token_file");
         let command = section.required::<SlashCommand>("command").0;
-        let (api_url, hooks_url) = (folder(section, "api_url"), folder(section, "hooks_url"));
+        let (api_url, hooks_url) = (section.folder("api_url"), section.folder("hooks_url"));
         if secrets.is_empty() && workspaces.is_empty() && id.is_none() && token.is_none() {
             return None;
         }
@@ -99,18 +99,6 @@ impl Slack {
 pub(super) fn is_id(text: &str, first: &[char]) -> bool {
     let rest = text.strip_prefix(first);
     rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()))
-}
-
-/// An address that others are joined to, so it ends with a slash.
-fn folder(section: &mut Section<'_>, key: &'static str) -> Option<Url> {
-    let mut url = section.url(key)?;
-    if url.query().is_some() || url.fragment().is_some() {
-        section.fault(key, "must end with its path");
-    }
-    if !url.path().ends_with('/') {
-        url.set_path(&format!("{}/", url.path()));
-    }
-    Some(url)
 }
 
 /// `/` and a word, as Slack takes them.

@@ -70,6 +70,25 @@ pub(super) fn visible_within(text: &str, most: usize) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// As many lines from the end, where the newest ones are, as fit into so many characters; says how many are left out.
+pub(super) fn newest_lines(text: &str, most: usize) -> String {
+    let all: Vec<&str> = text.lines().collect();
+    let (mut length, mut kept) = (0, 0);
+    for line in all.iter().rev() {
+        length += line.encode_utf16().count() + 1;
+        if length > most.saturating_sub(100) {
+            break;
+        }
+        kept += 1;
+    }
+    let left_out = all.len() - kept;
+    let shown = all[left_out..].join("\n");
+    match left_out {
+        0 => shown,
+        left_out => format!("… {left_out} lines before these\n{shown}"),
+    }
+}
+
 enum Picture {
     Nothing,
     Char(char),

@@ -4,7 +4,8 @@
 
 use serde_json::{Value, json};
 
-use super::plain::visible_within;
+use super::button::Button;
+use super::plain::{newest_lines, visible_within};
 
 /// The most characters of a text object, of a header, of a button.
 pub const TEXT: usize = 3_000;
@@ -119,21 +120,7 @@ pub fn points(block: &str, points: &[String]) -> Value {
 
 /// A table of a few columns. A long one keeps its end, which is the newest, and says what it lacks.
 pub fn table(block: &str, text: &str) -> Value {
-    let text = visible_within(text, usize::MAX);
-    let all: Vec<&str> = text.lines().collect();
-    let (mut length, mut kept) = (0, 0);
-    for line in all.iter().rev() {
-        length += line.chars().count() + 1;
-        if length > TEXT - 100 {
-            break;
-        }
-        kept += 1;
-    }
-    let left_out = all.len() - kept;
-    let mut shown = all[left_out..].join("\n");
-    if left_out > 0 {
-        shown = format!("… {left_out} lines before these\n{shown}");
-    }
+    let shown = newest_lines(&visible_within(text, usize::MAX), TEXT);
     let elements = json!([{ "type": "text", "text": literal(&shown, TEXT) }]);
     rich(block, json!({ "type": "rich_text_preformatted", "elements": elements }))
 }
@@ -147,71 +134,38 @@ pub fn context(block: &str, text: &str) -> Value {
     json!({ "type": "context", "block_id": block, "elements": [plain(text, CONTEXT)] })
 }
 
-/// A button.
-#[derive(Clone, Debug)]
-pub struct Button<'a> {
-    /// What it is called when it comes back.
-    pub action: &'a str,
-    /// What it carries.
-    pub value: String,
-    /// What stands on it.
-    pub label: &'a str,
-    /// What a screen reader says.
-    pub aloud: String,
-    /// Whether it must not be pressed by mistake.
-    pub dangerous: bool,
-    /// What is asked once more.
-    pub confirm: Option<Confirm>,
-    /// The page that it opens.
-    pub link: Option<String>,
-}
-
-/// What is asked before a button counts.
-#[derive(Clone, Debug)]
-pub struct Confirm {
-    /// The question.
-    pub title: String,
-    /// What will happen.
-    pub text: String,
-    /// Yes.
-    pub yes: &'static str,
-    /// No.
-    pub no: &'static str,
-}
-
-impl Button<'_> {
-    fn json(&self) -> Value {
-        let mut button = json!({
-            "type": "button",
-            "action_id": self.action,
-            "value": self.value,
-            "text": plain(self.label, BUTTON),
-            "accessibility_label": within(&self.aloud, BUTTON),
-        });
-        if self.dangerous {
-            button["style"] = "danger".into();
-        }
-        if let Some(link) = &self.link {
-            button["url"] = link.as_str().into();
-        }
-        if let Some(confirm) = &self.confirm {
-            button["confirm"] = json!({
-                "title": plain(&confirm.title, 100),
-                "text": plain(&confirm.text, 300),
-                "confirm": plain(confirm.yes, 30),
-                "deny": plain(confirm.no, 30),
-            });
-            if self.dangerous {
-                button["confirm"]["style"] = "danger".into();
-            }
-        }
-        button
+/// A button as Slack draws it. What cannot be pressed now is left out by whoever makes the row: Slack greys nothing out.
+fn drawn(button: &Button) -> Value {
+    let mut element = json!({
+        "type": "button",
+        "action_id": button.action,
+        "value": button.value,
+        "text": plain(button.label, BUTTON),
+        "accessibility_label": within(&button.aloud, BUTTON),
+    });
+    if button.dangerous {
+        element["style"] = "danger".into();
     }
+    if let Some(link) = &button.link {
+        element["url"] = link.as_str().into();
+    }
+    if let Some(confirm) = &button.confirm {
+        element["confirm"] = json!({
+            "title": plain(&confirm.title, 100),
+            "text": plain(&confirm.text, 300),
+            "confirm": plain(confirm.yes, 30),
+            "deny": plain(confirm.no, 30),
+        });
+        if button.dangerous {
+            element["confirm"]["style"] = "danger".into();
+        }
+    }
+    element
 }
 
 /// A row of buttons.
-pub fn actions(block: &str, buttons: &[Button<'_>]) -> Value {
-    let elements: Vec<Value> = buttons.iter().map(Button::json).collect();
+pub fn actions(block: &str, buttons: &[Button]) -> Value {
+    let elements: Vec<Value> = buttons.iter().map(drawn).collect();
     json!({ "type": "actions", "block_id": block, "elements": elements })
 }
 

@@ -1,6 +1,8 @@
 //! Owns the cards: one message for each rollout in each channel that has cards, drawn from how things stand when it is sent.
 //! Refuses to let two replicas draw one card at a time, and to post a second one after a crash without looking for the first.
 
+mod place;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,17 +13,14 @@ use tracing::{debug, warn};
 use url::Url;
 
 use super::Engine;
-use crate::channel::slack::{Edited, SlackChannel};
-use crate::channel::{Channel, ChannelError};
-use crate::chat::slack::card::{Picture, picture};
+use crate::channel::{ChannelError, Edited};
 use crate::chat::{Card, Desk};
 use crate::clock;
 use crate::store::{CardKey, CardRow};
+pub(super) use place::Place;
 
 /// How often it looks without being rung.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Slack takes some fifty edits a minute, of all cards together.
-const EDIT_EVERY: Duration = Duration::from_millis(1_250);
 /// No single edit lasts longer; shorter than a claim.
 const ATTEMPT: Duration = Duration::from_secs(10);
 /// So many cards are looked at together.
@@ -49,7 +48,12 @@ pub(super) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
 
 /// Redraws what is out of date, one after the other.
 async fn redraw(engine: &Engine) {
-    if !engine.settings().channels.values().any(|channel| has_cards(channel)) {
+    if !engine
+        .settings()
+        .channels
+        .values()
+        .any(|channel| Place::of(channel).is_some())
+    {
         return;
     }
     let now = clock::now();
@@ -64,7 +68,7 @@ async fn redraw(engine: &Engine) {
             rollout: &rollout,
             channel: &name,
         };
-        let Some(Channel::Slack(channel)) = settings.channels.get(&name).map(|channel| &**channel) else {
+        let Some(place) = settings.channels.get(&name).and_then(|channel| Place::of(channel)) else {
             // The channel is not configured any more; look again when the card would be redrawn anyway.
             rest(engine, key, REDRAW_EVERY).await;
             continue;
@@ -74,21 +78,17 @@ async fn redraw(engine: &Engine) {
             .claim_card(key, &settings.replica, clock::now(), settings.claim_for)
             .await;
         match claimed {
-            Ok(Some(row)) => edit(engine, channel, key, &row).await,
+            Ok(Some(row)) => edit(engine, place, key, &row).await,
             Ok(None) => continue,
             Err(failure) => return warn!("Could not claim a card: {failure}"),
         }
-        tokio::time::sleep(EDIT_EVERY).await;
+        tokio::time::sleep(place.edit_every()).await;
     }
 }
 
-fn has_cards(channel: &Channel) -> bool {
-    matches!(channel, Channel::Slack(_))
-}
-
 /// Puts how the rollout stands now into its card, which is claimed.
-async fn edit(engine: &Engine, channel: &SlackChannel, key: CardKey<'_>, row: &CardRow) {
-    let (Some(message), true) = (&row.message, row.place == channel.place) else {
+async fn edit(engine: &Engine, place: Place<'_>, key: CardKey<'_>, row: &CardRow) {
+    let (Some(message), true) = (&row.message, row.place == place.id()) else {
         // Whoever has something to say posts a new one.
         return forget(engine, key).await;
     };
@@ -100,24 +100,24 @@ async fn edit(engine: &Engine, channel: &SlackChannel, key: CardKey<'_>, row: &C
             return rest(engine, key, REST).await;
         }
     };
-    let edited = channel.edit_card(message, key.rollout, &drawn.text, &drawn.blocks);
+    let edited = place.edit(message, key.rollout, &drawn);
     match tokio::time::timeout(ATTEMPT, edited).await {
-        Ok(Ok(Edited::Done)) => shown(engine, key, &channel.place, message, drawn.generation).await,
+        Ok(Ok(Edited::Done)) => shown(engine, key, place.id(), message, drawn.card.generation).await,
         Ok(Ok(Edited::Gone)) => {
             warn!(
-                channel = channel.name,
+                channel = key.channel,
                 "The card of {} is gone; the next notice posts a new one", key.rollout
             );
             forget(engine, key).await;
         }
         Ok(Err(ChannelError::Busy { after, .. })) => {
-            debug!(channel = channel.name, "Slack takes no more edits for {after}");
+            debug!(channel = key.channel, "The channel takes no more edits for {after}");
             rest(engine, key, after.duration()).await;
         }
         Ok(Err(failure)) => {
             let failure = anyhow::Error::from(failure);
             warn!(
-                channel = channel.name,
+                channel = key.channel,
                 "Could not edit the card of {}: {failure:#}", key.rollout
             );
             rest(engine, key, REST).await;
@@ -131,20 +131,16 @@ async fn edit(engine: &Engine, channel: &SlackChannel, key: CardKey<'_>, row: &C
 ///
 /// # Errors
 /// [`ChannelError`] when there is none yet.
-pub(super) async fn thread(
-    engine: &Engine,
-    channel: &SlackChannel,
-    rollout: &RolloutId,
-) -> Result<String, ChannelError> {
+pub(super) async fn thread(engine: &Engine, place: Place<'_>, rollout: &RolloutId) -> Result<String, ChannelError> {
     let later = |source: anyhow::Error| ChannelError::Later {
-        channel: channel.name.clone(),
+        channel: place.name().to_owned(),
         source,
     };
     let key = CardKey {
         rollout,
-        channel: &channel.name,
+        channel: place.name(),
     };
-    let stands = |row: &CardRow| row.message.clone().filter(|_| row.place == channel.place);
+    let stands = |row: &CardRow| row.message.clone().filter(|_| row.place == place.id());
     let found = engine.store.card(key).await.map_err(|failure| later(failure.into()))?;
     if let Some(message) = found.as_ref().and_then(stands) {
         return Ok(message);
@@ -157,7 +153,7 @@ pub(super) async fn thread(
         .map_err(|failure| later(failure.into()))?;
     let Some(row) = claimed else {
         return Err(ChannelError::Busy {
-            channel: channel.name.clone(),
+            channel: place.name().to_owned(),
             after: tidegate_rollout::Period::seconds(1),
         });
     };
@@ -165,9 +161,9 @@ pub(super) async fn thread(
         rest(engine, key, SignedDuration::ZERO).await;
         return Ok(message);
     }
-    match begin(engine, channel, rollout, row.attempts > 1).await {
+    match begin(engine, place, rollout, row.attempts > 1).await {
         Ok((message, generation)) => {
-            shown(engine, key, &channel.place, &message, generation).await;
+            shown(engine, key, place.id(), &message, generation).await;
             Ok(message)
         }
         Err(failure) => {
@@ -180,26 +176,26 @@ pub(super) async fn thread(
 /// Posts the card, unless an earlier try did; answers its message and what it shows.
 async fn begin(
     engine: &Engine,
-    channel: &SlackChannel,
+    place: Place<'_>,
     rollout: &RolloutId,
     again: bool,
 ) -> Result<(String, u64), ChannelError> {
     let drawn = draw(engine, rollout).await.map_err(|source| ChannelError::Later {
-        channel: channel.name.clone(),
+        channel: place.name().to_owned(),
         source,
     })?;
     let Some(drawn) = drawn else {
         return Err(ChannelError::Never {
-            channel: channel.name.clone(),
+            channel: place.name().to_owned(),
             why: format!("{rollout} is not known any more"),
         });
     };
-    if again && let Some(message) = channel.find_card(rollout, drawn.started_at.as_second()).await? {
+    if again && let Some(message) = place.find(rollout, drawn.started_at.as_second()).await? {
         // What it shows is not known: the next look redraws it.
         return Ok((message, 0));
     }
-    let message = channel.post_card(rollout, &drawn.text, &drawn.blocks).await?;
-    Ok((message, drawn.generation))
+    let message = place.post(rollout, &drawn).await?;
+    Ok((message, drawn.card.generation))
 }
 
 /// How a rollout stands at this moment; `None` when it is forgotten.
@@ -208,18 +204,16 @@ async fn draw(engine: &Engine, rollout: &RolloutId) -> anyhow::Result<Option<Dra
         return Ok(None);
     };
     let around = Desk::around(engine, &rollout).await?;
-    let page = engine.page(&rollout.id);
     let now = clock::now();
-    let Picture {
-        generation,
-        text,
-        blocks,
-    } = picture(&Card::of(&rollout, &around, now), page.as_ref(), now);
+    let observed = Desk::observed(engine, &rollout).map(|share| share.to_string());
     Ok(Some(Drawn {
         started_at: rollout.started_at,
-        generation,
-        text,
-        blocks,
+        card: Card {
+            observed,
+            ..Card::of(&rollout, &around, now)
+        },
+        page: engine.page(&rollout.id),
+        now,
     }))
 }
 
@@ -235,12 +229,12 @@ impl Engine {
     }
 }
 
-/// A card as it would be sent now.
+/// A card as it stands at a moment.
 struct Drawn {
     started_at: Timestamp,
-    generation: u64,
-    text: String,
-    blocks: Vec<serde_json::Value>,
+    card: Card,
+    page: Option<Url>,
+    now: Timestamp,
 }
 
 async fn shown(engine: &Engine, key: CardKey<'_>, place: &str, message: &str, generation: u64) {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::{Engine, cards};
-use crate::channel::{Channel, ChannelError, Message};
+use crate::channel::{ChannelError, Message};
 use crate::clock;
 use crate::failpoint;
 use crate::render::Form;
@@ -194,11 +194,11 @@ async fn say(engine: &Engine, message: &store::Message) -> Result<(), ChannelErr
             channel: message.channel.clone(),
             source: fault.into(),
         })?;
-    let thread = match &**channel {
-        Channel::Slack(slack) if message.notice.about.rollout.as_str() != About::SERVER => {
-            Some(cards::thread(engine, slack, &message.notice.about.rollout).await?)
+    let thread = match cards::Place::of(channel) {
+        Some(place) if message.notice.about.rollout.as_str() != About::SERVER => {
+            Some(cards::thread(engine, place, &message.notice.about.rollout).await?)
         }
-        Channel::Slack(_) | Channel::Log | Channel::Chat(_) | Channel::Webhook(_) => None,
+        Some(_) | None => None,
     };
     let worded = Message {
         thread,

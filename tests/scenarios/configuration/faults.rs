@@ -47,7 +47,9 @@ channels:
   both: { webhook: { url: "ftp://x", url_file: missing } }
   two: { webhook: { url: "http://x", secret_file: empty }, slack: { channel: releases } }
   nowhere: { slack: {} }
+  talk: { discord: { channel: releases } }
 slack: { workspaces: [acme], app: tidegate, token: in-the-file, command: rollout, api_url: "slack.com" }
+discord: { public_key: abc, application: tidegate, guilds: [acme], token: in-the-file, command: /rollout, api_url: "discord.com" }
 egress: { allow: ["*.example", "http://x"] }
 hooks: { directory: missing }
 limits: { body: 1, bodies_in_flight: 1MiB, requests_in_flight: 1, header_timeout: 1ms }

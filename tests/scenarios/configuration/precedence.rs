@@ -125,6 +125,7 @@ fn everything_that_can_be_said_is_understood() {
         "hooks.example:443",
         "slack-gov.com:443",
         "hooks.slack-gov.com:443",
+        "discord.example:443",
     ];
     assert_eq!(hosts, expected);
     let budget = |automatic_rollbacks, minutes| Budget {
@@ -134,10 +135,20 @@ fn everything_that_can_be_said_is_understood() {
     let own = &config.environments.budgets;
     assert_eq!(own["staging"], budget(20, 60), "the window is that of everybody");
     assert_eq!(own["Canary-2"], budget(1, 5));
-    assert_eq!(config.channels.len(), 3);
+    assert_eq!(config.channels.len(), 4);
     let slack = config.slack.as_ref().unwrap();
     assert_eq!((slack.command.as_str(), slack.app.workspaces.len()), ("/tide", 2));
     assert_eq!(slack.api_url.as_str(), "https://slack-gov.com/api/");
+    let discord = config.discord.as_ref().unwrap();
+    assert_eq!((discord.command.as_str(), discord.app.guilds.len()), ("tide", 1));
+    assert_eq!(discord.api_url.as_str(), "https://discord.example/api/v10/");
+    assert_eq!(
+        config
+            .people
+            .in_discord("80351110224678912")
+            .map(|person| person.id.as_str()),
+        Some("ana")
+    );
     assert_eq!(config.people.iter().count(), 2);
 }
 
@@ -178,6 +189,14 @@ channels:
   bridge: { webhook: { url: https://bridge.example/x, secret_file: secret } }
   hidden: { webhook: { url_file: address, secret_file: secret } }
   releases: { slack: { channel: C012AB3CD } }
+  talk: { discord: { channel: "645027906669510667" } }
+discord:
+  public_key: 8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c
+  application: "771825006014889999"
+  guilds: ["290926798626357999"]
+  token_file: secret
+  command: tide
+  api_url: https://discord.example/api/v10
 slack:
   signing_secret_file: secret
   signing_secret_before_file: secret2

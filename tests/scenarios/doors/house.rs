@@ -38,6 +38,12 @@ impl House {
                 "grafana": { "default": { "secret_file": secret } },
             },
             "slack": { "signing_secret_file": secret, "workspaces": ["T0001"], "token_file": bot },
+            "discord": {
+                "public_key": tidegate_tests::discord::Discord::public_key(),
+                "application": tidegate_tests::discord::APP,
+                "guilds": [tidegate_tests::discord::GUILD],
+                "token_file": bot,
+            },
         });
         for (pointer, value) in changes {
             let (table, key) = pointer.rsplit_once('/').unwrap();

@@ -6,11 +6,9 @@ use http::HeaderMap;
 use jiff::Timestamp;
 
 use super::App;
+use crate::platform::{header, is_within_the_window};
 use crate::signature::{SignatureScheme, Signatures};
 use crate::verify::Unproven;
-
-/// How far the time of a request may be from ours, in seconds, either way.
-pub const WINDOW: i64 = 300;
 
 /// A request whose headers are in order; its signature waits for the body.
 pub(super) struct Claim<'a> {
@@ -34,7 +32,7 @@ impl App {
         let sent: i64 = header(headers, "x-slack-request-timestamp")
             .and_then(|text| text.parse().ok())
             .ok_or(Unproven::NoSignature)?;
-        if sent.abs_diff(now.as_second()) > WINDOW.unsigned_abs() {
+        if !is_within_the_window(sent, now) {
             return Err(Unproven::OutsideWindow);
         }
         Ok(Claim { app: self, presented })
@@ -54,14 +52,5 @@ impl Claim<'_> {
         }
         let proof = self.presented.only().ok_or(Unproven::NoSignature)?;
         Ok(Signed { proof, body })
-    }
-}
-
-/// The one header of that name.
-pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => value.to_str().ok(),
-        _ => None,
     }
 }

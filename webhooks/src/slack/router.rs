@@ -2,22 +2,19 @@
 //! Refuses to look into a body before it is proven, and never lets alerts use up its places: it has gates of its own.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Json, Response};
+use axum::response::Response;
 use axum::routing::post;
-use http::StatusCode;
 use http::request::Parts;
 use jiff::Timestamp;
-use tokio::time::timeout;
-use tracing::{debug, warn};
 
 use super::decode::{self, Addressed};
-use super::{App, Heard, Listener, Replayed, Reply};
-use crate::limits::{Gates, Held, Limits};
-use crate::media::{self, Wanted};
+use super::{App, Listener, Reply};
+use crate::limits::Gates;
+use crate::media::Wanted;
+use crate::platform;
 use crate::rejected::Rejected;
 use crate::verify::Unproven;
 
@@ -26,10 +23,8 @@ const COMMANDS: &str = "/slack/commands";
 /// Where buttons and forms are posted.
 const INTERACTIONS: &str = "/slack/interactions";
 
-/// Slack waits three seconds; whatever takes longer than this is answered without its result.
-const ANSWER_WITHIN: Duration = Duration::from_millis(2_600);
-/// A body of Slack is small and comes at once.
-const READ_WITHIN: Duration = Duration::from_secs(2);
+/// What a request that is not believed is asked for.
+const CHALLENGE: &str = "Signature realm=\"tidegate\", header=\"x-slack-signature\"";
 
 /// The paths that [`router`] serves, both with POST and both behind the app's signature.
 pub fn paths() -> Vec<String> {
@@ -44,15 +39,11 @@ pub fn router<L: Listener>(
     now: impl Fn() -> Timestamp + Send + Sync + 'static,
     listener: Arc<L>,
 ) -> Router {
-    let limits = Limits {
-        read_within: READ_WITHIN,
-        ..Limits::default()
-    };
     let entrance = Arc::new(Entrance {
         app: Box::new(app),
         now: Box::new(now),
         listener,
-        gates: Gates::new(&limits),
+        gates: platform::gates(),
     });
     let at = |door: Door| {
         move |State(entrance): State<Arc<Entrance<L>>>, request: Request| async move {
@@ -80,35 +71,24 @@ struct Entrance<L> {
 
 impl<L: Listener> Entrance<L> {
     async fn receive(&self, door: Door, request: Request) -> Response {
-        match self.take(door, request).await {
-            Ok(Reply::Nothing) => StatusCode::OK.into_response(),
-            Ok(Reply::Json(value)) => Json(value).into_response(),
-            Err(rejected) => {
-                let code = rejected.code();
-                warn!(code, "Refused a request to Slack's address: {code}");
-                rejected.into_response()
-            }
-        }
+        platform::respond("Slack", self.take(door, request).await)
     }
 
     /// The steps in their order. Whatever is refused leaves nothing behind.
     async fn take(&self, door: Door, request: Request) -> Result<Reply, Rejected> {
-        let app = (self.app)().ok_or(Rejected::NoApp)?;
+        let app = (self.app)().ok_or(Rejected::NoApp("slack.signing_secret_file` and `slack.workspaces"))?;
         let (Parts { headers, .. }, body) = request.into_parts();
         let now = (self.now)();
-        let claim = app.admit(&headers, now);
-        let gate = self.gates.of(false);
-        let _place = gate.enter().ok_or(Rejected::NoPlace)?;
-        if let Err(wrong) = media::check(&headers, Wanted::Form) {
-            // A stranger is told nothing about what would be right.
-            return Err(claim.map_or_else(unproven, |_| Rejected::WrongMedia(wrong)));
+        let admitted = app.admit(&headers, now);
+        // Slack checks now and then that the address answers; such a request is not always signed.
+        let unsigned = matches!(admitted, Err(Unproven::NoSignature));
+        let claim = admitted.map_err(unproven);
+        let arrived = platform::read(&self.gates, &headers, Wanted::Form, claim, body).await?;
+        if unsigned && decode::is_ssl_check(&arrived.held.bytes) {
+            return Ok(Reply::Nothing);
         }
-        let held: Held = gate.read(body).await.map_err(Rejected::Unread)?;
-        let claim = match claim {
-            Err(Unproven::NoSignature) if decode::is_ssl_check(&held.bytes) => return Ok(Reply::Nothing),
-            claim => claim.map_err(unproven)?,
-        };
-        let signed = claim.prove(held.bytes.clone()).map_err(unproven)?;
+        let bytes = arrived.held.bytes.clone();
+        let signed = arrived.claim?.prove(bytes).map_err(unproven)?;
         if decode::is_ssl_check(&signed.body) {
             return Ok(Reply::Nothing);
         }
@@ -124,27 +104,15 @@ impl<L: Listener> Entrance<L> {
             return Err(unproven(Unproven::Elsewhere));
         }
         match heard {
-            Some(heard) => self.hand_over(heard).await,
-            None => Ok(Reply::Nothing),
-        }
-    }
-
-    async fn hand_over(&self, heard: Heard) -> Result<Reply, Rejected> {
-        let what = heard.what.to_string();
-        match timeout(ANSWER_WITHIN, self.listener.hear(heard)).await {
-            Ok(Ok(reply)) => {
-                debug!(what, "Answered a {what} from Slack");
-                Ok(reply)
+            Some(heard) => {
+                let what = heard.what.to_string();
+                platform::hand_over(&what, CHALLENGE, self.listener.hear(heard)).await
             }
-            Ok(Err(Replayed)) => Err(unproven(Unproven::Twice)),
-            Err(_) => Err(Rejected::NotStoredInTime(ANSWER_WITHIN)),
+            None => Ok(Reply::Nothing),
         }
     }
 }
 
 fn unproven(why: Unproven) -> Rejected {
-    Rejected::Unproven {
-        why,
-        challenge: "Signature realm=\"tidegate\", header=\"x-slack-signature\"".to_owned(),
-    }
+    Rejected::unproven(why, CHALLENGE)
 }

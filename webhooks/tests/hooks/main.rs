@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod alertmanager;
 #[cfg(test)]
+mod discord;
+#[cfg(test)]
 mod grafana;
 #[cfg(test)]
 mod limits;

@@ -35,13 +35,15 @@ pub enum Named {
 
 /// Reads one line. `named` tells whether a word names a rollout.
 pub fn parse(text: &str, now: Timestamp, named: impl Fn(&str) -> Named) -> Result<Said, Refusal> {
-    if text.len() > LONGEST {
-        return Err(misread("", format!("That is longer than {LONGEST} characters.")));
+    understand(split(text)?, now, named)
+}
+
+/// Reads what was split already, by a platform that asks for each argument by itself: nothing in it needs to be quoted.
+pub fn understand(words: Vec<Word>, now: Timestamp, named: impl Fn(&str) -> Named) -> Result<Said, Refusal> {
+    if words.iter().map(Word::len).sum::<usize>() > LONGEST {
+        return Err(too_long());
     }
-    let words = split(text)?;
-    let mut words = Words {
-        left: words.into_iter().collect(),
-    };
+    let mut words = Words { left: words.into() };
     let usage = match words.left.pop_front() {
         None => find("help")?,
         Some(Word::Bare(first) | Word::Quoted(first)) => find(&first)?,
@@ -148,6 +150,10 @@ fn read_command(usage: &Usage, words: &mut Words, now: Timestamp) -> Result<Comm
     })
 }
 
+fn too_long() -> Refusal {
+    misread("", format!("That is longer than {LONGEST} characters."))
+}
+
 fn misread(verb: &str, message: String) -> Refusal {
     let usage = USAGES.iter().find(|usage| usage.verb == verb);
     let hint = match usage {
@@ -161,15 +167,34 @@ fn lacks(usage: &Usage, what: &str) -> Refusal {
     misread(usage.verb, format!("`{}` needs {what}.", usage.verb))
 }
 
+/// A piece of what somebody said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Word {
+pub enum Word {
+    /// One word: a verb, a name, a number.
     Bare(String),
+    /// Free text.
     Quoted(String),
+    /// `key:value`.
     Option(String, String),
 }
 
+impl Word {
+    fn len(&self) -> usize {
+        match self {
+            Self::Bare(text) | Self::Quoted(text) => text.len(),
+            Self::Option(key, value) => key.len() + value.len(),
+        }
+    }
+}
+
 /// Splits at white space outside quotes. Typographic quotes, which phones insert, count as quotes.
-fn split(text: &str) -> Result<Vec<Word>, Refusal> {
+///
+/// # Errors
+/// A [`Refusal`] when it is too long, or a quote stays open.
+pub fn split(text: &str) -> Result<Vec<Word>, Refusal> {
+    if text.len() > LONGEST {
+        return Err(too_long());
+    }
     let text: String = text
         .chars()
         .map(|c| {

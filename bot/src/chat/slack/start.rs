@@ -10,9 +10,8 @@ use tidegate_rollout::command::Verb;
 use tidegate_rollout::refusal::Code;
 use tidegate_webhooks::slack::View;
 
-use super::super::{Answer, Desk, DeskError, Dispatcher, Preflight};
-use super::words::in_words;
-use super::{Occasion, Response};
+use super::super::{Answer, Desk, DeskError, Dispatcher, Occasion, Preflight};
+use super::Response;
 use crate::render::slack::{self, Run, plain};
 
 /// Our name for the form.
@@ -88,7 +87,7 @@ pub async fn submitted<D: Desk>(
     Ok(if answer.ok {
         Response::Replace(result(&answer))
     } else {
-        let text = slack::within(&in_words(&answer), 1_000);
+        let text = slack::within(&answer.in_words(), 1_000);
         Response::Errors(json!({ PLAN: text }))
     })
 }
@@ -176,6 +175,6 @@ fn result(answer: &Answer) -> Value {
         "callback_id": "started",
         "title": plain("Start a rollout", 24),
         "close": plain("Close", 24),
-        "blocks": [slack::words("answer", &in_words(answer))],
+        "blocks": [slack::words("answer", &answer.in_words())],
     })
 }

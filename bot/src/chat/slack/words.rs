@@ -2,10 +2,8 @@
 //! Refuses to put anything of theirs, or of anybody else, where Slack would read it as markup.
 
 use serde_json::{Value, json};
-use tidegate_rollout::Refusal;
-use tidegate_rollout::refusal::Code;
 
-use super::super::{Answer, DeskError};
+use super::super::{Answer, DeskError, words as shared};
 use super::card;
 use crate::render::slack;
 
@@ -22,7 +20,7 @@ fn message(text: &str, blocks: Vec<Value>) -> Value {
 
 /// What was done; or the code, the reason and the next step of a refusal.
 pub(super) fn answer(answer: &Answer) -> Value {
-    let text = in_words(answer);
+    let text = answer.in_words();
     let mut blocks = match (&answer.card, answer.ok) {
         // The card says it all.
         (Some(_), true) => Vec::new(),
@@ -39,36 +37,19 @@ pub(super) fn table(answer: &Answer) -> Value {
     message(&answer.text, vec![slack::table("answer", &answer.text)])
 }
 
-/// The same words on every surface.
-pub(super) fn in_words(answer: &Answer) -> String {
-    let code = answer.code.map(|code| format!("{code} ")).unwrap_or_default();
-    let hint = answer.hint.as_ref().map(|hint| format!("\n{hint}")).unwrap_or_default();
-    format!("{code}{}{hint}", answer.text)
-}
-
 /// Somebody whom the configuration does not name.
 pub fn nobody(member: &str) -> Value {
-    let shown: String = member.chars().take(40).collect();
-    let refusal = Refusal::new(
-        Code::R303,
-        format!("Your Slack account {shown} belongs to nobody I know. Nothing was done."),
-        format!("Ask whoever runs Tidegate to add `slack: {shown}` to you under `people` in its configuration."),
-    );
-    answer(&refusal.into())
+    answer(&shared::nobody("Slack", "slack", member).into())
 }
 
 /// An order that is being decided and takes longer than Slack waits.
 pub fn working() -> Value {
-    let text = "Working on it; the answer comes here.";
-    message(text, vec![slack::words("answer", text)])
+    message(shared::WORKING, vec![slack::words("answer", shared::WORKING)])
 }
 
 /// An order, or the proof of who gave it, could not be stored; or nobody knows yet what became of it.
 pub fn not_stored(error: &DeskError) -> Value {
-    let text = match error {
-        DeskError::NothingDone { .. } => format!("{error}. Say it again in a moment."),
-        DeskError::Undecided { .. } => error.to_string(),
-    };
+    let text = shared::not_stored(error);
     message(&text, vec![slack::words("answer", &text)])
 }
 
@@ -80,6 +61,9 @@ pub fn not_now(command: &str, why: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_rollout::Refusal;
+    use tidegate_rollout::refusal::Code;
+
     use super::*;
 
     #[test]

@@ -1,12 +1,41 @@
-//! Owns what a button of a card carries: which verb, which rollout, and the revision that the card showed.
-//! Refuses whatever no button of ours carries.
+//! Owns what a button of a card carries: which verb, which rollout, and the revision that the card showed; and what pressing
+//! it does.
+//! Refuses whatever no button of ours carries. What comes back from a button is believed as little as typed text.
 
-use tidegate_rollout::Refusal;
+use jiff::Timestamp;
 use tidegate_rollout::command::{Command, Verb};
 use tidegate_rollout::refusal::Code;
+use tidegate_rollout::{Refusal, RolloutId};
+
+use super::{Answer, Desk, DeskError, Dispatcher, Occasion};
 
 /// The button that only opens a page. Slack tells of it too, and there is nothing to do.
 pub(super) const OPEN: &str = "open";
+
+/// Answers a pressed button. Who pressed a button of an old card is shown how things stand now.
+pub(super) async fn pressed<D: Desk>(
+    dispatcher: &Dispatcher<D>,
+    occasion: &Occasion,
+    (action, value): (&str, &str),
+    now: Timestamp,
+) -> Result<Answer, DeskError> {
+    let (verb, rollout, seen) = match read(action, value) {
+        Ok(read) => read,
+        Err(refusal) => return Ok(refusal.into()),
+    };
+    let request = occasion.request(verb, Some(rollout.clone()), seen);
+    let answer = dispatcher.dispatch(request, now).await?;
+    if answer.code != Some(Code::R401) {
+        return Ok(answer);
+    }
+    match dispatcher.desk().rollout(&RolloutId::new(rollout)).await? {
+        Some(rollout) => {
+            let card = dispatcher.card(&rollout, now).await?;
+            Ok(answer.about(&rollout).with_card(card))
+        }
+        None => Ok(answer),
+    }
+}
 
 /// What a button carries.
 pub(super) fn value(rollout: &str, generation: u64) -> String {

@@ -1,0 +1,65 @@
+//! Owns what happens to everything heard from a chat platform, whichever it is: it is taken once, whoever spoke is found,
+//! and the answer goes back in time, or later.
+//! Refuses to let anybody wait: what takes long goes on by itself, and the platform is answered meanwhile.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tidegate_rollout::{Actor, Surface};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use super::App;
+use crate::chat::{DeskError, Occasion};
+use crate::config::Person;
+
+/// How long an answer may take to go back with the request itself; half of the time that the platforms wait.
+const INLINE_WITHIN: Duration = Duration::from_millis(1_500);
+
+/// Does `work` to its end. Answers its result, if that comes in time; else nothing, and the result goes to `late`.
+pub(super) async fn in_time_or_later<R: Send + 'static>(
+    tasks: &TaskTracker,
+    work: impl Future<Output = R> + Send + 'static,
+    late: impl FnOnce(R) + Send + 'static,
+) -> Option<R> {
+    let (done, mut wait) = oneshot::channel();
+    tasks.spawn(async move {
+        if let Err(unheard) = done.send(work.await) {
+            late(unheard);
+        }
+    });
+    match timeout(INLINE_WITHIN, &mut wait).await {
+        Ok(result) => result.ok(),
+        Err(_) => {
+            // It may have come just now.
+            wait.close();
+            wait.try_recv().ok()
+        }
+    }
+}
+
+/// Whether a request is new, by what proves it. From here on it never is again.
+pub(super) async fn taken(app: &App, proof: &[u8; 32], at: Timestamp) -> Result<bool, DeskError> {
+    let store = app.engine.store();
+    store
+        .take_proof(proof, at)
+        .await
+        .map_err(|error| DeskError::NothingDone {
+            tried: "find out whether it came before",
+            source: error.into(),
+        })
+}
+
+/// Somebody whom the configuration names, speaking on a platform. `key` is the platform's own name for it.
+pub(super) fn occasion(person: &Person, surface: Surface, key: String, at: Timestamp) -> Occasion {
+    Occasion {
+        actor: Actor {
+            person: person.id.clone(),
+            roles: person.roles.clone(),
+            surface,
+        },
+        key,
+        at,
+    }
+}

@@ -1,0 +1,87 @@
+//! Owns the words of a card that are the same on every chat platform: its headline, its sentence, its small print.
+//! Refuses markup: whoever draws the card knows what its platform reads as more than text.
+
+use jiff::Timestamp;
+use tidegate_rollout::notice::clock;
+
+use super::Card;
+
+/// What stands above the reasons.
+pub(in crate::chat) const REASONS: &str = "What keeps it from advancing:";
+/// The most reasons that are listed; more are counted.
+const MOST: usize = 8;
+
+impl Card {
+    /// What is rolled out, and where to.
+    pub(in crate::chat) fn headline(&self) -> String {
+        let version = self.version.as_deref().map(|it| format!(" {it}")).unwrap_or_default();
+        format!("{}{version} → {}", self.title, self.environment)
+    }
+
+    /// The phase, with a space in front; nothing where there is none.
+    pub(in crate::chat) fn phase_in_words(&self) -> String {
+        let name = |name: &String| format!(" phase {} of {} ({name})", self.number, self.phases);
+        self.phase.as_ref().map(name).unwrap_or_default()
+    }
+
+    /// The one sentence that stands for the card: on a lock screen, in a reader's voice, in a search.
+    pub(in crate::chat) fn sentence(&self) -> String {
+        let health = self.health.as_deref().map(|it| format!(", {it}")).unwrap_or_default();
+        let because = self
+            .because
+            .as_deref()
+            .map(|it| format!(" Because: {it}."))
+            .unwrap_or_default();
+        format!(
+            "{} {}: {}{} at {}{health}.{because} {}",
+            self.rollout,
+            self.headline(),
+            self.state,
+            self.phase_in_words(),
+            self.weight,
+            self.next
+        )
+    }
+
+    /// What keeps it from advancing, as far as it is listed.
+    pub(in crate::chat) fn reasons(&self) -> Vec<String> {
+        let mut reasons: Vec<String> = self.waits_for.iter().take(MOST).cloned().collect();
+        match self.waits_for.len().saturating_sub(MOST) {
+            0 => {}
+            more => reasons.push(format!("and {more} more")),
+        }
+        reasons
+    }
+
+    /// Which rollout it is, who started it, and which of its pictures this is.
+    pub(in crate::chat) fn small_print(&self, as_of: Option<Timestamp>) -> String {
+        let mut parts = vec![self.rollout.clone(), format!("started by {}", self.started_by)];
+        if self.armed {
+            parts.push("auto-rollback ARMED".to_owned());
+        }
+        parts.push(format!("revision {}", self.generation));
+        parts.extend(as_of.map(|at| format!("as of {}", clock(at))));
+        parts.join(" · ")
+    }
+}
+
+/// States and healths are our own words, and there are few of them: nothing else is ever bold.
+pub(in crate::chat) fn known(word: &str) -> &'static str {
+    const WORDS: [&str; 14] = [
+        "ABORTED",
+        "ADVANCING",
+        "BAKING",
+        "COMPLETED",
+        "CRITICAL",
+        "HEALTHY",
+        "HELD",
+        "NO DATA",
+        "OFF TARGET",
+        "PAUSED",
+        "ROLLED BACK",
+        "ROLLING BACK",
+        "WAITING",
+        "WATCHING",
+    ];
+    WORDS.into_iter().find(|known| *known == word).unwrap_or("UNKNOWN")
+}

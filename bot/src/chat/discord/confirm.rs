@@ -1,0 +1,140 @@
+//! Owns what a press of a button does in Discord, which has no "are you sure?" of its own: what must not be pressed by
+//! mistake is asked once more, for the presser's eyes only, and the answer replaces the question.
+//! Refuses to remember the question: everything it needs comes back with the second button, and is believed as little.
+
+use jiff::Timestamp;
+use tidegate_rollout::command::{Command, Verb};
+use tidegate_rollout::refusal::Code;
+use tidegate_rollout::{Refusal, RolloutId, policy};
+
+use super::super::{Desk, DeskError, Dispatcher, Occasion, buttons, press};
+use super::{Response, words};
+use crate::render::discord::{CONTENT, Markup, Message, read_custom_id};
+use crate::render::{Button, Confirm};
+
+/// The buttons that ask first, and what the second button is called.
+const ASKED: [(&str, &str); 2] = [("advance", "advance!"), ("rollback", "rollback!")];
+/// The second button for whoever thinks better of it.
+const LEAVE: &str = "leave";
+
+/// Whether a press answers a question that only its presser sees, so that the answer goes in its place.
+pub fn is_confirmed(button: &str) -> bool {
+    let action = read_custom_id(button).map(|(action, _)| action);
+    action.is_some_and(|action| action == LEAVE || confirmed(action).is_some())
+}
+
+/// What a second button does.
+fn confirmed(action: &str) -> Option<&'static str> {
+    ASKED
+        .iter()
+        .find(|(_, second)| *second == action)
+        .map(|(first, _)| *first)
+}
+
+/// Answers a pressed button.
+///
+/// # Errors
+/// [`DeskError`] when the order could not be stored; nothing was done then.
+pub async fn pressed<D: Desk>(
+    dispatcher: &Dispatcher<D>,
+    occasion: &Occasion,
+    button: &str,
+    now: Timestamp,
+) -> Result<Response, DeskError> {
+    let Some((action, value)) = read_custom_id(button) else {
+        return Ok(Response::Tell(words::answer(&strange().into())));
+    };
+    if action == LEAVE {
+        return Ok(Response::Replace(words::plain("Nothing was done.")));
+    }
+    if let Some(first) = confirmed(action) {
+        let answer = press::pressed(dispatcher, occasion, (first, value), now).await?;
+        return Ok(Response::Replace(words::answer(&answer)));
+    }
+    if let Some((first, second)) = ASKED.iter().find(|(first, _)| *first == action)
+        && let Some(question) = question(dispatcher, occasion, (first, second), value, now).await?
+    {
+        return Ok(Response::Tell(question));
+    }
+    let answer = press::pressed(dispatcher, occasion, (action, value), now).await?;
+    Ok(Response::Tell(words::answer(&answer)))
+}
+
+/// What is asked before the button counts; `None` where nothing needs to be asked, because it is refused for certain.
+async fn question<D: Desk>(
+    dispatcher: &Dispatcher<D>,
+    occasion: &Occasion,
+    (first, second): (&'static str, &'static str),
+    value: &str,
+    now: Timestamp,
+) -> Result<Option<Message>, DeskError> {
+    let Ok((verb, named, seen)) = press::read(first, value) else {
+        return Ok(None);
+    };
+    let Some(rollout) = dispatcher.desk().rollout(&RolloutId::new(named.as_str())).await? else {
+        return Ok(None);
+    };
+    let goes_back = matches!(verb, Verb::Do(Command::Rollback { .. }));
+    let is_stale = !goes_back && seen != Some(rollout.generation);
+    let may_not = policy::may(&occasion.actor, &verb, Some(&rollout.plan)).is_err();
+    if is_stale || may_not || rollout.is_final() {
+        return Ok(None);
+    }
+    let card = dispatcher.card(&rollout, now).await?;
+    let confirm = buttons::of(&card, None)
+        .into_iter()
+        .find(|button| button.action == first);
+    let confirm = confirm.and_then(|button| button.confirm).unwrap_or_else(|| Confirm {
+        title: format!("{}: {first}?", rollout.id),
+        text: "It may be refused as things stand.".to_owned(),
+        yes: "Try",
+        no: "Leave it",
+    });
+    Ok(Some(asked(&confirm, second, value, goes_back)))
+}
+
+fn asked(confirm: &Confirm, second: &'static str, value: &str, dangerous: bool) -> Message {
+    let button = |action, label, dangerous| Button {
+        action,
+        value: value.to_owned(),
+        label,
+        aloud: label.to_owned(),
+        possible: true,
+        dangerous,
+        confirm: None,
+        link: None,
+    };
+    Message {
+        content: Markup::text(&format!("{}\n{}", confirm.title, confirm.text), CONTENT),
+        embed: None,
+        buttons: vec![button(second, confirm.yes, dangerous), button(LEAVE, confirm.no, false)],
+    }
+}
+
+fn strange() -> Refusal {
+    Refusal::new(
+        Code::R104,
+        "This button is none of mine. Nothing was done.",
+        "Say `status` for a fresh card.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_carries_what_the_button_carried() {
+        let confirm = Confirm {
+            title: "Roll back checkout-1 now?".to_owned(),
+            text: "5% of the traffic returns.".to_owned(),
+            yes: "Roll back",
+            no: "Keep it",
+        };
+        let question = asked(&confirm, "rollback!", "checkout-1:41", true).edited();
+        let buttons = &question["components"][0]["components"];
+        let ids: Vec<&str> = [0, 1].map(|at| buttons[at]["custom_id"].as_str().unwrap()).into();
+        assert_eq!(ids, ["v1:rollback!:checkout-1:41", "v1:leave:checkout-1:41"]);
+        assert!(ids.into_iter().all(is_confirmed) && !is_confirmed("v1:rollback:checkout-1:41"));
+    }
+}

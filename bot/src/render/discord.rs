@@ -1,0 +1,245 @@
+//! Owns the pieces that messages in Discord are built of, bounded as Discord bounds them.
+//! Refuses to call anybody: no message of ours parses a mention. What is markup in a message is [`Markup`], which escapes
+//! every text from outside; the other places are plain text for Discord, too.
+
+mod markup;
+
+use serde_json::Value;
+use serenity::builder::{
+    CreateActionRow, CreateAllowedMentions, CreateButton, CreateEmbed, CreateEmbedFooter,
+    CreateInteractionResponseMessage, CreateMessage, EditMessage,
+};
+use serenity::model::application::{ButtonStyle, InteractionResponseFlags};
+use serenity::model::channel::{MessageFlags, Nonce};
+
+use super::button::Button;
+pub use markup::Markup;
+use markup::cut;
+
+/// The most characters of a message's own text, and of the places of an embed. Discord counts the embed as a whole, too:
+/// 6,000; what cards are made of stays below that together.
+pub const CONTENT: usize = 2_000;
+const TITLE: usize = 256;
+const DESCRIPTION: usize = 2_600;
+const FIELD_NAME: usize = 256;
+const FIELD: usize = 1_000;
+const FOOTER: usize = 500;
+/// The most fields of an embed that are used.
+const FIELDS: usize = 2;
+/// The most characters on a button, of what it carries, of a name to choose, of a thread's name.
+const LABEL: usize = 80;
+const CUSTOM_ID: usize = 100;
+const NAME: usize = 100;
+/// The most buttons in a row.
+const ROW: usize = 5;
+
+/// What a button of ours is called when it comes back begins so; another version would begin otherwise.
+const VERSION: &str = "v1:";
+
+/// A picture with a coloured edge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Embed {
+    /// The headline.
+    pub title: String,
+    /// Where the headline leads.
+    pub url: Option<String>,
+    /// The colour of the edge. Decoration: nothing is said by it alone.
+    pub colour: u32,
+    /// The text.
+    pub description: Markup,
+    /// Names, and what stands below them.
+    pub fields: Vec<(&'static str, Markup)>,
+    /// The small print; Discord reads no markup there.
+    pub footer: String,
+}
+
+/// A message: words, at most one picture, a row of buttons.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// The words.
+    pub content: Markup,
+    /// The picture.
+    pub embed: Option<Embed>,
+    /// The buttons.
+    pub buttons: Vec<Button>,
+}
+
+impl Message {
+    /// A message of words alone.
+    pub fn words(content: Markup) -> Self {
+        Self {
+            content,
+            ..Self::default()
+        }
+    }
+
+    /// As it is posted. A second post under the same `nonce` within minutes changes nothing, and answers the first one.
+    pub fn posted(&self, nonce: &str) -> Value {
+        let mut message = CreateMessage::new()
+            .content(self.content.as_str())
+            .embeds(self.embeds())
+            .components(self.rows())
+            .allowed_mentions(nobody())
+            .nonce(Nonce::String(nonce.to_owned()))
+            .enforce_nonce(true);
+        if self.embed.is_none() {
+            message = message.flags(MessageFlags::SUPPRESS_EMBEDS);
+        }
+        json(&message)
+    }
+
+    /// As it takes the place of what a message said before.
+    pub fn edited(&self) -> Value {
+        let message = EditMessage::new()
+            .content(self.content.as_str())
+            .embeds(self.embeds())
+            .components(self.rows())
+            .allowed_mentions(nobody());
+        json(&message)
+    }
+
+    /// As it answers somebody, for their eyes only.
+    pub fn answer(&self) -> CreateInteractionResponseMessage {
+        let mut flags = InteractionResponseFlags::EPHEMERAL;
+        if self.embed.is_none() {
+            flags |= InteractionResponseFlags::SUPPRESS_EMBEDS;
+        }
+        CreateInteractionResponseMessage::new()
+            .content(self.content.as_str())
+            .embeds(self.embeds())
+            .components(self.rows())
+            .allowed_mentions(nobody())
+            .flags(flags)
+    }
+
+    fn embeds(&self) -> Vec<CreateEmbed> {
+        self.embed.iter().map(Embed::built).collect()
+    }
+
+    fn rows(&self) -> Vec<CreateActionRow> {
+        let drawn: Vec<CreateButton> = self.buttons.iter().filter_map(drawn).collect();
+        let row = |row: &[CreateButton]| CreateActionRow::Buttons(row.to_vec());
+        drawn.chunks(ROW).map(row).collect()
+    }
+}
+
+impl Embed {
+    fn built(&self) -> CreateEmbed {
+        let embed = CreateEmbed::new()
+            .title(Markup::text(&self.title, TITLE).as_str())
+            .description(self.description.within(DESCRIPTION).as_str())
+            .colour(self.colour)
+            .footer(CreateEmbedFooter::new(literal(&self.footer, FOOTER)));
+        let embed = self.fields.iter().take(FIELDS).fold(embed, |embed, (name, value)| {
+            embed.field(literal(name, FIELD_NAME), value.within(FIELD).as_str(), false)
+        });
+        match &self.url {
+            Some(url) => embed.url(url),
+            None => embed,
+        }
+    }
+}
+
+/// A button as Discord draws it; `None` for one whose name would be too long to come back whole.
+fn drawn(button: &Button) -> Option<CreateButton> {
+    let label = literal(button.label, LABEL);
+    if let Some(link) = &button.link {
+        return Some(CreateButton::new_link(link).label(label));
+    }
+    let id = custom_id(button.action, &button.value);
+    let style = match (button.dangerous, button.confirm.is_some()) {
+        (true, _) => ButtonStyle::Danger,
+        (false, true) => ButtonStyle::Primary,
+        (false, false) => ButtonStyle::Secondary,
+    };
+    (id.len() <= CUSTOM_ID).then(|| {
+        CreateButton::new(id)
+            .label(label)
+            .style(style)
+            .disabled(!button.possible)
+    })
+}
+
+/// What a button is called when it comes back: the version, what it does, what it carries.
+fn custom_id(action: &str, value: &str) -> String {
+    format!("{VERSION}{action}:{value}")
+}
+
+/// What a button does and carries, if it is one of ours.
+pub fn read_custom_id(id: &str) -> Option<(&str, &str)> {
+    id.strip_prefix(VERSION)?.split_once(':')
+}
+
+/// Text for a place where Discord reads no markup: a name to choose, a thread's name.
+pub fn name(text: &str) -> String {
+    literal(text, NAME)
+}
+
+fn literal(text: &str, most: usize) -> String {
+    let shown = super::plain::one_line(text);
+    // Discord refuses an empty one.
+    let shown = if shown.trim().is_empty() { "–" } else { &*shown };
+    cut(shown, most)
+}
+
+fn nobody() -> CreateAllowedMentions {
+    CreateAllowedMentions::new().replied_user(false)
+}
+
+fn json(message: &impl serde::Serialize) -> Value {
+    // Texts, numbers and lists: there is nothing that JSON could not hold.
+    serde_json::to_value(message).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn button(action: &'static str, value: &str) -> Button {
+        Button {
+            action,
+            value: value.to_owned(),
+            label: "Rollback…",
+            aloud: String::new(),
+            possible: false,
+            dangerous: true,
+            confirm: None,
+            link: None,
+        }
+    }
+
+    #[test]
+    fn a_button_brings_back_what_it_was_given() {
+        let id = custom_id("rollback", "checkout-17:41");
+        assert_eq!(read_custom_id(&id), Some(("rollback", "checkout-17:41")));
+        for strange in ["", "v1", "v1:rollback", "v2:rollback:x-1:1", "rollback:x-1:1"] {
+            assert_eq!(read_custom_id(strange), None, "{strange}");
+        }
+    }
+
+    #[test]
+    fn a_button_that_could_not_come_back_whole_is_left_out() {
+        let message = |value: &str| Message {
+            buttons: vec![button("rollback", value)],
+            ..Message::words(Markup::text("x", 10))
+        };
+        let one = message("checkout-17:41").edited()["components"][0]["components"][0].clone();
+        assert_eq!(one["custom_id"], "v1:rollback:checkout-17:41");
+        assert_eq!((&one["style"], &one["disabled"]), (&Value::from(4), &Value::from(true)));
+        assert_eq!(message(&"x".repeat(100)).edited()["components"], serde_json::json!([]));
+    }
+
+    #[test]
+    fn nobody_is_ever_called() {
+        let message = Message::words(Markup::text("@everyone", 100));
+        for sent in [message.posted("n"), message.edited(), json(&message.answer())] {
+            let allowed = &sent["allowed_mentions"];
+            assert_eq!(allowed["parse"], serde_json::json!([]), "{sent}");
+            assert_eq!(
+                (&allowed["users"], &allowed["roles"]),
+                (&serde_json::json!([]), &serde_json::json!([]))
+            );
+        }
+        assert_eq!(json(&message.answer())["flags"], 64 | 4);
+    }
+}

@@ -1,0 +1,11 @@
+//! Discord from both ends: people who type and press; a server that refuses what the real one refuses; and in between a whole
+//! Tidegate.
+
+mod buttons;
+mod cards;
+mod commands;
+mod forgery;
+mod load;
+mod register;
+mod wire;
+mod world;
