@@ -1,6 +1,7 @@
 //! Owns the wiring: from a configuration to a running server, and from a signal to a quiet end.
 //! Refuses to know rules: every part is built by its own room, here they only meet.
 
+mod examine;
 mod first_start;
 mod fit;
 mod pages;
@@ -39,6 +40,7 @@ use crate::store::{LogReport, Store};
 use crate::telemetry::metrics::BUILD_INFO;
 use crate::telemetry::{self, LogHandle};
 use crate::vitals::Vitals;
+pub use examine::examine;
 pub use fit::{Misfits, misfits};
 use reload::Reloader;
 

@@ -5,6 +5,7 @@ mod check_config;
 mod client;
 mod dead_letters;
 mod demo;
+mod doctor;
 pub mod exit;
 pub mod failure;
 mod log;
@@ -79,6 +80,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Shows what a running server could not say, and has it said once more.
     DeadLetters(dead_letters::DeadLettersArgs),
+    /// Looks whether everything that a server needs is there, and says how to mend what is not.
+    Doctor(doctor::Doctor),
     /// Says everything that is wrong with configuration files.
     CheckConfig(check_config::CheckConfig),
     /// Reads, checks and shows plan files.
@@ -102,6 +105,7 @@ impl Command {
             Self::Serve(command) => command.run(out),
             Self::Log(command) => command.run(out),
             Self::DeadLetters(args) => args.run(out),
+            Self::Doctor(command) => command.run(out),
             Self::CheckConfig(command) => command.run(out),
             Self::Token(args) => args.run(out),
             Self::Plan(command) => command.run(out),
