@@ -19,6 +19,8 @@ mod doctor;
 #[cfg(test)]
 mod doors;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod kubernetes;
