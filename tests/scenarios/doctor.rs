@@ -6,3 +6,4 @@ mod chat;
 mod house;
 mod outside;
 mod own;
+mod postgres;

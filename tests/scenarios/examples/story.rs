@@ -195,9 +195,10 @@ impl Story {
         wait::until("it starts", PATIENCE, async || {
             match self.say(&line).await? {
                 (0, _) => Ok(()),
-                // Refused: the Watchdog has not come yet.
-                (4, answer) => bail!("{answer}"),
-                (_, answer) => Err(wait::hopeless(answer.to_string())),
+                // A plan that cannot be used will not be, either.
+                (3, answer) => Err(wait::hopeless(answer.to_string())),
+                // Refused, because the Watchdog has not come yet.
+                (_, answer) => bail!("{answer}"),
             }
         })
         .await
