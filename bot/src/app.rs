@@ -3,6 +3,7 @@
 
 mod conversation;
 mod discord;
+mod examine;
 mod first_start;
 mod fit;
 mod pages;
@@ -41,6 +42,7 @@ use crate::store::{LogReport, Store};
 use crate::telemetry::metrics::BUILD_INFO;
 use crate::telemetry::{self, LogHandle};
 use crate::vitals::Vitals;
+pub use examine::examine;
 pub use fit::{Misfits, misfits};
 use reload::Reloader;
 

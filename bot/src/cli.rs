@@ -6,6 +6,7 @@ mod client;
 mod dead_letters;
 mod demo;
 mod discord;
+mod doctor;
 pub mod exit;
 pub mod failure;
 mod log;
@@ -80,6 +81,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Shows what a running server could not say, and has it said once more.
     DeadLetters(dead_letters::DeadLettersArgs),
+    /// Looks whether everything that a server needs is there, and says how to mend what is not.
+    Doctor(doctor::Doctor),
     /// Says everything that is wrong with configuration files.
     CheckConfig(check_config::CheckConfig),
     /// Reads, checks and shows plan files.
@@ -106,6 +109,7 @@ impl Command {
             Self::Serve(command) => command.run(out),
             Self::Log(command) => command.run(out),
             Self::DeadLetters(args) => args.run(out),
+            Self::Doctor(command) => command.run(out),
             Self::CheckConfig(command) => command.run(out),
             Self::Token(args) => args.run(out),
             Self::Plan(command) => command.run(out),

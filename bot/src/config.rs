@@ -7,9 +7,12 @@ mod discord;
 mod fault;
 mod kubernetes;
 mod log;
+mod origins;
 mod outside;
 mod people;
+mod places;
 mod plans;
+mod prometheus;
 mod receivers;
 mod section;
 mod slack;
@@ -24,25 +27,30 @@ use std::path::{Path, PathBuf};
 use ::config::{ConfigError, Environment, Format, Map, Source, Value, ValueKind};
 
 pub use alerts::{Alerts, Budget, Environments};
-pub use current::Current;
+pub use current::{Current, Refused};
 pub use discord::Discord;
 pub use fault::{Fault, Faults};
 pub use kubernetes::{Access, Kubernetes};
 pub use log::{Level, Log, LogFormat};
+pub use origins::{Setting, keys};
 pub use outside::{Channel, Limits, Outside};
 pub use people::{People, Person};
 pub use plans::PlanFiles;
+pub use prometheus::Prometheus;
 pub use receivers::{Alertmanager, Login, Receivers};
 pub use slack::Slack;
 pub use storage::Storage;
 pub use web::{ListenAddress, Web};
 
-use crate::net::HostRule;
+pub use crate::net::HostRule;
 use section::{Notes, Section};
 use yaml::Yaml;
 
 /// The commented example file, which is also where every default comes from.
 pub const EXAMPLE: &str = include_str!("../../deploy/tidegate.example.yml");
+
+/// The origin of whatever nobody else says.
+const DEFAULTS: &str = "the defaults";
 
 /// Variables of this prefix that are no settings but belong to the command line.
 const NO_SETTINGS: [&str; 5] = ["SERVER", "TOKEN", "TOKEN_FILE", "CONFIG_FILE", "FAILPOINT"];
@@ -62,6 +70,8 @@ pub struct Config {
     pub plans: PlanFiles,
     /// Who may send alerts.
     pub receivers: Receivers,
+    /// Where the rules behind the alerts can be looked at.
+    pub prometheus: Prometheus,
     /// How alert sources are watched.
     pub alerts: Alerts,
     /// How much may be rolled back by itself in one environment.
@@ -110,6 +120,7 @@ impl Config {
             people: People::read(root),
             plans: PlanFiles::read(root),
             receivers: root.section("receivers", Receivers::read),
+            prometheus: root.section("prometheus", Prometheus::read),
             alerts: root.section("alerts", Alerts::read),
             environments: root.section("environments", Environments::read),
             slack: root.section("slack", Slack::read),
@@ -171,6 +182,7 @@ impl Sources {
         root.finish();
         let (all, warnings) = (notes.faults.into_inner(), notes.warnings.into_inner());
         if !all.is_empty() {
+            let all = self.located(all);
             return Err(Faults { all, warnings });
         }
         Ok(Config { warnings, ..config })
@@ -183,7 +195,7 @@ impl Sources {
 
     fn merge(&self) -> Result<Value, Faults> {
         let whole = |error: ConfigError| Faults::whole(error.to_string());
-        let mut builder = ::config::Config::builder().add_source(Text::new("the defaults", EXAMPLE));
+        let mut builder = ::config::Config::builder().add_source(Text::new(DEFAULTS, EXAMPLE));
         if let Some(path) = &self.file {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| Faults::whole(format!("cannot read {}: {error}", path.display())))?;

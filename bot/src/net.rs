@@ -12,8 +12,10 @@ use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Method, RequestBuilder, Response};
+use secrecy::ExposeSecret;
 use url::Url;
 
+use crate::config::Login;
 pub use rule::{HostRule, NotAHost, Rules};
 
 /// How long a connection may take to come about, within the deadline of the call.
@@ -76,6 +78,15 @@ impl Net {
     pub fn request(&self, method: Method, url: &Url, deadline: Duration) -> Result<RequestBuilder, Forbidden> {
         self.rules.load().check(url)?;
         Ok(self.client.request(method, url.clone()).timeout(deadline))
+    }
+}
+
+/// The same request with what the other side asks for.
+pub fn present(request: RequestBuilder, login: Option<&Login>) -> RequestBuilder {
+    match login {
+        None => request,
+        Some(Login::Bearer(token)) => request.bearer_auth(token.expose_secret()),
+        Some(Login::Basic { user, password }) => request.basic_auth(user, Some(password.expose_secret())),
     }
 }
 

@@ -90,14 +90,25 @@ pub fn write_new(path: &Path, secret: &SecretString) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether anybody but its owner can read the file at `path`.
+/// Whether anybody can read the file at `path` who need not. A file of ours is for nobody else; one of somebody else, as
+/// Kubernetes mounts them, we may have to read by our group.
 pub fn is_shared(path: &Path) -> io::Result<bool> {
     let metadata = fs::metadata(path)?;
     #[cfg(unix)]
-    let shared = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0;
+    let shared = {
+        use std::os::unix::fs::MetadataExt as _;
+        is_open(metadata.mode(), metadata.uid() == rustix::process::geteuid().as_raw())
+    };
     #[cfg(not(unix))]
     let shared = false;
     Ok(shared)
+}
+
+/// Whether a mode lets in more than it must.
+#[cfg(unix)]
+fn is_open(mode: u32, is_ours: bool) -> bool {
+    let others = if is_ours { 0o077 } else { 0o007 };
+    mode & others != 0
 }
 
 /// A new secret of 256 random bits: `prefix`, then 43 letters, digits, `-` and `_`.
@@ -186,6 +197,20 @@ mod tests {
             1,
             "nothing is left beside it"
         );
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_of_ours_is_for_us_and_one_that_was_mounted_for_our_group() {
+        for (mode, is_ours, shared) in [
+            (0o600, true, false),
+            (0o640, true, true),
+            (0o604, true, true),
+            (0o440, false, false),
+            (0o444, false, true),
+        ] {
+            assert_eq!(is_open(mode, is_ours), shared, "{mode:o}, ours: {is_ours}");
+        }
     }
 
     #[test]

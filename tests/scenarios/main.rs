@@ -14,8 +14,13 @@ mod configuration;
 mod crash;
 #[cfg(test)]
 mod discord;
+mod deploy;
+#[cfg(test)]
+mod doctor;
 #[cfg(test)]
 mod doors;
+#[cfg(test)]
+mod examples;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]

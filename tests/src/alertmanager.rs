@@ -118,7 +118,15 @@ impl Alertmanager {
     /// # Errors
     /// Carries the end of its log.
     pub async fn start(settings: &Settings) -> Result<Self> {
-        Self::launch(settings, None).await
+        Self::start_with(&settings.to_json().to_string()).await
+    }
+
+    /// Starts one that knows no peer on a configuration as it is written, and waits until it is ready.
+    ///
+    /// # Errors
+    /// Carries the end of its log.
+    pub async fn start_with(configuration: &str) -> Result<Self> {
+        Self::launch(configuration, &Settings::to("").peer_timeout, None).await
     }
 
     /// Starts a pair and waits until each knows the other.
@@ -126,24 +134,25 @@ impl Alertmanager {
     /// # Errors
     /// Carries the end of the log of the one that did not come up.
     pub async fn start_pair(settings: &Settings) -> Result<[Self; 2]> {
-        let first = Self::launch(settings, None).await?;
-        let second = Self::launch(settings, Some(&first)).await?;
+        let configuration = settings.to_json().to_string();
+        let first = Self::launch(&configuration, &settings.peer_timeout, None).await?;
+        let second = Self::launch(&configuration, &settings.peer_timeout, Some(&first)).await?;
         for one in [&first, &second] {
             wait::until("the peers know each other", START, async || one.sees_peers(2).await).await?;
         }
         Ok([first, second])
     }
 
-    async fn launch(settings: &Settings, peer: Option<&Self>) -> Result<Self> {
+    async fn launch(configuration: &str, peer_timeout: &str, peer: Option<&Self>) -> Result<Self> {
         let scratch = Scratch::new("alertmanager")?;
-        let configuration = scratch.write("alertmanager.yml", settings.to_json().to_string())?;
+        let configuration = scratch.write("alertmanager.yml", configuration)?;
         let (web, cluster) = (Port::reserve()?, Port::reserve()?);
         let mut launch = Launch::new(installed("prometheus-alertmanager", "prometheus-alertmanager")?)
             .arg(format!("--config.file={}", configuration.display()))
             .arg(format!("--storage.path={}", scratch.path().join("data").display()))
             .arg(format!("--web.listen-address={}", web.address()))
             .arg(format!("--cluster.listen-address={}", cluster.address()))
-            .arg(format!("--cluster.peer-timeout={}", settings.peer_timeout))
+            .arg(format!("--cluster.peer-timeout={peer_timeout}"))
             // The pair settles in a fraction of a second instead of ten.
             .arg("--cluster.gossip-interval=20ms")
             .arg("--cluster.settle-timeout=2s");

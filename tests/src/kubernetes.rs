@@ -9,15 +9,17 @@ mod api;
 mod controllers;
 mod crew;
 mod fake;
+pub mod kustomize;
 mod patch;
 mod real;
 mod rights;
+mod schema;
 mod world;
 
 use std::path::PathBuf;
 use std::sync::PoisonError;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -143,6 +145,31 @@ impl Kubernetes {
             }
             Kind::Real(real) => real.apply(group, version_of(group), resource, &object),
         }
+    }
+
+    /// What `kubectl apply` would do with these objects: every one is judged as the API server judges it, Namespaces come first.
+    ///
+    /// # Errors
+    /// Says which object is refused, and for what.
+    pub fn apply(&self, objects: &[Value]) -> Result<()> {
+        let (spaces, rest): (Vec<&Value>, Vec<&Value>) =
+            objects.iter().partition(|object| object["kind"] == "Namespace");
+        for object in spaces.iter().chain(&rest) {
+            let (group, resource) = schema::accept(object)?;
+            let namespace = &object["metadata"]["namespace"];
+            let space = spaces.iter().find(|space| space["metadata"]["name"] == *namespace);
+            let name = &object["metadata"]["name"];
+            if resource != "namespaces" {
+                let space = space.with_context(|| format!("{resource} {name}: namespaces {namespace} not found"))?;
+                let standard = &space["metadata"]["labels"]["pod-security.kubernetes.io/enforce"];
+                if resource == "deployments" && *standard == "restricted" {
+                    schema::restricted(object)
+                        .with_context(|| format!("{name} violates PodSecurity \"restricted\""))?;
+                }
+            }
+            self.place(group, resource, (*object).clone())?;
+        }
+        Ok(())
     }
 
     /// When the pods of a Deployment become ready from now on.

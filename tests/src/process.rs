@@ -110,6 +110,18 @@ impl Launch {
         })
     }
 
+    /// Runs the program to its end and returns what it printed on both streams, however it ended.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn output(&self) -> Result<String> {
+        let output = self.command().stdin(Stdio::null()).output();
+        let output = output.with_context(|| format!("could not start {}", self.program.display()))?;
+        Ok([output.stdout, output.stderr]
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .concat())
+    }
+
     /// Runs the program to its end and returns what it printed.
     ///
     /// # Errors

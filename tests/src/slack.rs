@@ -86,6 +86,8 @@ struct Book {
     member: bool,
     /// Whether more than one message a second is refused.
     paced: bool,
+    /// How far its clock is ahead of ours, in seconds.
+    clock_ahead: i64,
 }
 
 /// The workspace.
@@ -188,6 +190,16 @@ impl Slack {
     /// The app has only these scopes.
     pub fn scopes(&self, scopes: &[&'static str]) {
         self.book().scopes = scopes.to_vec();
+    }
+
+    /// The app has another token now.
+    pub fn token(&self, token: &str) {
+        self.book().token = token.to_owned();
+    }
+
+    /// Its clock is that many seconds ahead of ours.
+    pub fn clock_ahead(&self, seconds: i64) {
+        self.book().clock_ahead = seconds;
     }
 
     /// Takes as many messages at a time as come.

@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 use super::parts::{self, Beside};
 use super::{App, restart};
 use crate::clock;
-use crate::config::{Config, Faults, Sources};
+use crate::config::{Config, Faults, Refused, Sources};
 use crate::http::Reload;
 use crate::telemetry::LogHandle;
 use crate::telemetry::metrics::{CONFIG_RELOAD_AT, CONFIG_RELOAD_GOOD};
@@ -69,6 +69,10 @@ impl Reloader {
 
     fn refuse(&self, faults: Faults) -> Result<Vec<String>, Faults> {
         mark(false);
+        self.0.app.current.refuse(Refused {
+            at: clock::now(),
+            faults: faults.all.clone(),
+        });
         error!(faults = faults.all.len(), "The configuration in force stays");
         for fault in &faults.all {
             error!("{fault}");

@@ -2,6 +2,7 @@
 //! Refuses to know where a card stands: whoever asks remembers that. Refuses to wait its turn: too early is an answer.
 
 mod api;
+mod who;
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -14,6 +15,7 @@ use super::loud::is_loud;
 use super::{ChannelError, Edited, Message};
 use crate::render::slack::whole;
 pub use api::{Api, ApiError};
+pub use who::Who;
 
 /// Slack takes about one message each second in a channel.
 const PACE: Duration = Duration::from_millis(1_050);

@@ -80,9 +80,11 @@ impl Exit {
             Self::RolledBack => "the rollout ended rolled back, by itself or by a person",
             Self::RollbackFailed => "rollback failed, or stuck half-way",
             Self::TimedOut => "time-out while waiting",
-            Self::Unreachable => "cannot reach the server, or something it needs",
+            Self::Unreachable => {
+                "cannot reach the server, or something it needs; for `doctor`: something does not work"
+            }
             Self::Stale => "state changed underneath: read again, retry",
-            Self::Problems => "a check found problems, as `log verify` does",
+            Self::Problems => "a check found problems: `log verify`, or `doctor --strict` with warnings only",
             Self::Interrupted => "interrupted; the rollout itself goes on",
         }
     }

@@ -137,7 +137,21 @@ fn signing_secrets(section: &mut Section<'_>) -> Result<Option<SigningSecrets>, 
 
 fn peers(section: &mut Section<'_>, receiver: &str, labels: Labels) -> Option<Alertmanager> {
     let peers: Vec<Url> = section.list::<WebAddress>("peers").into_iter().map(|it| it.0).collect();
-    let login = section.section_if_any("peers_login", |section| {
+    let login = login(section, "peers_login");
+    if peers.is_empty() {
+        return None;
+    }
+    Some(Alertmanager {
+        receiver: receiver.to_owned(),
+        peers,
+        login,
+        labels,
+    })
+}
+
+/// What somebody else's API asks for: a bearer token, or a user with a password.
+pub(super) fn login(section: &mut Section<'_>, key: &'static str) -> Option<Login> {
+    let login = section.section_if_any(key, |section| {
         let bearer = section.secret("bearer", "bearer_file").map(Login::Bearer);
         let basic = section
             .section_if_any("basic", basic)
@@ -148,18 +162,11 @@ fn peers(section: &mut Section<'_>, receiver: &str, labels: Labels) -> Option<Al
         }
         bearer.or(basic)
     });
-    if peers.is_empty() {
-        return None;
-    }
-    Some(Alertmanager {
-        receiver: receiver.to_owned(),
-        peers,
-        login: login.flatten(),
-        labels,
-    })
+    login.flatten()
 }
 
-struct WebAddress(Url);
+/// The base address of somebody else's API.
+pub(super) struct WebAddress(pub(super) Url);
 
 impl std::str::FromStr for WebAddress {
     type Err = String;

@@ -3,6 +3,7 @@
 //! Refuses to stop at a fault: the reader goes on with a stand-in, and the whole is thrown away in the end.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -19,9 +20,14 @@ use crate::secret;
 /// The origin that the `config` crate gives to values from the environment.
 const ENVIRONMENT: &str = "the environment";
 
+/// Stands for a name of the user's choice in the list of all keys.
+const ANY: &str = "<name>";
+
 /// What a reading has found so far, and what relative paths are relative to.
 #[derive(Default)]
 pub(super) struct Notes {
+    /// Every key that was asked for, where somebody wants the list; tables that are not there are then read all the same.
+    pub(super) asked: Option<RefCell<BTreeSet<String>>>,
     pub(super) faults: RefCell<Vec<Fault>>,
     pub(super) warnings: RefCell<Vec<String>>,
     pub(super) directory: PathBuf,
@@ -98,8 +104,16 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn take(&mut self, key: &'static str) -> Option<Value> {
+    /// The key is one that can be set.
+    fn know(&mut self, key: &'static str) {
         self.known.push(key);
+        if let Some(asked) = &self.notes.asked {
+            asked.borrow_mut().insert(self.path_of(key));
+        }
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<Value> {
+        self.know(key);
         self.table.remove(key).filter(|value| value.kind != ValueKind::Nil)
     }
 
@@ -137,7 +151,7 @@ impl<'a> Section<'a> {
     /// The value at `key`, which must be there; a stand-in and a fault where it is not.
     pub(super) fn required<T: FromStr<Err: Display> + Default>(&mut self, key: &'static str) -> T {
         if !self.table.contains_key(key) {
-            self.known.push(key);
+            self.know(key);
             self.fault(key, "is missing");
             return T::default();
         }
@@ -216,10 +230,10 @@ impl<'a> Section<'a> {
         key: &'static str,
         read: impl FnOnce(&mut Section<'_>) -> T,
     ) -> Option<T> {
-        if self.table.contains_key(key) {
+        if self.table.contains_key(key) || self.notes.asked.is_some() {
             Some(self.section(key, read))
         } else {
-            self.known.push(key);
+            self.know(key);
             None
         }
     }
@@ -227,7 +241,10 @@ impl<'a> Section<'a> {
     /// The tables below `key`, each under a name of the user's choice.
     pub(super) fn named<T>(&mut self, key: &'static str, mut read: impl FnMut(&str, &mut Section<'_>) -> T) -> Vec<T> {
         let value = self.take(key).unwrap_or_default();
-        let all = Section::new(self.path_of(key), value, self.notes);
+        let mut all = Section::new(self.path_of(key), value, self.notes);
+        if self.notes.asked.is_some() {
+            all.table.insert(ANY.to_owned(), Value::default());
+        }
         let mut names: Vec<_> = all.table.into_iter().collect();
         names.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut read_one = |(name, value): (String, Value)| {
@@ -241,7 +258,16 @@ impl<'a> Section<'a> {
 
     /// The tables of the list at `key`.
     pub(super) fn each<T>(&mut self, key: &'static str, mut read: impl FnMut(&mut Section<'_>) -> T) -> Vec<T> {
-        let Some(value) = self.take(key) else {
+        let taken = self.take(key);
+        if self.notes.asked.is_some() {
+            read(&mut Section::new(
+                format!("{}[]", self.path_of(key)),
+                Value::default(),
+                self.notes,
+            ));
+            return Vec::new();
+        }
+        let Some(value) = taken else {
             return Vec::new();
         };
         let origin = value.origin().map(str::to_owned);

@@ -6,6 +6,7 @@ mod mark;
 mod news;
 mod pods;
 pub mod replicas;
+pub mod rights;
 pub mod route;
 pub mod selector;
 

@@ -94,6 +94,8 @@ async fn health(State(probes): State<Probes>) -> Response {
         "detail": (probes.detail)().await,
         "receivers": receivers,
         "warnings": config.warnings,
+        // The one in force is older than the files then; a restart would not come up with them as they are.
+        "refused_reload": probes.current.refused().as_deref(),
     });
     let status = if ready {
         StatusCode::OK

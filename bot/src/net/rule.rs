@@ -30,6 +30,15 @@ impl HostRule {
         })
     }
 
+    /// The host as a connection takes it, and the port, where one is named.
+    pub fn parts(&self) -> (String, Option<u16>) {
+        let host = match &self.host {
+            Host::Ipv6(v6) => v6.to_string(),
+            other => other.to_string(),
+        };
+        (host, self.port)
+    }
+
     fn allows(&self, url: &Url) -> bool {
         let same_host = url.host().is_some_and(|host| host.to_owned() == self.host);
         same_host && self.port.is_none_or(|port| url.port_or_known_default() == Some(port))

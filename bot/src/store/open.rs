@@ -179,14 +179,19 @@ async fn read_postgres(url: &SecretString, pool: u32) -> Result<Engine, OpenErro
 /// Refuses a database that is not ours, and one that a newer Tidegate has changed. An older one can be read: a migration only
 /// ever adds.
 async fn must_be_ours(engine: &Engine, known: &Migrator, missing: impl FnOnce() -> OpenError) -> Result<(), OpenError> {
-    let latest: Result<Option<(Option<i64>,)>, StoreError> = engine.row(&LATEST_MIGRATION, &[]).await;
-    match latest {
+    match latest_migration(engine).await {
         Err(error) if error.is_about_no_table() => Err(missing()),
         Err(error) => Err(error.into()),
-        Ok(None | Some((None,))) => Err(missing()),
-        Ok(Some((Some(version),))) if known.version_exists(version) => Ok(()),
-        Ok(Some((Some(version),))) => Err(OpenError::Migrate(MigrateError::VersionMissing(version))),
+        Ok(None) => Err(missing()),
+        Ok(Some(version)) if known.version_exists(version) => Ok(()),
+        Ok(Some(version)) => Err(OpenError::Migrate(MigrateError::VersionMissing(version))),
     }
+}
+
+/// The last migration that this database has seen.
+pub(super) async fn latest_migration(engine: &Engine) -> Result<Option<i64>, StoreError> {
+    let row: Option<(Option<i64>,)> = engine.row(&LATEST_MIGRATION, &[]).await?;
+    Ok(row.and_then(|(latest,)| latest))
 }
 
 /// The directory holds tokens' hashes and the words of people: nobody else reads it.
@@ -261,7 +266,7 @@ macro_rules! migrations {
     };
 }
 
-fn sqlite_migrations() -> Migrator {
+pub(super) fn sqlite_migrations() -> Migrator {
     migrations!(
         "sqlite",
         (1, "start", "0001_start.sql"),
@@ -272,7 +277,7 @@ fn sqlite_migrations() -> Migrator {
     )
 }
 
-fn postgres_migrations() -> Migrator {
+pub(super) fn postgres_migrations() -> Migrator {
     migrations!(
         "postgres",
         (1, "start", "0001_start.sql"),

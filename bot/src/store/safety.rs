@@ -83,7 +83,7 @@ pub(super) async fn check_sqlite(writer: &SqlitePool) -> Result<(), OpenError> {
     judge_sqlite(&version, &journal, synchronous)
 }
 
-fn judge_sqlite(version: &str, journal: &str, synchronous: i64) -> Result<(), OpenError> {
+pub(super) fn judge_sqlite(version: &str, journal: &str, synchronous: i64) -> Result<(), OpenError> {
     let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let mut next = || parts.next().unwrap_or(0);
     let number = (next(), next(), next());

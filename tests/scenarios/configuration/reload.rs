@@ -37,10 +37,19 @@ async fn bad_config_keeps_last_good() {
         StatusCode::UNAUTHORIZED
     );
     assert_eq!(house.running.app.current.get().receivers.doors.iter().count(), 3);
+    let health = async |house: &House| {
+        let answer = house.get("/health").bearer_auth(house.admin()).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "it works on with what it has");
+        json_of(answer).await
+    };
+    let refused = health(&house).await["refused_reload"].clone();
+    assert_eq!(refused["faults"][0]["path"], "limits.body", "{refused}");
+    assert!(refused["at"].is_string(), "{refused}");
 
     house.rewrite(|settings| settings["limits"] = json!({}));
     let (status, answer) = reload(&house).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
+    assert_eq!(health(&house).await["refused_reload"], Value::Null);
     let gone = house.get("/api/v1/rollouts").bearer_auth(&token).send().await.unwrap();
     assert_eq!(gone.status(), StatusCode::FORBIDDEN);
     assert_eq!(house.get("/metrics").send().await.unwrap().status(), StatusCode::OK);

@@ -14,7 +14,7 @@ const ROWS: [&[&str]; 7] = [
     &["cli"],
     &["demo"],
     &["app"],
-    &["runner", "http", "pages"],
+    &["runner", "http", "pages", "doctor"],
     &["store", "driver", "hook", "probe", "chat", "channel"],
     &[
         "clock",

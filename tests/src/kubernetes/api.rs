@@ -6,9 +6,12 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::fake::Cluster;
-use super::rights::Wish;
+use super::rights::{Rights, Wish};
 use super::world::{Key, No, full, not_found};
 use super::{key, patch};
+
+/// Where an account asks what it may do.
+const REVIEW: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 
 /// What a path names.
 #[derive(Debug)]
@@ -76,6 +79,9 @@ pub(super) fn handle(
             "the server could not find the requested resource".to_owned(),
         )
     };
+    if uri.path() == REVIEW && method == Method::POST {
+        return review(rights, body);
+    }
     let place = Place::of(uri.path()).ok_or_else(missing)?;
     let query: Vec<(String, String)> = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
         .into_owned()
@@ -123,6 +129,48 @@ pub(super) fn handle(
         "create" => create(cluster, &place, body),
         _ => one(cluster, &place, method, headers, body),
     }
+}
+
+/// Answers what an account may do. Everybody may ask that about themselves, and nothing is stored.
+fn review(rights: &[Rights], body: &Bytes) -> Result<(StatusCode, Value), No> {
+    let mut object: Value = serde_json::from_slice(body).map_err(|error| (400, "BadRequest", error.to_string()))?;
+    if object["kind"] != "SelfSubjectAccessReview" || object["apiVersion"] != "authorization.k8s.io/v1" {
+        let message = "the object provided is no SelfSubjectAccessReview of authorization.k8s.io/v1".to_owned();
+        return Err((400, "BadRequest", message));
+    }
+    let asked = object["spec"]["resourceAttributes"].clone();
+    let known = [
+        "namespace",
+        "verb",
+        "group",
+        "version",
+        "resource",
+        "subresource",
+        "name",
+    ];
+    let Some(fields) = asked.as_object() else {
+        let message = "spec.resourceAttributes: Invalid value: exactly one of nonResourceAttributes or resourceAttributes must be \
+                       specified";
+        return Err((422, "Invalid", message.to_owned()));
+    };
+    if let Some(unknown) = fields.keys().find(|key| !known.contains(&key.as_str())) {
+        return Err((
+            400,
+            "BadRequest",
+            format!("strict decoding error: unknown field {unknown:?}"),
+        ));
+    }
+    let text = |key: &str| asked[key].as_str().unwrap_or_default();
+    let wish = Wish {
+        verb: text("verb"),
+        group: text("group"),
+        resource: text("resource"),
+        namespace: text("namespace"),
+        name: asked["name"].as_str(),
+    };
+    let allowed = rights.iter().any(|rights| rights.allow(&wish));
+    object["status"] = json!({ "allowed": allowed });
+    Ok((StatusCode::CREATED, object))
 }
 
 fn list(cluster: &Cluster, place: &Place, query: &[(String, String)]) -> Result<(StatusCode, Value), No> {

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::post;
 use serde_json::{Value, json};
 
-use super::{Book, CHANNEL, Mishap, Posted, blocks, open, seconds};
+use super::{Book, CHANNEL, Mishap, Posted, TEAM, blocks, open, seconds};
 
 type Shared = Arc<Mutex<Book>>;
 
@@ -70,7 +70,7 @@ fn judge(book: &Shared, method: String, headers: &HeaderMap, body: &[u8]) -> (Re
     let answer = match outcome {
         Ok(mut answer) => {
             answer["ok"] = true.into();
-            Json(answer).into_response()
+            with_head(&book, Json(answer).into_response())
         }
         Err(No::TooMany(seconds)) => {
             (StatusCode::TOO_MANY_REQUESTS, [("retry-after", seconds.to_string())]).into_response()
@@ -84,6 +84,20 @@ fn judge(book: &Shared, method: String, headers: &HeaderMap, body: &[u8]) -> (Re
         }
     };
     (answer, silent)
+}
+
+/// What stands in the head of every answer to a token that is known.
+fn with_head(book: &Book, mut answer: Response) -> Response {
+    let head = answer.headers_mut();
+    if let Ok(scopes) = book.scopes.join(",").parse() {
+        head.insert("x-oauth-scopes", scopes);
+    }
+    let seconds = i64::try_from(seconds()).unwrap_or(0) + book.clock_ahead;
+    let date = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+    if let Ok(date) = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string().parse() {
+        head.insert("date", date);
+    }
+    answer
 }
 
 fn done(book: &mut Book, method: &str, headers: &HeaderMap, body: &[u8]) -> Result<Value, No> {
@@ -100,6 +114,13 @@ fn done(book: &mut Book, method: &str, headers: &HeaderMap, body: &[u8]) -> Resu
     }
     let is_json = header("content-type").starts_with("application/json");
     let reads = method.starts_with("conversations.");
+    if method == "auth.test" {
+        // Takes whatever it is sent, and needs no scope.
+        return Ok(json!({
+            "url": "https://acme.slack.com/", "team": "Acme", "team_id": TEAM, "user": "tidegate", "user_id": "U0BOT",
+            "bot_id": "B0BOT", "is_enterprise_install": false,
+        }));
+    }
     if is_json == reads {
         return no(if reads {
             "invalid_form_data"

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use http::header::RETRY_AFTER;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tidegate_rollout::Period;
@@ -126,6 +126,12 @@ impl Api {
         answer(request).await
     }
 
+    /// Calls a method that takes nothing; also the head of the answer, where Slack says what the token may do.
+    pub(super) async fn ask_with_head(&self, method: &str) -> Result<(HeaderMap, Value), ApiError> {
+        let no_fields: [(&str, &str); 0] = [];
+        answer_with_head(self.request(method, DEADLINE)?.form(&no_fields)).await
+    }
+
     /// Opens a form for whoever caused `trigger`.
     ///
     /// # Errors
@@ -198,6 +204,10 @@ impl Api {
 
 /// Slack says no with status 200; only "too many" has a status of its own.
 async fn answer(request: reqwest::RequestBuilder) -> Result<Value, ApiError> {
+    answer_with_head(request).await.map(|(_, answer)| answer)
+}
+
+async fn answer_with_head(request: reqwest::RequestBuilder) -> Result<(HeaderMap, Value), ApiError> {
     let sent = request.send().await.map_err(reqwest::Error::without_url);
     let response = sent.context("send it").map_err(ApiError::Unreachable)?;
     let status = response.status();
@@ -210,6 +220,7 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<Value, ApiError> {
     if !status.is_success() {
         return Err(ApiError::Unreachable(anyhow::anyhow!("it answered {status}")));
     }
+    let head = response.headers().clone();
     let body = net::read(response, LONGEST)
         .await
         .context("read the answer")
@@ -218,7 +229,7 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<Value, ApiError> {
         .context("the answer is not JSON")
         .map_err(ApiError::Unreachable)?;
     if answer.get("ok") == Some(&Value::Bool(true)) {
-        return Ok(answer);
+        return Ok((head, answer));
     }
     let error = answer
         .get("error")

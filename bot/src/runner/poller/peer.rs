@@ -6,12 +6,11 @@ use std::time::Duration;
 use anyhow::Context;
 use http::Method;
 use jiff::Timestamp;
-use secrecy::ExposeSecret;
 use serde::Deserialize;
 use tidegate_rollout::alert::Suppression;
 use tidegate_rollout::{Alert, AlertStatus, Fingerprint, Labels, Source};
 
-use crate::config::{Alertmanager, Login};
+use crate::config::Alertmanager;
 use crate::net::{self, Net};
 
 /// The largest answer that is read; beyond it the round counts as failed.
@@ -74,12 +73,7 @@ pub(super) async fn list(
         .extend(["api", "v2", "alerts"]);
     url.set_query(Some("active=true&silenced=true&inhibited=true&unprocessed=true"));
     let request = net.request(Method::GET, &url, timeout).context("address the peer")?;
-    let request = match &receiver.login {
-        None => request,
-        Some(Login::Bearer(token)) => request.bearer_auth(token.expose_secret()),
-        Some(Login::Basic { user, password }) => request.basic_auth(user, Some(password.expose_secret())),
-    };
-    let answer = request
+    let answer = net::present(request, receiver.login.as_ref())
         .send()
         .await
         .map_err(reqwest::Error::without_url)
