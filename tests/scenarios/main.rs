@@ -12,9 +12,9 @@ mod command_line;
 mod configuration;
 #[cfg(test)]
 mod crash;
+mod deploy;
 #[cfg(test)]
 mod discord;
-mod deploy;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]

@@ -78,7 +78,7 @@ fn group(alert: &str, services: &[String]) -> String {
     let alerts = services.iter().enumerate().map(|(number, service)| {
         json!({
             "status": "firing", "labels": { "alertname": format!("{alert}-{service}"), "service": service, "environment": "storm" },
-            "annotations": {}, "startsAt": "2026-11-20T12:00:00Z", "endsAt": "0001-01-01T00:00:00Z",
+            "annotations": {}, "startsAt": tidegate::clock::now().to_string(), "endsAt": "0001-01-01T00:00:00Z",
             "generatorURL": "", "fingerprint": format!("{:016x}", fingerprint(alert, service, number)),
         })
     });
