@@ -14,7 +14,7 @@ use crate::config::Login;
 use crate::net::{self, Net};
 
 /// No single question lasts longer.
-const WITHIN: Duration = Duration::from_secs(5);
+const WITHIN: Duration = Duration::from_secs(8);
 /// The longest answer that is read; Alertmanager lists all alerts, Prometheus all rules.
 const LONGEST: usize = 32 << 20;
 
