@@ -7,6 +7,7 @@ mod dead_letters;
 mod demo;
 pub mod exit;
 pub mod failure;
+mod hook_supervisor;
 mod log;
 pub mod out;
 mod plan;
@@ -91,6 +92,9 @@ enum Command {
     /// What the app in Slack is made from.
     #[command(subcommand)]
     Slack(slack::SlackCommand),
+    /// Stands between the server and the program of a hook; not for people.
+    #[command(hide = true)]
+    HookSupervisor(hook_supervisor::HookSupervisor),
     /// Says which program this is.
     Version,
 }
@@ -108,6 +112,7 @@ impl Command {
             Self::Template(args) => args.run(out),
             Self::Rollout(args) => args.run(out),
             Self::Slack(command) => command.run(out),
+            Self::HookSupervisor(args) => args.run(),
             Self::Version => version::run(out),
         }
     }

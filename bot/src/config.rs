@@ -27,7 +27,7 @@ pub use current::Current;
 pub use fault::{Fault, Faults};
 pub use kubernetes::{Access, Kubernetes};
 pub use log::{Level, Log, LogFormat};
-pub use outside::{Channel, Limits, Outside};
+pub use outside::{Channel, Hooks, Limits, Outside};
 pub use people::{People, Person};
 pub use plans::PlanFiles;
 pub use receivers::{Alertmanager, Login, Receivers};

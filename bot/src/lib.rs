@@ -9,6 +9,7 @@ pub mod config;
 pub mod demo;
 pub mod driver;
 pub mod failpoint;
+pub mod hook;
 pub mod http;
 pub mod leadership;
 pub mod net;

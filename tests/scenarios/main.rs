@@ -17,6 +17,8 @@ mod doors;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod hooks;
+#[cfg(test)]
 mod kubernetes;
 #[cfg(test)]
 mod readme;

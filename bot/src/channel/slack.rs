@@ -237,6 +237,7 @@ fn is_broadcast(notice: &Notice) -> bool {
     match &notice.kind {
         NoticeKind::WaitsAtGate { .. }
         | NoticeKind::GuardHolds { .. }
+        | NoticeKind::HookFailed { .. }
         | NoticeKind::DecisionOpened { .. }
         | NoticeKind::AdvanceFailed { .. }
         | NoticeKind::NoData { .. }
@@ -258,6 +259,7 @@ fn is_broadcast(notice: &Notice) -> bool {
         | NoticeKind::AlertSuspect { .. }
         | NoticeKind::DecisionAnswered { .. }
         | NoticeKind::WouldRollBack { .. }
+        | NoticeKind::HookPassed { .. }
         | NoticeKind::DataBack { .. }
         | NoticeKind::Watching { .. } => false,
     }
