@@ -24,6 +24,8 @@ mod examples;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod hooks;
+#[cfg(test)]
 mod kubernetes;
 #[cfg(test)]
 mod readme;

@@ -90,6 +90,7 @@ impl Rollout {
             no_data: None,
             progress: None,
             ladder: Vec::new(),
+            hooks: Vec::new(),
         };
         remember(&mut rollout, &start.recent, now);
         may_begin(&rollout, around, now)?;

@@ -19,6 +19,8 @@ pub enum Command {
     },
     /// Undo a pause.
     Resume,
+    /// Have the hook run once more that did not pass.
+    Retry,
     /// Place a named veto.
     Hold {
         /// Why.
@@ -126,6 +128,7 @@ impl Command {
             Self::Advance => "advance",
             Self::Pause { .. } => "pause",
             Self::Resume => "resume",
+            Self::Retry => "retry",
             Self::Hold { .. } => "hold",
             Self::Release { .. } => "release",
             Self::Rollback { .. } => "rollback",
@@ -185,6 +188,12 @@ pub const USAGES: &[Usage] = &[
         verb: "resume",
         arguments: "[rollout]",
         says: "Undoes a pause.",
+        aliases: &[],
+    },
+    Usage {
+        verb: "retry",
+        arguments: "[rollout]",
+        says: "Runs a hook once more that did not pass.",
         aliases: &[],
     },
     Usage {

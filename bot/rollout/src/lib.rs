@@ -17,6 +17,7 @@ pub mod envelope;
 pub mod event;
 pub mod flag;
 pub mod health;
+pub mod hook;
 pub mod ids;
 pub mod ladder;
 pub mod matcher;

@@ -18,7 +18,7 @@ pub fn roles_for(verb: &Verb) -> &'static [Role] {
         Verb::Start { .. } => &[Operator, IncidentCommander],
         Verb::Freeze { .. } | Verb::Thaw { .. } => &[IncidentCommander, Admin],
         Verb::Do(command) => match command {
-            Command::Advance | Command::Resume => &[Operator, IncidentCommander],
+            Command::Advance | Command::Resume | Command::Retry => &[Operator, IncidentCommander],
             Command::Pause { .. } | Command::Rollback { .. } | Command::Decide { .. } => {
                 &[Operator, Oncall, IncidentCommander]
             }
@@ -116,6 +116,7 @@ fn every() -> Vec<Verb> {
         Command::Advance,
         Command::Pause { reason: nothing() },
         Command::Resume,
+        Command::Retry,
         Command::Hold {
             reason: nothing(),
             until: None,

@@ -92,7 +92,7 @@ codes! {
     R208,
     /// It is paused.
     R209,
-    /// The target has not answered yet.
+    /// The target, or a hook, has not answered yet.
     R210,
     /// The person lacks the role.
     R301,
@@ -104,7 +104,7 @@ codes! {
     R402,
     /// It is over.
     R403,
-    /// Traffic is on; ending it would leave it split.
+    /// Traffic is on, or hooks have begun; ending it would leave things half done.
     R404,
     /// The state has no use for it.
     R405,

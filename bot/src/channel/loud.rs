@@ -10,6 +10,7 @@ pub(super) fn is_loud(notice: &Notice) -> bool {
     match &notice.kind {
         NoticeKind::WaitsAtGate { .. }
         | NoticeKind::GuardHolds { .. }
+        | NoticeKind::HookFailed { .. }
         | NoticeKind::DecisionOpened { .. }
         | NoticeKind::AdvanceFailed { .. }
         | NoticeKind::NoData { .. }
@@ -31,6 +32,7 @@ pub(super) fn is_loud(notice: &Notice) -> bool {
         | NoticeKind::AlertSuspect { .. }
         | NoticeKind::DecisionAnswered { .. }
         | NoticeKind::WouldRollBack { .. }
+        | NoticeKind::HookPassed { .. }
         | NoticeKind::DataBack { .. }
         | NoticeKind::Watching { .. } => false,
     }

@@ -106,6 +106,7 @@ fn read_command(usage: &Usage, words: &mut Words, now: Timestamp) -> Result<Comm
     Ok(match usage.verb {
         "advance" => Command::Advance,
         "resume" => Command::Resume,
+        "retry" => Command::Retry,
         "pause" => Command::Pause {
             reason: words.take_text().unwrap_or_default(),
         },

@@ -172,6 +172,30 @@ fn about_the_end() -> Vec<NoticeKind> {
             by: jon(),
             reason: text(),
         },
+        NoticeKind::HookPassed {
+            hook: "backup".to_owned(),
+            when: "before phase quarter".to_owned(),
+            took: Some(Period::seconds(42)),
+            output: text(),
+        },
+        NoticeKind::HookFailed {
+            hook: "migrate".to_owned(),
+            when: "before phase quarter".to_owned(),
+            why: text(),
+            took: Some(Period::millis(1_200)),
+            output: text(),
+            hold: Some(4),
+            unknown: false,
+        },
+        NoticeKind::HookFailed {
+            hook: "workers-up".to_owned(),
+            when: "after the rollback".to_owned(),
+            why: text(),
+            took: None,
+            output: String::new(),
+            hold: None,
+            unknown: true,
+        },
         NoticeKind::DeliveryMissed {
             source: "pagerduty".to_owned(),
             receiver: "default".to_owned(),
@@ -208,6 +232,8 @@ fn is_listed(kind: &NoticeKind) -> bool {
         | NoticeKind::Watching { .. }
         | NoticeKind::Completed { .. }
         | NoticeKind::Aborted { .. }
+        | NoticeKind::HookPassed { .. }
+        | NoticeKind::HookFailed { .. }
         | NoticeKind::DeliveryMissed { .. } => true,
     }
 }

@@ -22,6 +22,7 @@ mod flag;
 #[cfg(test)]
 mod grammar;
 #[cfg(test)]
+mod hooks;
 mod ladder;
 #[cfg(test)]
 mod policy;

@@ -116,6 +116,7 @@ pub(crate) fn commands() -> Vec<(&'static str, Command)> {
             },
         ),
         ("resume", Command::Resume),
+        ("retry", Command::Retry),
         (
             "hold",
             Command::Hold {

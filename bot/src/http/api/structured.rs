@@ -80,6 +80,7 @@ impl Said {
         Ok(match word {
             "advance" => Command::Advance,
             "resume" => Command::Resume,
+            "retry" => Command::Retry,
             "pause" => Command::Pause {
                 reason: self.reason.take().unwrap_or_default(),
             },
