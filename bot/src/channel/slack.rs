@@ -238,6 +238,7 @@ fn is_broadcast(notice: &Notice) -> bool {
         NoticeKind::WaitsAtGate { .. }
         | NoticeKind::GuardHolds { .. }
         | NoticeKind::HookFailed { .. }
+        | NoticeKind::ApprovalAsked { .. }
         | NoticeKind::DecisionOpened { .. }
         | NoticeKind::AdvanceFailed { .. }
         | NoticeKind::NoData { .. }
@@ -260,6 +261,9 @@ fn is_broadcast(notice: &Notice) -> bool {
         | NoticeKind::DecisionAnswered { .. }
         | NoticeKind::WouldRollBack { .. }
         | NoticeKind::HookPassed { .. }
+        | NoticeKind::Approved { .. }
+        | NoticeKind::Checked { .. }
+        | NoticeKind::Acknowledged { .. }
         | NoticeKind::DataBack { .. }
         | NoticeKind::Watching { .. } => false,
     }
