@@ -30,6 +30,8 @@ mod kubernetes;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod signoffs;
+#[cfg(test)]
 mod slack;
 #[cfg(test)]
 mod store_contract;

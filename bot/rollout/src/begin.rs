@@ -91,6 +91,9 @@ impl Rollout {
             progress: None,
             ladder: Vec::new(),
             hooks: Vec::new(),
+            approvals: Vec::new(),
+            checks: Vec::new(),
+            acknowledged: Vec::new(),
         };
         remember(&mut rollout, &start.recent, now);
         may_begin(&rollout, around, now)?;

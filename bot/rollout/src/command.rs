@@ -50,6 +50,29 @@ pub enum Command {
         /// The answer.
         answer: Answer,
     },
+    /// Approve the gate of the phase.
+    Approve {
+        /// For which role; `None`: the only one that the person is asked for.
+        role: Option<String>,
+        /// What they say to it; may be empty.
+        comment: String,
+    },
+    /// Tick an item of the checklist, or take the tick back.
+    Check {
+        /// Which one.
+        item: String,
+        /// Whether it is so.
+        done: bool,
+        /// What shows it; may be empty.
+        evidence: String,
+    },
+    /// Say that one looks at an alert or a question.
+    Ack {
+        /// The name of the alert.
+        alert: Option<String>,
+        /// The number of the question.
+        number: Option<u32>,
+    },
     /// Write something into the log.
     Note {
         /// What.
@@ -134,6 +157,9 @@ impl Command {
             Self::Rollback { .. } => "rollback",
             Self::Abort { .. } => "abort",
             Self::Decide { .. } => "decide",
+            Self::Approve { .. } => "approve",
+            Self::Check { .. } => "check",
+            Self::Ack { .. } => "ack",
             Self::Note { .. } => "note",
         }
     }
@@ -225,6 +251,24 @@ pub const USAGES: &[Usage] = &[
         arguments: "[rollout] continue|rollback [number]",
         says: "Answers an open question.",
         aliases: &[],
+    },
+    Usage {
+        verb: "approve",
+        arguments: "[rollout] [role:<role>] [\"comment\"]",
+        says: "Approves the gate of the phase, for a role of the plan.",
+        aliases: &["ok", "lgtm"],
+    },
+    Usage {
+        verb: "check",
+        arguments: "[rollout] done|undo <item> [\"evidence\"]",
+        says: "Ticks an item of the phase's checklist, or takes the tick back.",
+        aliases: &["todo"],
+    },
+    Usage {
+        verb: "ack",
+        arguments: "[rollout] [alert:<name>] [number]",
+        says: "Says that you look at an alert, or at the question with that number.",
+        aliases: &["acknowledge"],
     },
     Usage {
         verb: "note",

@@ -35,6 +35,7 @@ pub mod progress;
 pub mod refusal;
 pub mod rollout;
 pub mod route;
+pub mod signoff;
 pub mod sim;
 pub mod step;
 pub mod surroundings;

@@ -268,6 +268,46 @@ pub enum NoticeKind {
         /// From start to end.
         took: Period,
     },
+    /// The phase has baked, and its gate asks people.
+    ApprovalAsked {
+        /// How long it baked.
+        baked: Period,
+        /// Who must do what.
+        open: Vec<String>,
+    },
+    /// A person approved.
+    Approved {
+        /// Who.
+        by: String,
+        /// For which role.
+        role: String,
+        /// What they said to it.
+        comment: String,
+        /// What is still open at the gate.
+        open: Vec<String>,
+    },
+    /// A person ticked an item, or took the tick back.
+    Checked {
+        /// Who.
+        by: String,
+        /// Its short name.
+        item: String,
+        /// What is to be true.
+        what: String,
+        /// Whether it is.
+        done: bool,
+        /// What shows it.
+        evidence: String,
+        /// What is still open at the gate.
+        open: Vec<String>,
+    },
+    /// A person looks at an alert or a question.
+    Acknowledged {
+        /// Who.
+        by: String,
+        /// The alert, or the question.
+        what: String,
+    },
     /// A hook, or a probe, did what it should.
     HookPassed {
         /// Its name.
@@ -343,6 +383,10 @@ impl NoticeKind {
             Self::DataBack { .. } => "data-back",
             Self::Watching { .. } => "watching",
             Self::Completed { .. } => "completed",
+            Self::ApprovalAsked { .. } => "approval-asked",
+            Self::Approved { .. } => "approved",
+            Self::Checked { .. } => "checked",
+            Self::Acknowledged { .. } => "acknowledged",
             Self::HookPassed { .. } => "hook-passed",
             Self::HookFailed { .. } => "hook-failed",
             Self::Aborted { .. } => "aborted",
@@ -363,6 +407,7 @@ impl NoticeKind {
             | Self::NoData { .. }
             | Self::DeliveryMissed { .. }
             | Self::HookFailed { .. }
+            | Self::ApprovalAsked { .. }
             | Self::AlertLogged { page: true, .. } => Hears::Pages,
             Self::Started { .. }
             | Self::WouldRollBack { .. }
@@ -380,6 +425,9 @@ impl NoticeKind {
             | Self::AlertSuspect { .. }
             | Self::DecisionAnswered { .. }
             | Self::HookPassed { .. }
+            | Self::Approved { .. }
+            | Self::Checked { .. }
+            | Self::Acknowledged { .. }
             | Self::DataBack { .. } => Hears::Everything,
         }
     }
@@ -393,6 +441,9 @@ impl NoticeKind {
             | Self::Held { by, .. }
             | Self::Released { by, .. }
             | Self::DecisionAnswered { by, .. }
+            | Self::Approved { by, .. }
+            | Self::Checked { by, .. }
+            | Self::Acknowledged { by, .. }
             | Self::Aborted { by, .. } => by,
             Self::PhaseBegan { .. }
             | Self::WaitsAtGate { .. }
@@ -411,6 +462,7 @@ impl NoticeKind {
             | Self::DataBack { .. }
             | Self::Watching { .. }
             | Self::Completed { .. }
+            | Self::ApprovalAsked { .. }
             | Self::HookPassed { .. }
             | Self::HookFailed { .. }
             | Self::DeliveryMissed { .. } => "tidegate",

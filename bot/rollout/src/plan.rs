@@ -8,6 +8,7 @@ pub mod lint;
 pub mod place;
 pub mod reference;
 pub mod schema;
+mod signoff;
 pub mod source;
 pub mod suggest;
 mod target;
@@ -23,6 +24,7 @@ use crate::period::Period;
 use crate::weight::Weight;
 
 pub use hook::{Errand, Expect, Hook, HttpCall, Job, Look, Method, PhaseHooks, Probe, Run};
+pub use signoff::{Approval, Check};
 pub use target::{FlagTarget, ReplicasTarget, RouteTarget, SelectorTarget, Target};
 
 /// A whole plan file, `apiVersion: tidegate.dev/v1alpha1`, `kind: RolloutPlan`.
@@ -172,6 +174,12 @@ pub struct Phase {
     /// Groups of the flag that are wholly in during this phase.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
+    /// People who must approve before it is left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Approval>,
+    /// What somebody must have looked at before it is left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
     /// What is done around this phase.
     #[serde(default, skip_serializing_if = "PhaseHooks::is_empty")]
     pub hooks: PhaseHooks,

@@ -24,7 +24,11 @@ pub fn roles_for(verb: &Verb) -> &'static [Role] {
             }
             Command::Hold { .. } | Command::Release { .. } => &[Operator, Oncall, IncidentCommander, Comms],
             Command::Abort { .. } => &[Operator, IncidentCommander],
-            Command::Note { .. } => &[Viewer, Operator, Oncall, IncidentCommander, Comms],
+            // Whom the plan names, decides the plan; here they only have to be somebody.
+            Command::Approve { .. } | Command::Check { .. } | Command::Note { .. } => {
+                &[Viewer, Operator, Oncall, IncidentCommander, Comms]
+            }
+            Command::Ack { .. } => &[Operator, Oncall, IncidentCommander],
         },
     }
 }
@@ -127,6 +131,19 @@ fn every() -> Vec<Verb> {
         Command::Decide {
             number: None,
             answer: Answer::Continue,
+        },
+        Command::Approve {
+            role: None,
+            comment: nothing(),
+        },
+        Command::Check {
+            item: nothing(),
+            done: true,
+            evidence: nothing(),
+        },
+        Command::Ack {
+            alert: None,
+            number: None,
         },
         Command::Note { text: nothing() },
     ];

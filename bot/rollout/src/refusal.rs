@@ -76,7 +76,7 @@ codes! {
     R106,
     /// The phase has not baked.
     R201,
-    /// A question to people is open.
+    /// People have not answered, approved or ticked what is open.
     R202,
     /// Somebody holds it.
     R203,
@@ -96,6 +96,8 @@ codes! {
     R210,
     /// The person lacks the role.
     R301,
+    /// Whoever started it cannot approve it.
+    R302,
     /// The account belongs to no known person.
     R303,
     /// The button is older than the rollout.
@@ -110,7 +112,7 @@ codes! {
     R405,
     /// The target carries another rollout.
     R406,
-    /// No such hold or question.
+    /// No such hold, question, approval or item.
     R407,
     /// It was taken up too late.
     R408,

@@ -18,6 +18,7 @@ use crate::period::Period;
 use crate::plan::{DecideDefault, Phase, Plan};
 use crate::planted::{self, Bug};
 use crate::progress::Progress;
+use crate::signoff::{Acknowledged, Approved, Checked};
 use crate::surroundings::Surroundings;
 use crate::tracked::is_zero;
 use crate::weight::Weight;
@@ -71,6 +72,15 @@ pub struct Rollout {
     /// The hooks so far, the first one first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookRun>,
+    /// Who approved which gate, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Approved>,
+    /// Who ticked which item.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Checked>,
+    /// Who looks at what fires, or is asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acknowledged: Vec<Acknowledged>,
 }
 
 /// Where a rollout stands.

@@ -9,6 +9,7 @@ mod crowd;
 mod hooks;
 mod outcomes;
 mod rollback;
+mod signoffs;
 mod suspects;
 
 use jiff::Timestamp;

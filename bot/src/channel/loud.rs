@@ -11,6 +11,7 @@ pub(super) fn is_loud(notice: &Notice) -> bool {
         NoticeKind::WaitsAtGate { .. }
         | NoticeKind::GuardHolds { .. }
         | NoticeKind::HookFailed { .. }
+        | NoticeKind::ApprovalAsked { .. }
         | NoticeKind::DecisionOpened { .. }
         | NoticeKind::AdvanceFailed { .. }
         | NoticeKind::NoData { .. }
@@ -33,6 +34,9 @@ pub(super) fn is_loud(notice: &Notice) -> bool {
         | NoticeKind::DecisionAnswered { .. }
         | NoticeKind::WouldRollBack { .. }
         | NoticeKind::HookPassed { .. }
+        | NoticeKind::Approved { .. }
+        | NoticeKind::Checked { .. }
+        | NoticeKind::Acknowledged { .. }
         | NoticeKind::DataBack { .. }
         | NoticeKind::Watching { .. } => false,
     }

@@ -49,6 +49,9 @@ pub struct Card {
     /// The way back, rung by rung, with times.
     #[serde(default)]
     pub ladder: Vec<String>,
+    /// Who looks at what fires or is asked.
+    #[serde(default)]
+    pub looked_at: Vec<String>,
     /// The hooks so far, with times and what came of them.
     #[serde(default)]
     pub hooks: Vec<String>,
@@ -98,6 +101,7 @@ impl Card {
             because: because(rollout).map(ToString::to_string),
             observed: None,
             ladder: rollout.ladder.iter().map(|climb| climb.line(now)).collect(),
+            looked_at: looked_at(rollout, now),
             hooks: rollout.hooks.iter().map(|run| run.line(&rollout.plan, now)).collect(),
             stuck: stuck(rollout).map(str::to_owned),
             started_by: rollout.started_by.to_string(),
@@ -138,6 +142,7 @@ impl Card {
         if self.ladder.len() > 1 {
             lines.extend(self.ladder.iter().map(|rung| format!("- {rung}")));
         }
+        lines.extend(self.looked_at.clone());
         lines.extend(self.hooks.iter().map(|hook| format!("- hook {hook}")));
         lines.extend(self.waits_for.iter().map(|reason| format!("- {reason}")));
         lines.join("\n")
@@ -150,6 +155,18 @@ fn detail(health: &Health) -> Option<String> {
         Health::OffTarget { firing } | Health::Critical { firing } => Some(format!("Firing: {}", firing.join(", "))),
         Health::NoData { why } => Some(format!("Not known: {why}")),
     }
+}
+
+fn looked_at(rollout: &Rollout, now: Timestamp) -> Vec<String> {
+    let line = |one: &tidegate_rollout::signoff::Acknowledged| {
+        format!(
+            "{} looks at {} since {}",
+            one.by,
+            one.what,
+            Period::between(one.at, now)
+        )
+    };
+    rollout.acknowledged.iter().map(line).collect()
 }
 
 fn because(rollout: &Rollout) -> Option<&Because> {
@@ -228,6 +245,7 @@ fn next(rollout: &Rollout, around: &Surroundings, now: Timestamp) -> String {
             };
             format!("Bakes {left} more of {needed}, then {then}.")
         }
+        Stage::AtGate { .. } if !rollout.open_signoffs().is_empty() => "Its gate waits for people.".to_owned(),
         Stage::AtGate { .. } => "Waits for a person: say `advance`.".to_owned(),
         Stage::Watching { .. } => format!("Watched for {} more.", spec.watch.minus(rollout.bake.at(now))),
         Stage::RollingBack {

@@ -172,6 +172,34 @@ fn about_the_end() -> Vec<NoticeKind> {
             by: jon(),
             reason: text(),
         },
+        NoticeKind::ApprovalAsked {
+            baked: Period::minutes(30),
+            open: vec!["approval by product (dana)".to_owned(), text()],
+        },
+        NoticeKind::Approved {
+            by: jon(),
+            role: "ops-lead".to_owned(),
+            comment: text(),
+            open: vec!["approval by product (dana)".to_owned()],
+        },
+        NoticeKind::Approved {
+            by: jon(),
+            role: "ops-lead".to_owned(),
+            comment: String::new(),
+            open: Vec::new(),
+        },
+        NoticeKind::Checked {
+            by: jon(),
+            item: "sessions".to_owned(),
+            what: text(),
+            done: true,
+            evidence: text(),
+            open: Vec::new(),
+        },
+        NoticeKind::Acknowledged {
+            by: jon(),
+            what: text(),
+        },
         NoticeKind::HookPassed {
             hook: "backup".to_owned(),
             when: "before phase quarter".to_owned(),
@@ -232,6 +260,10 @@ fn is_listed(kind: &NoticeKind) -> bool {
         | NoticeKind::Watching { .. }
         | NoticeKind::Completed { .. }
         | NoticeKind::Aborted { .. }
+        | NoticeKind::ApprovalAsked { .. }
+        | NoticeKind::Approved { .. }
+        | NoticeKind::Checked { .. }
+        | NoticeKind::Acknowledged { .. }
         | NoticeKind::HookPassed { .. }
         | NoticeKind::HookFailed { .. }
         | NoticeKind::DeliveryMissed { .. } => true,

@@ -71,6 +71,33 @@ impl NoticeKind {
             Self::DataBack { lasting } => format!("Health is known again after {lasting}."),
             Self::Watching { lasting } => format!("All phases are done; a rollback stays armed for {lasting}."),
             Self::Completed { took } => format!("Completed after {took}."),
+            Self::ApprovalAsked { baked, open } => {
+                format!(
+                    "Phase {phase} has baked {baked}; its gate waits for: {}.",
+                    open.join("; ")
+                )
+            }
+            Self::Approved {
+                by,
+                role,
+                comment,
+                open,
+            } => {
+                let then = left(open);
+                format!("{by} approved phase {phase} as {role}{}. {then}", because(comment))
+            }
+            Self::Checked {
+                by,
+                item,
+                what,
+                done,
+                evidence,
+                open,
+            } => {
+                let word = if *done { "ticked" } else { "took back the tick of" };
+                format!("{by} {word} {item} ({what}){}. {}", because(evidence), left(open))
+            }
+            Self::Acknowledged { by, what } => format!("{by} looks at {what}."),
             Self::HookPassed {
                 hook,
                 when,
@@ -109,6 +136,14 @@ fn because(reason: &str) -> String {
         String::new()
     } else {
         format!(": {reason}")
+    }
+}
+
+fn left(open: &[String]) -> String {
+    if open.is_empty() {
+        "Nothing else is open at its gate.".to_owned()
+    } else {
+        format!("Still open: {}.", open.join("; "))
     }
 }
 

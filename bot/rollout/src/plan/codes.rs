@@ -176,6 +176,9 @@ codes! {
     P215 Error "old and new are the same",
         "A rollback would lead back to the version that it flees from.",
         "Name the version that runs today as the old one.";
+    P216 Error "approval that nobody can give",
+        "The gate asks for more people of a role than are in it, so it would never open.",
+        "Add members to the role, or ask fewer.";
     P220 Error "way back that leaves the target as it is",
         "Zero read back from another rung ends the rollback, and what was raised would stay raised.",
         "Name the target of the plan in one of the rungs, best in the first.";

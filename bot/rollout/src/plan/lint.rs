@@ -8,6 +8,7 @@ mod phases;
 mod references;
 mod secrets;
 mod severities;
+mod signoffs;
 mod target;
 mod triggers;
 
@@ -28,6 +29,7 @@ pub fn lint(plan: &Plan) -> Vec<Finding> {
     target::check(plan, &mut found);
     phases::check(plan, &mut found);
     hooks::check(plan, &mut found);
+    signoffs::check(plan, &mut found);
     triggers::check(plan, &mut found);
     severities::check(plan, &mut found);
     audiences::check(plan, &mut found);

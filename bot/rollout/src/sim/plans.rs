@@ -120,6 +120,8 @@ fn phases(random: &mut Random) -> Vec<Phase> {
         bake: Period::seconds(seconds(random, 6, 25)),
         gate: if random.chance(20) { Gate::Manual } else { Gate::Auto },
         groups: Vec::new(),
+        approvals: Vec::new(),
+        checks: Vec::new(),
         hooks: PhaseHooks::default(),
     };
     weights.iter().map(phase).collect()

@@ -11,9 +11,10 @@ use crate::plan::Gate;
 use crate::planted::{self, Bug};
 use crate::refusal::{Code, Refusal};
 use crate::rollout::{Bake, Rollout, Stage, Standing};
+use crate::signoff::Open;
 use crate::surroundings::{Freeze, Surroundings};
 
-use super::{Work, hooks};
+use super::{Work, hooks, signoffs};
 
 /// How long after the end of an alert nothing advances, at most.
 pub const CALM: Period = Period::seconds(30);
@@ -64,6 +65,13 @@ pub enum Blocker {
         /// The question.
         question: String,
     },
+    /// People have not approved, or not ticked, what the gate asks for.
+    Unsigned {
+        /// Who must do what.
+        what: String,
+        /// What to say.
+        say: String,
+    },
     /// An alert fires.
     Firing {
         /// Its name.
@@ -87,8 +95,20 @@ pub enum Blocker {
     Frozen(Freeze),
 }
 
-/// Everything that keeps `rollout` from leaving its phase, gate aside; empty: it may.
+/// Everything that keeps `rollout` from leaving its phase, but for the one person whom a manual gate waits for.
 pub fn blockers(rollout: &Rollout, around: &Surroundings, now: jiff::Timestamp) -> Vec<Blocker> {
+    let open = rollout.open_signoffs().into_iter().map(|open| Blocker::Unsigned {
+        say: match &open {
+            Open::Approval { role, .. } => format!("approve role:{role}"),
+            Open::Check { id, .. } => format!("check done {id}"),
+        },
+        what: open.words(),
+    });
+    obstacles(rollout, around, now).into_iter().chain(open).collect()
+}
+
+/// Everything that keeps `rollout` from its gate.
+fn obstacles(rollout: &Rollout, around: &Surroundings, now: jiff::Timestamp) -> Vec<Blocker> {
     let mut found = Vec::new();
     match (rollout.hook_awaited(), &rollout.stage) {
         (Some(run), _) => found.push(Blocker::Hooking {
@@ -148,7 +168,11 @@ pub fn in_the_way(rollout: &Rollout, around: &Surroundings, now: jiff::Timestamp
     let behind = around.undecided.is_some_and(|age| age > Surroundings::BEHIND);
     let came_after = |blocker: &Blocker| match blocker {
         // The write itself, and what the decision has judged already.
-        Blocker::Moving | Blocker::Hooking { .. } | Blocker::Bake { .. } | Blocker::Calming { .. } => false,
+        Blocker::Moving
+        | Blocker::Hooking { .. }
+        | Blocker::Unsigned { .. }
+        | Blocker::Bake { .. }
+        | Blocker::Calming { .. } => false,
         // Health was known at the decision. What was heard since may be an alert; silence since leads to a hold by itself.
         Blocker::NoData { .. } => behind,
         Blocker::Paused { .. }
@@ -223,6 +247,11 @@ impl Blocker {
                 Code::R203,
                 format!("Hold {number}: {by} holds it since {lasting}: \"{reason}\"."),
                 format!("Say `release {number}` once that is settled."),
+            ),
+            Self::Unsigned { what, say } => Refusal::new(
+                Code::R202,
+                format!("Open at the gate of phase {phase}: {what}."),
+                format!("Whoever may, says `{say}`."),
             ),
             Self::Undecided { number, question } => Refusal::new(
                 Code::R202,
@@ -305,21 +334,22 @@ pub(super) fn by_itself(work: &mut Work<'_>) {
         | Stage::Completed { .. }
         | Stage::Aborted { .. } => return,
     };
-    if work.next.hook_unsettled().is_some() || !blockers(&work.next, work.around, work.now).is_empty() {
+    if work.next.hook_unsettled().is_some() || !obstacles(&work.next, work.around, work.now).is_empty() {
         return;
     }
     if work.next.health(work.around, work.now) != Health::Healthy && !planted::on(Bug::SilenceIsHealth) {
         return;
     }
     let hooks_follow = work.next.next_hook(Moment::After(phase)).is_some();
+    let people = !work.next.open_signoffs().is_empty();
     match gate_of(&work.next, phase) {
-        // The end of the step asks for its next hook.
-        _ if at_gate && hooks_follow => {}
-        Gate::Auto if !hooks_follow => forward(work),
-        gate => {
-            let baked = to_the_gate(work, phase);
-            if gate == Gate::Manual && !hooks_follow {
-                work.say(NoticeKind::WaitsAtGate { baked });
+        // The end of the step asks for its next hook; people have been asked.
+        _ if at_gate && (hooks_follow || people) => {}
+        Gate::Auto if !hooks_follow && !people => forward(work),
+        Gate::Auto | Gate::Manual => {
+            to_the_gate(work, phase);
+            if !hooks_follow {
+                signoffs::ask(work, phase);
             }
         }
     }
@@ -335,15 +365,14 @@ pub(super) fn gate_of(rollout: &Rollout, phase: usize) -> Gate {
         .map_or(Gate::Manual, |phase| phase.gate)
 }
 
-/// The phase has baked; how long.
-fn to_the_gate(work: &mut Work<'_>, phase: usize) -> Period {
+/// The phase has baked; its clock stands still.
+fn to_the_gate(work: &mut Work<'_>, phase: usize) {
     let baked = work.next.baked(work.around, work.now);
     work.next.bake = Bake {
         counted: baked,
         since: None,
     };
     work.next.stage = Stage::AtGate { phase, since: work.now };
-    baked
 }
 
 /// Whether what a phase waits for may follow its hooks: they may have taken their time, so that it needs proof anew.

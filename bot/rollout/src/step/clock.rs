@@ -8,7 +8,7 @@ use crate::period::Period;
 use crate::plan::{DecideDefault, NoData};
 use crate::rollout::{Bake, Because, Guard, Stage, Unknown};
 
-use super::{CLOCK_SKEW, Work, advance, hooks, outcomes, rollback, suspects};
+use super::{CLOCK_SKEW, Work, advance, hooks, outcomes, rollback, signoffs, suspects};
 
 /// How long health may be unknown before people are paged: two rounds of most things.
 pub const PAGE_AFTER: Period = Period::seconds(10);
@@ -28,6 +28,7 @@ pub(super) fn settle(work: &mut Work<'_>) {
     run_bake_clock(work);
     advance::by_itself(work);
     hooks::go_on(work);
+    signoffs::forget_what_is_over(work);
     end_watch(work);
 }
 

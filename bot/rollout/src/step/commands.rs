@@ -9,7 +9,7 @@ use crate::policy;
 use crate::refusal::{Code, Refusal};
 use crate::rollout::{Because, Decision, Guard, Hold, Holder, Pause, Stage};
 
-use super::{Work, advance, hooks, rollback, suspects};
+use super::{Work, advance, hooks, rollback, signoffs, suspects};
 
 pub(super) fn commanded(
     work: &mut Work<'_>,
@@ -37,6 +37,9 @@ pub(super) fn commanded(
         | Command::Pause { .. }
         | Command::Resume
         | Command::Retry
+        | Command::Approve { .. }
+        | Command::Check { .. }
+        | Command::Ack { .. }
         | Command::Hold { .. }
         | Command::Release { .. }
         | Command::Decide { .. } => {
@@ -82,6 +85,9 @@ fn wants_rollback(command: &Command) -> bool {
         | Command::Pause { .. }
         | Command::Resume
         | Command::Retry
+        | Command::Approve { .. }
+        | Command::Check { .. }
+        | Command::Ack { .. }
         | Command::Hold { .. }
         | Command::Release { .. }
         | Command::Abort { .. }
@@ -201,6 +207,9 @@ fn steer(work: &mut Work<'_>, actor: &Actor, command: &Command) -> Result<(), Re
     match command {
         Command::Advance => advance::by_person(work),
         Command::Retry => hooks::retry(work, actor),
+        Command::Approve { role, comment } => signoffs::approve(work, actor, role.as_deref(), comment),
+        Command::Check { item, done, evidence } => signoffs::check(work, actor, item, *done, evidence),
+        Command::Ack { alert, number } => signoffs::acknowledge(work, actor, alert.as_deref(), *number),
         Command::Pause { reason } => pause(work, actor, reason),
         Command::Resume => match work.next.pause.take() {
             None => Err(Refusal::new(

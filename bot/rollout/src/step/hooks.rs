@@ -9,12 +9,11 @@ use crate::ids::{ActionId, PersonId};
 use crate::notice::NoticeKind;
 use crate::period::Period;
 use crate::person::Actor;
-use crate::plan::Gate;
 use crate::planted::{self, Bug};
 use crate::refusal::{Code, Refusal};
 use crate::rollout::{Guard, Holder, Rollout, Stage};
 
-use super::{Work, advance};
+use super::{Work, advance, signoffs};
 
 /// How much of its output is said in a notice, in bytes; the log has more.
 const EXCERPT: usize = 700;
@@ -297,9 +296,8 @@ fn settled(work: &mut Work<'_>, moment: Moment) {
         return;
     };
     let at_its_gate = matches!(work.next.stage, Stage::AtGate { phase: at, .. } if at == phase);
-    if at_its_gate && work.next.next_hook(moment).is_none() && advance::gate_of(&work.next, phase) == Gate::Manual {
-        let baked = work.next.baked(work.around, work.now);
-        work.say(NoticeKind::WaitsAtGate { baked });
+    if at_its_gate && work.next.next_hook(moment).is_none() {
+        signoffs::ask(work, phase);
     }
 }
 

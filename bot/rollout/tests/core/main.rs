@@ -8,6 +8,7 @@ mod begin;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod cells;
 mod clock;
 #[cfg(test)]
 mod crowds;
@@ -31,6 +32,7 @@ mod polls;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]
+mod signoffs;
 mod situations;
 #[cfg(test)]
 mod stages;

@@ -72,6 +72,8 @@ fn phase() -> impl Strategy<Value = Phase> {
         bake,
         gate: if manual { Gate::Manual } else { Gate::Auto },
         groups,
+        approvals: Vec::new(),
+        checks: Vec::new(),
         hooks: tidegate_rollout::plan::PhaseHooks::default(),
     })
 }

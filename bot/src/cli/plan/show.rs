@@ -67,6 +67,7 @@ fn page(plan: &Plan) -> String {
     };
     let ending = format!("  {watched}; done after {} at the earliest\n", least(plan));
     page.push_str(&ending);
+    section(&mut page, "Gates", gates(plan));
     section(&mut page, "Hooks", hooks(plan));
     section(&mut page, "Stopped by", triggers(plan));
     section(&mut page, "Way back", way_back(plan));
@@ -116,6 +117,37 @@ fn way_back(plan: &Plan) -> Vec<Vec<String>> {
         ]
     };
     plan.spec.rollback.ladder.iter().enumerate().map(row).collect()
+}
+
+/// What people must have said before a phase is left.
+fn gates(plan: &Plan) -> Vec<Vec<String>> {
+    let rows = plan.spec.phases.iter().flat_map(|phase| {
+        let approvals = phase.approvals.iter().map(|approval| {
+            let people = if approval.people == 1 {
+                "one".to_owned()
+            } else {
+                approval.people.to_string()
+            };
+            let own = if approval.self_approval {
+                ", also whoever started it"
+            } else {
+                ""
+            };
+            format!("approved by {people} of {}{own}", one_line(&approval.role))
+        });
+        let checks = phase.checks.iter().map(|item| {
+            let owner = item.owner.as_deref().map(|role| format!(" ({})", one_line(role)));
+            format!(
+                "{}: {}{}",
+                one_line(&item.id),
+                one_line(&item.text),
+                owner.unwrap_or_default()
+            )
+        });
+        let name = one_line(&phase.name);
+        approvals.chain(checks).map(move |what| vec![name.clone(), what])
+    });
+    rows.collect()
 }
 
 /// What is done beside moving traffic, and when.

@@ -61,7 +61,7 @@ pub(super) fn shortly(seen: &Seen<'_>, now: Timestamp) -> String {
 /// What a person can settle comes before what only needs time.
 pub(super) fn urgency(blocker: &Blocker) -> u8 {
     match blocker {
-        Blocker::Undecided { .. } => 0,
+        Blocker::Undecided { .. } | Blocker::Unsigned { .. } => 0,
         Blocker::NoData { .. } => 1,
         Blocker::Firing { .. } => 2,
         Blocker::Held { .. } => 3,
@@ -81,6 +81,7 @@ fn word(blocker: &Blocker) -> String {
         Blocker::Paused { by, .. } => format!("resume, paused by {by}"),
         Blocker::Held { number, by, .. } => format!("hold {number}, {by}"),
         Blocker::Undecided { number, .. } => format!("decision {number}"),
+        Blocker::Unsigned { what, .. } => brief(what, 80),
         Blocker::Firing { alert, .. } => format!("alert {}", brief(alert, 60)),
         Blocker::NoData { .. } => "health to be known".to_owned(),
         Blocker::Frozen(freeze) => format!("thaw, frozen by {}", freeze.by),

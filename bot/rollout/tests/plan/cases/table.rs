@@ -358,6 +358,24 @@ pub(super) const CASES: &[Case] = &[
     case(Code::P213, &[("  watch: 1d ", "  #")], "spec.watch", "spec"),
     case(Code::P214, &[("bake: 30m", "bake: 59s")], "spec.phases[0].bake", "59s"),
     case(
+        Code::P216,
+        &[(
+            "      bake: 30m",
+            "      approvals: [{ role: oncall, people: 3 }]\n      bake: 30m",
+        )],
+        "spec.phases[0].approvals[0]",
+        "{",
+    ),
+    case(
+        Code::P102,
+        &[(
+            "      bake: 30m",
+            "      checks: [{ id: sessions, text: Sessions last, owner: oncal }]\n      bake: 30m",
+        )],
+        "spec.phases[0].checks[0].owner",
+        "oncal",
+    ),
+    case(
         Code::P222,
         &[
             ("      bake: 30m", "      hooks: { before: [backup] }\n      bake: 30m"),
