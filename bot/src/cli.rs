@@ -9,6 +9,7 @@ mod discord;
 mod doctor;
 pub mod exit;
 pub mod failure;
+mod hook_supervisor;
 mod log;
 pub mod out;
 mod plan;
@@ -98,6 +99,9 @@ enum Command {
     /// The command that the application in Discord shows.
     #[command(subcommand)]
     Discord(discord::DiscordCommand),
+    /// Stands between the server and the program of a hook; not for people.
+    #[command(hide = true)]
+    HookSupervisor(hook_supervisor::HookSupervisor),
     /// Says which program this is.
     Version,
 }
@@ -117,6 +121,7 @@ impl Command {
             Self::Rollout(args) => args.run(out),
             Self::Slack(command) => command.run(out),
             Self::Discord(command) => command.run(out),
+            Self::HookSupervisor(args) => args.run(),
             Self::Version => version::run(out),
         }
     }

@@ -33,7 +33,7 @@ pub use fault::{Fault, Faults};
 pub use kubernetes::{Access, Kubernetes};
 pub use log::{Level, Log, LogFormat};
 pub use origins::{Setting, keys};
-pub use outside::{Channel, Limits, Outside};
+pub use outside::{Channel, Hooks, Limits, Outside};
 pub use people::{People, Person};
 pub use plans::PlanFiles;
 pub use prometheus::Prometheus;

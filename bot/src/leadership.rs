@@ -31,6 +31,11 @@ impl Leadership {
         self.term
     }
 
+    /// Until when it holds, as far as is known.
+    pub fn until(&self) -> Instant {
+        self.deadline
+    }
+
     /// Whether it still holds at `now`.
     pub fn holds(&self, now: Instant) -> bool {
         now < self.deadline

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod doctor;
 pub mod driver;
 pub mod failpoint;
+pub mod hook;
 pub mod http;
 pub mod leadership;
 pub mod net;

@@ -8,6 +8,7 @@ mod cards;
 mod decide;
 mod decider;
 mod desk;
+mod errands;
 mod flags;
 mod hands;
 mod intake;
@@ -45,6 +46,7 @@ use crate::chat::{Answer, DeskError};
 use crate::config::Alertmanager;
 use crate::driver::flag::FlagBoard;
 use crate::driver::kubernetes::cluster::Cluster;
+use crate::hook::{Allowed, Hooks};
 use crate::net::Net;
 use crate::plans::Plans;
 use crate::render::Renderer;
@@ -82,6 +84,8 @@ pub struct Settings {
     pub channels: BTreeMap<String, Arc<Channel>>,
     /// The cluster in which plans may move something.
     pub cluster: Option<Arc<Cluster>>,
+    /// What hooks may do.
+    pub hooks: Allowed,
     /// Where the pages are, if people outside can reach them.
     pub pages: Option<Url>,
 }
@@ -128,6 +132,7 @@ pub struct Engine {
     renderer: Arc<ArcSwap<Renderer>>,
     path: AlertPath,
     sights: lookout::Sights,
+    hooks: Hooks,
     attention: Mutex<Attention>,
     began: Instant,
     active: RwLock<BTreeMap<RolloutId, Arc<Rollout>>>,
@@ -214,6 +219,7 @@ impl Engine {
             renderer: parts.renderer,
             path: AlertPath::default(),
             sights: lookout::Sights::default(),
+            hooks: Hooks::default(),
             attention: Mutex::default(),
             began: Instant::now(),
             active: RwLock::default(),

@@ -24,9 +24,13 @@ mod examples;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod hooks;
+#[cfg(test)]
 mod kubernetes;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod signoffs;
 #[cfg(test)]
 mod slack;
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod controllers;
 mod crew;
 mod fake;
 pub mod kustomize;
+mod jobs;
 mod patch;
 mod real;
 mod rights;
@@ -30,6 +31,7 @@ use world::Key;
 
 pub use crew::Readiness;
 pub use fake::Mishap;
+pub use jobs::JobEnd;
 
 /// The token of an account that may do everything.
 pub const ADMIN: &str = "the-token-of-the-cluster-admin";
@@ -192,6 +194,27 @@ impl Kubernetes {
                 crews.gateways_stand_still = still;
             }
         }
+    }
+
+    /// How Jobs end from now on, also those that run already.
+    ///
+    /// # Errors
+    /// On a real cluster, which runs no Jobs here.
+    pub fn jobs_end(&self, end: JobEnd) -> Result<()> {
+        let mut cluster = self.told()?.open();
+        cluster.world.job_end = end;
+        cluster.world.tick();
+        Ok(())
+    }
+
+    /// Every Job as it is now.
+    ///
+    /// # Errors
+    /// On a real cluster.
+    pub fn jobs(&self) -> Result<Vec<Value>> {
+        let cluster = self.told()?.open();
+        let jobs = cluster.world.objects.iter().filter(|(key, _)| key.1 == "jobs");
+        Ok(jobs.map(|(_, job)| job.clone()).collect())
     }
 
     /// Somebody else patches an object: a merge patch without a version, as `kubectl` sends it.

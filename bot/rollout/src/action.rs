@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::AlertKey;
+use crate::hook::{HookEnd, Moment};
 use crate::ids::{ActionId, RolloutId};
-use crate::plan::Target;
+use crate::plan::{Errand, Target};
 use crate::rollout::Rollout;
 use crate::step::{Blocker, in_the_way};
 use crate::surroundings::Surroundings;
@@ -51,6 +52,28 @@ pub enum ActionKind {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         receiver: String,
     },
+    /// Do a hook, or look by a probe. It is never done twice unless it is declared to be repeatable, see
+    /// [`crate::hook::permit`].
+    RunHook {
+        /// Its name in the plan.
+        name: String,
+        /// When it is due.
+        moment: Moment,
+        /// What is done.
+        errand: Box<Errand>,
+        /// What it is told of the rollout: the variables of its environment, or the body of its request.
+        facts: std::collections::BTreeMap<String, String>,
+    },
+}
+
+impl ActionKind {
+    /// Whether it may raise a weight.
+    pub fn is_raise(&self) -> bool {
+        match self {
+            Self::SetWeight { .. } => true,
+            Self::ToZero { .. } | Self::AskAboutAlert { .. } | Self::RunHook { .. } => false,
+        }
+    }
 }
 
 /// Which queue of the outbox an action waits in.
@@ -59,7 +82,7 @@ pub enum ActionKind {
 pub enum Lane {
     /// Lowering to zero, and asking: claimed by any replica, no lease.
     Safety,
-    /// Everything that may raise the weight: needs the lease.
+    /// Everything that may raise the weight, and hooks: needs the lease.
     Forward,
 }
 
@@ -67,7 +90,7 @@ impl Action {
     /// The queue it waits in.
     pub fn lane(&self) -> Lane {
         match self.kind {
-            ActionKind::SetWeight { .. } => Lane::Forward,
+            ActionKind::SetWeight { .. } | ActionKind::RunHook { .. } => Lane::Forward,
             ActionKind::ToZero { .. } | ActionKind::AskAboutAlert { .. } => Lane::Safety,
         }
     }
@@ -127,6 +150,8 @@ pub enum Outcome {
         /// What its source said.
         answer: SuspectAnswer,
     },
+    /// How [`ActionKind::RunHook`] ended.
+    Hooked(Box<HookEnd>),
 }
 
 /// What the peers of an alert source said about a suspect alert.

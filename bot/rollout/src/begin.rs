@@ -90,6 +90,10 @@ impl Rollout {
             no_data: None,
             progress: None,
             ladder: Vec::new(),
+            hooks: Vec::new(),
+            approvals: Vec::new(),
+            checks: Vec::new(),
+            acknowledged: Vec::new(),
         };
         remember(&mut rollout, &start.recent, now);
         may_begin(&rollout, around, now)?;

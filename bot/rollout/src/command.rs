@@ -19,6 +19,8 @@ pub enum Command {
     },
     /// Undo a pause.
     Resume,
+    /// Have the hook run once more that did not pass.
+    Retry,
     /// Place a named veto.
     Hold {
         /// Why.
@@ -47,6 +49,29 @@ pub enum Command {
         number: Option<u32>,
         /// The answer.
         answer: Answer,
+    },
+    /// Approve the gate of the phase.
+    Approve {
+        /// For which role; `None`: the only one that the person is asked for.
+        role: Option<String>,
+        /// What they say to it; may be empty.
+        comment: String,
+    },
+    /// Tick an item of the checklist, or take the tick back.
+    Check {
+        /// Which one.
+        item: String,
+        /// Whether it is so.
+        done: bool,
+        /// What shows it; may be empty.
+        evidence: String,
+    },
+    /// Say that one looks at an alert or a question.
+    Ack {
+        /// The name of the alert.
+        alert: Option<String>,
+        /// The number of the question.
+        number: Option<u32>,
     },
     /// Write something into the log.
     Note {
@@ -126,11 +151,15 @@ impl Command {
             Self::Advance => "advance",
             Self::Pause { .. } => "pause",
             Self::Resume => "resume",
+            Self::Retry => "retry",
             Self::Hold { .. } => "hold",
             Self::Release { .. } => "release",
             Self::Rollback { .. } => "rollback",
             Self::Abort { .. } => "abort",
             Self::Decide { .. } => "decide",
+            Self::Approve { .. } => "approve",
+            Self::Check { .. } => "check",
+            Self::Ack { .. } => "ack",
             Self::Note { .. } => "note",
         }
     }
@@ -188,6 +217,12 @@ pub const USAGES: &[Usage] = &[
         aliases: &[],
     },
     Usage {
+        verb: "retry",
+        arguments: "[rollout]",
+        says: "Runs a hook once more that did not pass.",
+        aliases: &[],
+    },
+    Usage {
         verb: "hold",
         arguments: "[rollout] \"reason\" [for:<duration>]",
         says: "Places a veto: the clock runs, nothing advances.",
@@ -216,6 +251,24 @@ pub const USAGES: &[Usage] = &[
         arguments: "[rollout] continue|rollback [number]",
         says: "Answers an open question.",
         aliases: &[],
+    },
+    Usage {
+        verb: "approve",
+        arguments: "[rollout] [role:<role>] [\"comment\"]",
+        says: "Approves the gate of the phase, for a role of the plan.",
+        aliases: &["ok", "lgtm"],
+    },
+    Usage {
+        verb: "check",
+        arguments: "[rollout] done|undo <item> [\"evidence\"]",
+        says: "Ticks an item of the phase's checklist, or takes the tick back.",
+        aliases: &["todo"],
+    },
+    Usage {
+        verb: "ack",
+        arguments: "[rollout] [alert:<name>] [number]",
+        says: "Says that you look at an alert, or at the question with that number.",
+        aliases: &["acknowledge"],
     },
     Usage {
         verb: "note",

@@ -2,6 +2,7 @@
 //! Refuses to know channels and wording for surfaces: templates word it, routes carry it.
 
 mod samples;
+mod sentence;
 
 pub use samples::HOSTILE;
 
@@ -267,6 +268,74 @@ pub enum NoticeKind {
         /// From start to end.
         took: Period,
     },
+    /// The phase has baked, and its gate asks people.
+    ApprovalAsked {
+        /// How long it baked.
+        baked: Period,
+        /// Who must do what.
+        open: Vec<String>,
+    },
+    /// A person approved.
+    Approved {
+        /// Who.
+        by: String,
+        /// For which role.
+        role: String,
+        /// What they said to it.
+        comment: String,
+        /// What is still open at the gate.
+        open: Vec<String>,
+    },
+    /// A person ticked an item, or took the tick back.
+    Checked {
+        /// Who.
+        by: String,
+        /// Its short name.
+        item: String,
+        /// What is to be true.
+        what: String,
+        /// Whether it is.
+        done: bool,
+        /// What shows it.
+        evidence: String,
+        /// What is still open at the gate.
+        open: Vec<String>,
+    },
+    /// A person looks at an alert or a question.
+    Acknowledged {
+        /// Who.
+        by: String,
+        /// The alert, or the question.
+        what: String,
+    },
+    /// A hook, or a probe, did what it should.
+    HookPassed {
+        /// Its name.
+        hook: String,
+        /// When it was due, in words: "before phase ten".
+        when: String,
+        /// How long it ran.
+        took: Option<Period>,
+        /// The last of what it printed.
+        output: String,
+    },
+    /// A hook did not do what it should, or nobody knows whether it did.
+    HookFailed {
+        /// Its name.
+        hook: String,
+        /// When it was due, in words.
+        when: String,
+        /// What was seen.
+        why: String,
+        /// How long it ran, where that is known.
+        took: Option<Period>,
+        /// The last of what it printed.
+        output: String,
+        /// The number of the hold that waits for a person; none on the way back, which waits for nothing.
+        hold: Option<u32>,
+        /// Whether it may have run.
+        unknown: bool,
+    },
     /// A person ended it before traffic moved.
     Aborted {
         /// Who.
@@ -314,6 +383,12 @@ impl NoticeKind {
             Self::DataBack { .. } => "data-back",
             Self::Watching { .. } => "watching",
             Self::Completed { .. } => "completed",
+            Self::ApprovalAsked { .. } => "approval-asked",
+            Self::Approved { .. } => "approved",
+            Self::Checked { .. } => "checked",
+            Self::Acknowledged { .. } => "acknowledged",
+            Self::HookPassed { .. } => "hook-passed",
+            Self::HookFailed { .. } => "hook-failed",
             Self::Aborted { .. } => "aborted",
             Self::DeliveryMissed { .. } => "delivery-missed",
         }
@@ -331,6 +406,8 @@ impl NoticeKind {
             | Self::AdvanceFailed { .. }
             | Self::NoData { .. }
             | Self::DeliveryMissed { .. }
+            | Self::HookFailed { .. }
+            | Self::ApprovalAsked { .. }
             | Self::AlertLogged { page: true, .. } => Hears::Pages,
             Self::Started { .. }
             | Self::WouldRollBack { .. }
@@ -347,6 +424,10 @@ impl NoticeKind {
             | Self::AlertSuppressed { .. }
             | Self::AlertSuspect { .. }
             | Self::DecisionAnswered { .. }
+            | Self::HookPassed { .. }
+            | Self::Approved { .. }
+            | Self::Checked { .. }
+            | Self::Acknowledged { .. }
             | Self::DataBack { .. } => Hears::Everything,
         }
     }
@@ -360,6 +441,9 @@ impl NoticeKind {
             | Self::Held { by, .. }
             | Self::Released { by, .. }
             | Self::DecisionAnswered { by, .. }
+            | Self::Approved { by, .. }
+            | Self::Checked { by, .. }
+            | Self::Acknowledged { by, .. }
             | Self::Aborted { by, .. } => by,
             Self::PhaseBegan { .. }
             | Self::WaitsAtGate { .. }
@@ -378,89 +462,11 @@ impl NoticeKind {
             | Self::DataBack { .. }
             | Self::Watching { .. }
             | Self::Completed { .. }
+            | Self::ApprovalAsked { .. }
+            | Self::HookPassed { .. }
+            | Self::HookFailed { .. }
             | Self::DeliveryMissed { .. } => "tidegate",
         }
-    }
-
-    /// The sentence of the log: what happened, in plain words that stand alone.
-    pub fn sentence(&self, about: &About) -> String {
-        let phase = about.phase.as_deref().unwrap_or("none");
-        match self {
-            Self::Started { by } => format!("{by} started {}.", about.rollout),
-            Self::PhaseBegan { bake, read_back, .. } => {
-                format!(
-                    "Phase {phase} carries {}; it bakes for {bake}. {}.",
-                    read_back.weight, read_back.how
-                )
-            }
-            Self::WaitsAtGate { baked } => format!("Phase {phase} has baked {baked}; its gate waits for a person."),
-            Self::Paused { by, reason } => format!("{by} paused it{}.", because(reason)),
-            Self::Resumed { by, stood } => format!("{by} resumed it; it stood still for {stood}."),
-            Self::Held { number, by, reason } => format!("{by} placed hold {number}: {reason}"),
-            Self::GuardHolds { number, guard, reason } => format!("Hold {number} by guard {guard}: {reason}"),
-            Self::Released { number, by } => format!("{by} released hold {number}."),
-            Self::AlertLogged {
-                alert,
-                trigger,
-                severity,
-                since,
-                ..
-            } => format!(
-                "Alert {alert} fires since {} (trigger {trigger}, {severity}): logged, no action.",
-                clock(*since)
-            ),
-            Self::AlertResolved { alert } => format!("Alert {alert} is no longer reported. This alone proves nothing."),
-            Self::AlertSuppressed { alert, by } => format!("Alert {alert} is suppressed: {by}."),
-            Self::AlertSuspect { alert } => {
-                format!("Alert {alert} came back after its end; its source is being asked.")
-            }
-            Self::DecisionOpened {
-                number,
-                question,
-                deadline,
-                default,
-                ..
-            } => format!(
-                "Decision {number} is open until {}: {question} Default: {default}.",
-                clock(*deadline)
-            ),
-            Self::DecisionAnswered { number, by, answer } => format!("{by} answered decision {number}: {answer}."),
-            Self::WouldRollBack { because } => format!("Shadow mode: it would roll back now. {because}"),
-            Self::RollingBack {
-                because,
-                from,
-                automatic,
-            } => {
-                let how = if *automatic { "Automatic rollback" } else { "Rollback" };
-                format!("{how} from {from} to 0%: {because}.")
-            }
-            Self::RollbackStuck { why, attempts, lasting } => {
-                format!("The rollback is stuck after {attempts} attempts in {lasting}: {why}")
-            }
-            Self::RolledBack {
-                from, took, read_back, ..
-            } => format!(
-                "Rolled back from {from} to {} in {took}. {}.",
-                read_back.weight, read_back.how
-            ),
-            Self::AdvanceFailed { why } => format!("The target could not be moved: {why}"),
-            Self::NoData { why } => format!("Health is not known: {why}. Nothing advances."),
-            Self::DataBack { lasting } => format!("Health is known again after {lasting}."),
-            Self::Watching { lasting } => format!("All phases are done; a rollback stays armed for {lasting}."),
-            Self::Completed { took } => format!("Completed after {took}."),
-            Self::Aborted { by, reason } => format!("{by} aborted it{}.", because(reason)),
-            Self::DeliveryMissed {
-                source, receiver, why, ..
-            } => format!("A delivery from {source} to the receiver {receiver} could not be read: {why}"),
-        }
-    }
-}
-
-fn because(reason: &str) -> String {
-    if reason.is_empty() {
-        String::new()
-    } else {
-        format!(": {reason}")
     }
 }
 

@@ -3,10 +3,12 @@
 
 pub mod codes;
 pub mod diagnostic;
+mod hook;
 pub mod lint;
 pub mod place;
 pub mod reference;
 pub mod schema;
+mod signoff;
 pub mod source;
 pub mod suggest;
 mod target;
@@ -21,6 +23,8 @@ use crate::matcher::Matcher;
 use crate::period::Period;
 use crate::weight::Weight;
 
+pub use hook::{Errand, Expect, Hook, HttpCall, Job, Look, Method, PhaseHooks, Probe, Run};
+pub use signoff::{Approval, Check};
 pub use target::{FlagTarget, ReplicasTarget, RouteTarget, SelectorTarget, Target};
 
 /// A whole plan file, `apiVersion: tidegate.dev/v1alpha1`, `kind: RolloutPlan`.
@@ -106,6 +110,12 @@ pub struct Spec {
     /// What happens when health stays unknown.
     #[serde(default)]
     pub no_data: NoData,
+    /// What is done beside moving traffic, by name; phases and the rollback say when.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hooks: BTreeMap<String, Hook>,
+    /// Looks at something, by name; they stand in the same lists as hooks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub probes: BTreeMap<String, Probe>,
     /// How traffic goes back; left out: the target itself goes to zero.
     #[serde(default, skip_serializing_if = "Rollback::is_plain")]
     pub rollback: Rollback,
@@ -164,6 +174,15 @@ pub struct Phase {
     /// Groups of the flag that are wholly in during this phase.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
+    /// People who must approve before it is left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Approval>,
+    /// What somebody must have looked at before it is left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
+    /// What is done around this phase.
+    #[serde(default, skip_serializing_if = "PhaseHooks::is_empty")]
+    pub hooks: PhaseHooks,
 }
 
 /// What lets a rollout leave a phase.
@@ -315,11 +334,14 @@ pub struct Rollback {
     /// after the last somebody is paged. Zero read back from any of them ends it.
     #[serde(default)]
     pub ladder: Vec<Rung>,
+    /// Hooks and probes that follow once zero was read back, in order. One that fails is told and stops nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<String>,
 }
 
 impl Rollback {
     fn is_plain(&self) -> bool {
-        self.ladder.is_empty()
+        self.ladder.is_empty() && self.hooks.is_empty()
     }
 }
 

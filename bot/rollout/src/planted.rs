@@ -48,6 +48,12 @@ bugs! {
     OldVersionCounts,
     /// Every rollout of a target begins to count its epochs at zero.
     EpochsBeginAnew,
+    /// Traffic moves before the hooks of the phase have answered.
+    WeightBeforeHook,
+    /// A hook that may have run is run once more.
+    HookRunsTwice,
+    /// The hooks of the way back do not wait for zero.
+    HookBeforeZero,
 }
 
 #[cfg(feature = "planted")]

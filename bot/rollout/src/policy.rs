@@ -18,13 +18,17 @@ pub fn roles_for(verb: &Verb) -> &'static [Role] {
         Verb::Start { .. } => &[Operator, IncidentCommander],
         Verb::Freeze { .. } | Verb::Thaw { .. } => &[IncidentCommander, Admin],
         Verb::Do(command) => match command {
-            Command::Advance | Command::Resume => &[Operator, IncidentCommander],
+            Command::Advance | Command::Resume | Command::Retry => &[Operator, IncidentCommander],
             Command::Pause { .. } | Command::Rollback { .. } | Command::Decide { .. } => {
                 &[Operator, Oncall, IncidentCommander]
             }
             Command::Hold { .. } | Command::Release { .. } => &[Operator, Oncall, IncidentCommander, Comms],
             Command::Abort { .. } => &[Operator, IncidentCommander],
-            Command::Note { .. } => &[Viewer, Operator, Oncall, IncidentCommander, Comms],
+            // Whom the plan names, decides the plan; here they only have to be somebody.
+            Command::Approve { .. } | Command::Check { .. } | Command::Note { .. } => {
+                &[Viewer, Operator, Oncall, IncidentCommander, Comms]
+            }
+            Command::Ack { .. } => &[Operator, Oncall, IncidentCommander],
         },
     }
 }
@@ -116,6 +120,7 @@ fn every() -> Vec<Verb> {
         Command::Advance,
         Command::Pause { reason: nothing() },
         Command::Resume,
+        Command::Retry,
         Command::Hold {
             reason: nothing(),
             until: None,
@@ -126,6 +131,19 @@ fn every() -> Vec<Verb> {
         Command::Decide {
             number: None,
             answer: Answer::Continue,
+        },
+        Command::Approve {
+            role: None,
+            comment: nothing(),
+        },
+        Command::Check {
+            item: nothing(),
+            done: true,
+            evidence: nothing(),
+        },
+        Command::Ack {
+            alert: None,
+            number: None,
         },
         Command::Note { text: nothing() },
     ];

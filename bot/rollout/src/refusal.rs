@@ -76,7 +76,7 @@ codes! {
     R106,
     /// The phase has not baked.
     R201,
-    /// A question to people is open.
+    /// People have not answered, approved or ticked what is open.
     R202,
     /// Somebody holds it.
     R203,
@@ -92,10 +92,12 @@ codes! {
     R208,
     /// It is paused.
     R209,
-    /// The target has not answered yet.
+    /// The target, or a hook, has not answered yet.
     R210,
     /// The person lacks the role.
     R301,
+    /// Whoever started it cannot approve it.
+    R302,
     /// The account belongs to no known person.
     R303,
     /// The button is older than the rollout.
@@ -104,13 +106,13 @@ codes! {
     R402,
     /// It is over.
     R403,
-    /// Traffic is on; ending it would leave it split.
+    /// Traffic is on, or hooks have begun; ending it would leave things half done.
     R404,
     /// The state has no use for it.
     R405,
     /// The target carries another rollout.
     R406,
-    /// No such hold or question.
+    /// No such hold, question, approval or item.
     R407,
     /// It was taken up too late.
     R408,

@@ -11,12 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::ReadBack;
 use crate::alert::{AlertKey, Fingerprint};
+use crate::hook::HookRun;
 use crate::ids::{ActionId, PersonId, RolloutId};
 use crate::ladder::Climb;
 use crate::period::Period;
 use crate::plan::{DecideDefault, Phase, Plan};
 use crate::planted::{self, Bug};
 use crate::progress::Progress;
+use crate::signoff::{Acknowledged, Approved, Checked};
 use crate::surroundings::Surroundings;
 use crate::tracked::is_zero;
 use crate::weight::Weight;
@@ -67,6 +69,18 @@ pub struct Rollout {
     /// The way back so far, the first rung first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ladder: Vec<Climb>,
+    /// The hooks so far, the first one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookRun>,
+    /// Who approved which gate, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Approved>,
+    /// Who ticked which item.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Checked>,
+    /// Who looks at what fires, or is asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acknowledged: Vec<Acknowledged>,
 }
 
 /// Where a rollout stands.
@@ -223,6 +237,10 @@ pub enum Guard {
     Unanswered,
     /// A suspect alert, and its source cannot be asked.
     Unreadable,
+    /// A hook did not do what it should.
+    HookFailed,
+    /// A hook may have run, and must not run twice.
+    HookUnknown,
 }
 
 impl Guard {
@@ -238,6 +256,8 @@ impl Guard {
             Self::StaleWriter => "stale writer",
             Self::Unanswered => "unanswered question",
             Self::Unreadable => "unreadable alert source",
+            Self::HookFailed => "hook failed",
+            Self::HookUnknown => "hook may have run",
         }
     }
 }
@@ -324,10 +344,11 @@ impl Rollout {
         }
     }
 
-    /// Whether nothing can happen to it any more.
+    /// Whether nothing can happen to it any more. What is rolled back is over once its last hook is.
     pub fn is_final(&self) -> bool {
         match self.stage {
-            Stage::RolledBack { .. } | Stage::Completed { .. } | Stage::Aborted { .. } => true,
+            Stage::RolledBack { .. } => !self.hooks_outstanding(),
+            Stage::Completed { .. } | Stage::Aborted { .. } => true,
             Stage::Advancing { .. }
             | Stage::Baking { .. }
             | Stage::AtGate { .. }
@@ -358,6 +379,7 @@ impl Rollout {
             {
                 "PAUSED"
             }
+            Stage::Advancing { .. } | Stage::AtGate { .. } if self.hook_unsettled().is_some() => "HELD",
             Stage::Advancing { .. } => "ADVANCING",
             Stage::Baking { .. } if self.holds.is_empty() => "BAKING",
             Stage::Baking { .. } => "HELD",

@@ -3,6 +3,7 @@
 //! Refuses to touch anything real: the same seed and the same setup give the same history, line by line, for ever.
 
 pub mod faults;
+mod hooks;
 mod laws;
 mod mishaps;
 mod people;

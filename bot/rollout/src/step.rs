@@ -6,8 +6,10 @@ mod alerts;
 mod clock;
 mod commands;
 mod crowd;
+mod hooks;
 mod outcomes;
 mod rollback;
+mod signoffs;
 mod suspects;
 
 use jiff::Timestamp;
@@ -156,20 +158,26 @@ impl<'a> Work<'a> {
             self.note("guard-still-holds", "tidegate".to_owned(), reason);
             return;
         }
-        let number = self.number();
-        self.next.holds.push(Hold {
-            number,
-            by: Holder::Guard(guard),
-            reason: reason.clone(),
-            at: self.now,
-            until: None,
-            subject: subject.to_owned(),
-        });
+        let number = self.place_hold(guard, subject, reason.clone());
         self.say(NoticeKind::GuardHolds {
             number,
             guard: guard.word().to_owned(),
             reason,
         });
+    }
+
+    /// Places a guard's hold; saying so is the caller's.
+    pub(crate) fn place_hold(&mut self, guard: Guard, subject: &str, reason: String) -> u32 {
+        let number = self.number();
+        self.next.holds.push(Hold {
+            number,
+            by: Holder::Guard(guard),
+            reason,
+            at: self.now,
+            until: None,
+            subject: subject.to_owned(),
+        });
+        number
     }
 
     /// The next number for a hold or a question; they share one sequence, so that a number names one thing.

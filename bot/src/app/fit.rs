@@ -3,10 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use tidegate_rollout::plan::{SeverityAction, Watchdog};
+use tidegate_rollout::plan::{Run, SeverityAction, Watchdog};
 use tidegate_rollout::{Plan, Role};
+use url::Url;
 
 use crate::config::{Config, Fault};
+use crate::hook::command;
+use crate::net::Rules;
 use crate::plans::Plans;
 
 /// What is wrong with plans under a configuration: with a fault a plan can never do its work, with a warning somebody
@@ -33,6 +36,7 @@ pub fn misfits(config: &Config, plans: &Plans) -> Misfits {
         receivers(config, plan, &mut found);
         people(config, plan, &mut found);
         cluster(config, plan, &mut found);
+        hooks(config, plan, &mut found);
     }
     for channel in plans.channels().filter(|name| !is_channel(config, name)) {
         found.warnings.push(format!(
@@ -90,6 +94,48 @@ fn cluster(config: &Config, plan: &Plan, found: &mut Misfits) {
             "the plan `{}` moves {target}, and `kubernetes` names no cluster; it cannot be started",
             plan.name()
         ));
+    }
+}
+
+/// A hook that the configuration does not allow would hold every rollout of the plan.
+fn hooks(config: &Config, plan: &Plan, found: &mut Misfits) {
+    let allowed = super::parts::hooks(&config.outside.hooks);
+    let rules = Rules::new(config.allowed_hosts());
+    let spec = &plan.spec;
+    let looks = spec.probes.iter().map(|(name, probe)| (name, &probe.http.url));
+    let calls = spec.hooks.iter().filter_map(|(name, hook)| match &hook.run {
+        Run::Http(call) => Some((name, &call.url)),
+        Run::Command(_) | Run::Job(_) => None,
+    });
+    for (name, url) in looks.chain(calls) {
+        let allowed = url.parse::<Url>().map_err(|error| error.to_string());
+        let allowed = allowed.and_then(|url| rules.check(&url).map_err(|forbidden| forbidden.to_string()));
+        if let Err(why) = allowed {
+            found.fault(plan, format!("its `{name}` cannot be called: {why}"));
+        }
+    }
+    for (name, hook) in &spec.hooks {
+        match &hook.run {
+            Run::Http(_) => {}
+            Run::Command(argv) => {
+                if let Err(why) = command::program(&allowed, argv) {
+                    found.fault(plan, format!("its hook `{name}` cannot run: {why}"));
+                }
+            }
+            Run::Job(job) if !allowed.namespaces.contains(&job.namespace) => {
+                let namespace = &job.namespace;
+                let why = format!("`hooks.namespaces` does not name `{namespace}`");
+                found.fault(plan, format!("its hook `{name}` cannot run: {why}"));
+            }
+            Run::Job(_) => {
+                if config.kubernetes.access.is_none() {
+                    found.fault(
+                        plan,
+                        format!("its hook `{name}` is a Job, and `kubernetes` names no cluster"),
+                    );
+                }
+            }
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::channel::webhook::Webhook;
 use crate::channel::{Channel, feed::Feed};
 use crate::config::{self, Config};
 use crate::driver::kubernetes::cluster::Cluster;
+use crate::hook::Allowed;
 use crate::net::Net;
 use crate::plans::Plans;
 use crate::render::Renderer;
@@ -59,7 +60,20 @@ pub(super) fn settings(config: &Config, replica: &str, net: &Net, feed: &Arc<Fee
         keep_for: config.storage.keep,
         channels: channels(config, net, feed),
         cluster: Cluster::new(&config.kubernetes).map(Arc::new),
+        hooks: hooks(&config.outside.hooks),
         pages: config.web.external_url.clone(),
+    }
+}
+
+/// What hooks may do: of the environment of this process they get what is named, and nothing else.
+pub(super) fn hooks(config: &config::Hooks) -> Allowed {
+    let given = config.environment.iter();
+    Allowed {
+        directory: config.directory.clone(),
+        environment: given
+            .filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)))
+            .collect(),
+        namespaces: config.namespaces.clone(),
     }
 }
 

@@ -10,6 +10,8 @@ pub(super) fn is_loud(notice: &Notice) -> bool {
     match &notice.kind {
         NoticeKind::WaitsAtGate { .. }
         | NoticeKind::GuardHolds { .. }
+        | NoticeKind::HookFailed { .. }
+        | NoticeKind::ApprovalAsked { .. }
         | NoticeKind::DecisionOpened { .. }
         | NoticeKind::AdvanceFailed { .. }
         | NoticeKind::NoData { .. }
@@ -31,6 +33,10 @@ pub(super) fn is_loud(notice: &Notice) -> bool {
         | NoticeKind::AlertSuspect { .. }
         | NoticeKind::DecisionAnswered { .. }
         | NoticeKind::WouldRollBack { .. }
+        | NoticeKind::HookPassed { .. }
+        | NoticeKind::Approved { .. }
+        | NoticeKind::Checked { .. }
+        | NoticeKind::Acknowledged { .. }
         | NoticeKind::DataBack { .. }
         | NoticeKind::Watching { .. } => false,
     }

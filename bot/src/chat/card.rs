@@ -49,6 +49,12 @@ pub struct Card {
     /// The way back, rung by rung, with times.
     #[serde(default)]
     pub ladder: Vec<String>,
+    /// Who looks at what fires or is asked.
+    #[serde(default)]
+    pub looked_at: Vec<String>,
+    /// The hooks so far, with times and what came of them.
+    #[serde(default)]
+    pub hooks: Vec<String>,
     /// The share that the target shows now, such as `60.0%`, where that is known.
     #[serde(default)]
     pub observed: Option<String>,
@@ -69,7 +75,8 @@ impl Card {
     /// The card of `rollout` at `now`.
     pub fn of(rollout: &Rollout, around: &Surroundings, now: Timestamp) -> Self {
         let spec = &rollout.plan.spec;
-        let health = (!rollout.is_final()).then(|| rollout.health(around, now));
+        let health = (!rollout.is_final() && !matches!(rollout.stage, Stage::RolledBack { .. }))
+            .then(|| rollout.health(around, now));
         let waits_for = if rollout.is_final() || rollout.is_latched() {
             Vec::new()
         } else {
@@ -94,6 +101,8 @@ impl Card {
             because: because(rollout).map(ToString::to_string),
             observed: None,
             ladder: rollout.ladder.iter().map(|climb| climb.line(now)).collect(),
+            looked_at: looked_at(rollout, now),
+            hooks: rollout.hooks.iter().map(|run| run.line(&rollout.plan, now)).collect(),
             stuck: stuck(rollout).map(str::to_owned),
             started_by: rollout.started_by.to_string(),
             started_at: rollout.started_at.to_string(),
@@ -133,6 +142,8 @@ impl Card {
         if self.ladder.len() > 1 {
             lines.extend(self.ladder.iter().map(|rung| format!("- {rung}")));
         }
+        lines.extend(self.looked_at.clone());
+        lines.extend(self.hooks.iter().map(|hook| format!("- hook {hook}")));
         lines.extend(self.waits_for.iter().map(|reason| format!("- {reason}")));
         lines.join("\n")
     }
@@ -144,6 +155,18 @@ fn detail(health: &Health) -> Option<String> {
         Health::OffTarget { firing } | Health::Critical { firing } => Some(format!("Firing: {}", firing.join(", "))),
         Health::NoData { why } => Some(format!("Not known: {why}")),
     }
+}
+
+fn looked_at(rollout: &Rollout, now: Timestamp) -> Vec<String> {
+    let line = |one: &tidegate_rollout::signoff::Acknowledged| {
+        format!(
+            "{} looks at {} since {}",
+            one.by,
+            one.what,
+            Period::between(one.at, now)
+        )
+    };
+    rollout.acknowledged.iter().map(line).collect()
 }
 
 fn because(rollout: &Rollout) -> Option<&Because> {
@@ -171,9 +194,29 @@ fn stuck(rollout: &Rollout) -> Option<&str> {
     }
 }
 
+/// What a hook has to do with what happens next.
+fn hooks(rollout: &Rollout, now: Timestamp) -> Option<String> {
+    let plan = &rollout.plan;
+    if let Some(run) = rollout.hook_awaited() {
+        let (name, when, lasting) = (&run.name, run.moment.words(plan), Period::between(run.since, now));
+        let said = rollout.progress_of(&run.action);
+        let said = said.map(|progress| format!(": {}", progress.why)).unwrap_or_default();
+        return Some(format!("Hook {name} {when} was asked for {lasting} ago{said}."));
+    }
+    let run = rollout.hook_unsettled()?;
+    let when = run.moment.words(plan);
+    Some(format!(
+        "Hook {} {when} did not pass. Say `retry`, `release` to go on without it, or `rollback`.",
+        run.name
+    ))
+}
+
 /// Time left rather than time passed, and what happens then.
 fn next(rollout: &Rollout, around: &Surroundings, now: Timestamp) -> String {
     let spec = &rollout.plan.spec;
+    if let Some(told) = hooks(rollout, now) {
+        return told;
+    }
     match &rollout.stage {
         Stage::Advancing { failed: Some(why), .. } => {
             format!("The target could not be moved: {why}. Say `advance` to try again.")
@@ -202,6 +245,7 @@ fn next(rollout: &Rollout, around: &Surroundings, now: Timestamp) -> String {
             };
             format!("Bakes {left} more of {needed}, then {then}.")
         }
+        Stage::AtGate { .. } if !rollout.open_signoffs().is_empty() => "Its gate waits for people.".to_owned(),
         Stage::AtGate { .. } => "Waits for a person: say `advance`.".to_owned(),
         Stage::Watching { .. } => format!("Watched for {} more.", spec.watch.minus(rollout.bake.at(now))),
         Stage::RollingBack {

@@ -210,8 +210,8 @@ impl FromStr for Size {
 pub struct Outside {
     /// Hosts that may be called besides those this configuration itself names.
     pub egress: Vec<HostRule>,
-    /// The only directory that commands of hooks may lie below; no hooks that run commands without it.
-    pub hooks: Option<PathBuf>,
+    /// What hooks may do.
+    pub hooks: Hooks,
     /// A directory whose templates replace the built-in ones of the same name.
     pub templates: Option<PathBuf>,
 }
@@ -220,9 +220,48 @@ impl Outside {
     pub(super) fn read(root: &mut Section<'_>) -> Self {
         Self {
             egress: root.section("egress", |section| section.list("allow")),
-            hooks: root.section("hooks", directory),
+            hooks: root.section("hooks", Hooks::read),
             templates: root.section("templates", directory),
         }
+    }
+}
+
+/// What hooks of plans may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hooks {
+    /// The only directory that commands may lie below; without it none is run.
+    pub directory: Option<PathBuf>,
+    /// The names of the variables of the server's own environment that commands are given.
+    pub environment: Vec<String>,
+    /// The Kubernetes namespaces in which Jobs may be made.
+    pub namespaces: Vec<String>,
+}
+
+impl Hooks {
+    fn read(section: &mut Section<'_>) -> Self {
+        let hooks = Self {
+            directory: directory(section),
+            environment: section.list("environment"),
+            namespaces: section.list("namespaces"),
+        };
+        let ours = |name: &&String| name.to_uppercase().starts_with("TIDEGATE_");
+        if let Some(name) = hooks.environment.iter().find(ours) {
+            section.fault(
+                "environment",
+                format_args!(
+                    "`{}` is Tidegate's own and given to nobody: it may be a secret",
+                    brief(name)
+                ),
+            );
+        }
+        let odd = |name: &&String| name.is_empty() || name.contains(['=', '\0']);
+        if let Some(name) = hooks.environment.iter().find(odd) {
+            section.fault(
+                "environment",
+                format_args!("`{}` is no name of a variable", brief(name)),
+            );
+        }
+        hooks
     }
 }
 

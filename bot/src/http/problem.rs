@@ -88,7 +88,7 @@ fn status_of(code: Code) -> StatusCode {
     match code {
         Code::R103 | Code::R105 | Code::R407 => StatusCode::NOT_FOUND,
         Code::R101 | Code::R102 | Code::R104 | Code::R106 => StatusCode::UNPROCESSABLE_ENTITY,
-        Code::R301 | Code::R303 => StatusCode::FORBIDDEN,
+        Code::R301 | Code::R302 | Code::R303 => StatusCode::FORBIDDEN,
         _ => StatusCode::CONFLICT,
     }
 }

@@ -59,6 +59,7 @@ impl Press {
             "advance" => Command::Advance,
             "pause" => Command::Pause { reason: reason() },
             "resume" => Command::Resume,
+            "retry" => Command::Retry,
             "rollback" => Command::Rollback { reason: reason() },
             "abort" => Command::Abort { reason: reason() },
             "hold" => Command::Hold {

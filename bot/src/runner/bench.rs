@@ -120,6 +120,7 @@ pub(super) async fn engine(directory: &TempDir, peers: &[&Peer]) -> Arc<Engine> 
 fn settings(polled: Vec<Alertmanager>) -> Settings {
     Settings {
         replica: "one".to_owned(),
+        hooks: crate::hook::Allowed::default(),
         tick_every: Duration::from_millis(250),
         budget: Budget {
             rollbacks: 3,

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::mover::Mover;
-use super::{Engine, Job, poller};
+use super::{Engine, Job, errands, poller};
 use crate::clock;
 use crate::driver::{Driver, DriverError, Wanted};
 use crate::failpoint;
@@ -145,16 +145,16 @@ async fn drain(engine: &Engine, led: &Leadership) {
 
 /// One attempt at one action, and what is noted of it.
 async fn attempt(engine: &Engine, claimed: Claimed, led: Option<&Leadership>) {
+    let started = clock::now();
+    failpoint::hit!("hands.before-attempt");
+    let tried = tokio::time::timeout(ATTEMPT, perform(engine, &claimed, led, started)).await;
+    failpoint::hit!("hands.after-attempt");
     let Claimed {
         action,
         attempts,
         first_tried_at,
     } = claimed;
-    let started = clock::now();
     let since = first_tried_at;
-    failpoint::hit!("hands.before-attempt");
-    let tried = tokio::time::timeout(ATTEMPT, perform(engine, &action, led, started)).await;
-    failpoint::hit!("hands.after-attempt");
     let mut waits = false;
     let outcome = match tried {
         Ok(Ok(Done::Outcome(outcome))) => outcome,
@@ -173,7 +173,7 @@ async fn attempt(engine: &Engine, claimed: Claimed, led: Option<&Leadership>) {
         }
     };
     let over = match &outcome {
-        Outcome::Applied(_) | Outcome::GaveUp { .. } | Outcome::Asked { .. } => true,
+        Outcome::Applied(_) | Outcome::GaveUp { .. } | Outcome::Asked { .. } | Outcome::Hooked(_) => true,
         Outcome::Failing { .. } => false,
         // The way to zero is gone on with, whoever else writes, while the rollout is on it.
         Outcome::Foreign { .. } | Outcome::Fenced { .. } => {
@@ -224,6 +224,8 @@ async fn is_final(engine: &Engine, action: &Action) -> bool {
 fn failing(action: &Action, attempts: u32, since: Timestamp, final_word: bool, why: String) -> Outcome {
     let patience = match &action.kind {
         ActionKind::SetWeight { target, .. } | ActionKind::ToZero { target } => target.patience(),
+        // Its worker never knows better than the rollout, which counts its time from when it could begin.
+        ActionKind::RunHook { .. } => return Outcome::Failing { attempts, since, why },
         ActionKind::AskAboutAlert { .. } => Period::ZERO,
     };
     let worn_out = attempts >= FORWARD_ATTEMPTS && Period::between(since, clock::now()) >= patience;
@@ -247,11 +249,12 @@ fn word(outcome: &Outcome) -> String {
         Outcome::Foreign { found } => format!("somebody else wrote {found}"),
         Outcome::Fenced { found } => format!("the target carries the higher epoch {found}"),
         Outcome::Asked { answer, .. } => format!("asked: {answer:?}"),
+        Outcome::Hooked(end) => format!("hook {:?}: {}", end.how, end.why),
     }
 }
 
 /// How an attempt ended.
-enum Done {
+pub(super) enum Done {
     /// So; the rollout hears of it.
     Outcome(Outcome),
     /// A later decision stands.
@@ -260,7 +263,8 @@ enum Done {
     InTheWay(String),
 }
 
-async fn perform(engine: &Engine, action: &Action, led: Option<&Leadership>, now: Timestamp) -> anyhow::Result<Done> {
+async fn perform(engine: &Engine, claimed: &Claimed, led: Option<&Leadership>, now: Timestamp) -> anyhow::Result<Done> {
+    let action = &claimed.action;
     let done = match &action.kind {
         ActionKind::AskAboutAlert { key, receiver } => {
             let answer = poller::ask(engine, key, receiver).await;
@@ -268,6 +272,12 @@ async fn perform(engine: &Engine, action: &Action, led: Option<&Leadership>, now
                 key: key.clone(),
                 answer,
             }));
+        }
+        ActionKind::RunHook { .. } => {
+            return match led {
+                Some(led) => errands::attempt(engine, claimed, led, now).await,
+                None => Ok(Done::InTheWay("another replica leads".to_owned())),
+            };
         }
         ActionKind::ToZero { target } => match Mover::of(engine, target) {
             Ok(mover) => mover.to_zero(action.rollout.as_str(), action.epoch, now).await,
@@ -336,6 +346,7 @@ async fn report(engine: &Engine, action: &Action, outcome: Outcome) -> bool {
 }
 
 async fn close(engine: &Engine, action: &Action, why: &str) {
+    engine.hooks.forget(&action.id);
     if let Err(failure) = engine.store.close_action(&action.id, why).await {
         error!(
             "Could not close action {}; it will be read back once more: {failure}",

@@ -211,7 +211,8 @@ pub(super) async fn enqueue(session: &mut Session, actions: &[Action], now: Time
     for action in actions {
         let fenced = match action.kind {
             ActionKind::SetWeight { .. } | ActionKind::ToZero { .. } => true,
-            ActionKind::AskAboutAlert { .. } => false,
+            // What a hook began is not undone by a later decision; its worker must still learn its end.
+            ActionKind::AskAboutAlert { .. } | ActionKind::RunHook { .. } => false,
         };
         let lane = match action.lane() {
             Lane::Safety => "safety",

@@ -2,7 +2,7 @@
 //! Refuses a step that was decided on anything but the latest state, and one whose cause was settled before.
 
 use jiff::Timestamp;
-use tidegate_rollout::{ActionKind, DeliveryId, Step};
+use tidegate_rollout::{DeliveryId, Step};
 
 use super::Store;
 use super::engine::Session;
@@ -124,9 +124,8 @@ pub(super) async fn write_first(session: &mut Session, step: &Step, now: Timesta
 /// Guards the environment where the step relies on it: when it raises, spends from the budget, or freezes. A step that
 /// only lowers, holds or speaks never waits for its neighbours.
 async fn hold(session: &mut Session, step: &Step, generation: u64, now: Timestamp) -> Result<bool, StoreError> {
-    let raises = |kind: &ActionKind| matches!(kind, ActionKind::SetWeight { .. });
     let moves = step.spends_budget || step.freeze.is_some();
-    if !moves && !step.actions.iter().any(|action| raises(&action.kind)) {
+    if !moves && !step.actions.iter().any(|action| action.kind.is_raise()) {
         return Ok(true);
     }
     let environment = &step.next.plan.spec.environment;

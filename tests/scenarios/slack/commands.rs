@@ -16,6 +16,7 @@ async fn every_verb_is_understood_and_answered_to_the_asker_alone() -> Result<()
         "start" => "checkout version:2.3.0",
         "hold" | "note" => "\"watching redis\"",
         "release" => "1",
+        "check" => "done sessions",
         "decide" => "continue",
         "freeze" => "staging \"stocktaking\"",
         "thaw" => "staging",

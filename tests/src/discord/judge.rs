@@ -201,7 +201,7 @@ fn markup(text: &str) -> Option<String> {
     }
     let parts: Vec<&str> = bare.split("**").collect();
     let ours = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_uppercase() || c == ' ');
-    let odd = parts.iter().skip(1).step_by(2).any(|word| !ours(word)) || parts.len() % 2 == 0;
+    let odd = parts.iter().skip(1).step_by(2).any(|word| !ours(word)) || parts.len().is_multiple_of(2);
     let rest: String = parts.concat();
     let begins = |line: &str| {
         ["# ", "-# ", "> ", ">>> ", "- ", "* ", "+ "]

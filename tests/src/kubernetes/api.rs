@@ -8,7 +8,7 @@ use url::form_urlencoded;
 use super::fake::Cluster;
 use super::rights::{Rights, Wish};
 use super::world::{Key, No, full, not_found};
-use super::{key, patch};
+use super::{jobs, key, patch};
 
 /// Where an account asks what it may do.
 const REVIEW: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
@@ -36,6 +36,7 @@ impl Place {
         };
         let served = [
             ("apps", "v1", "deployments"),
+            ("batch", "v1", "jobs"),
             ("", "v1", "services"),
             ("", "v1", "pods"),
             ("", "v1", "events"),
@@ -127,6 +128,11 @@ pub(super) fn handle(
     match verb {
         "list" => list(cluster, &place, &query),
         "create" => create(cluster, &place, body),
+        "get" if resource == "pods/log" => {
+            let pod = place.name.as_deref().unwrap_or_default();
+            let text = cluster.world.log(&place.namespace, pod, &query)?;
+            Ok((StatusCode::OK, Value::String(text)))
+        }
         _ => one(cluster, &place, method, headers, body),
     }
 }
@@ -225,6 +231,9 @@ fn create(cluster: &mut Cluster, place: &Place, body: &Bytes) -> Result<(StatusC
             "involvedObject.namespace: does not match event.namespace".to_owned(),
         ));
     }
+    if place.resource == "jobs" {
+        jobs::check(&object)?;
+    }
     let key = key(&place.group, &place.resource, &place.namespace, name);
     if cluster.world.objects.contains_key(&key) {
         return Err((
@@ -234,6 +243,7 @@ fn create(cluster: &mut Cluster, place: &Place, body: &Bytes) -> Result<(StatusC
         ));
     }
     cluster.world.objects.insert(key, object.clone());
+    cluster.world.tick();
     Ok((StatusCode::CREATED, object))
 }
 

@@ -201,6 +201,8 @@ async fn answer(
 
 fn shown(answer: Result<(StatusCode, Value), No>) -> Response {
     match answer {
+        // A log is no JSON.
+        Ok((status, Value::String(text))) => (status, text).into_response(),
         Ok((status, object)) => (status, Json(object)).into_response(),
         Err((code, reason, message)) => {
             // The API server hides what a failed JSON patch said among the causes.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::crew::{Crews, accepted, slice_of};
+use super::jobs::JobEnd;
 
 /// Group, resource, namespace, name.
 pub(super) type Key = (String, String, String, String);
@@ -17,6 +18,10 @@ pub(super) struct World {
     version: u64,
     /// The most pods that the Deployments were ever asked for, in order of the writes.
     pub(super) asked: Vec<(String, u64)>,
+    /// How Jobs end.
+    pub(super) job_end: JobEnd,
+    /// What pods printed, by namespace and name.
+    pub(super) logs: BTreeMap<(String, String), String>,
 }
 
 /// A refusal: status code, reason, message.
@@ -123,6 +128,7 @@ impl World {
         {
             self.run_route(&key);
         }
+        self.run_jobs();
         self.crews.count();
     }
 
@@ -161,6 +167,7 @@ impl World {
     pub(super) fn pods(&self, namespace: &str) -> Vec<Value> {
         let mut pods = self.crews.pods();
         pods.retain(|pod| pod["metadata"]["namespace"] == namespace);
+        pods.extend(self.job_pods(namespace));
         pods
     }
 

@@ -106,6 +106,7 @@ fn read_command(usage: &Usage, words: &mut Words, now: Timestamp) -> Result<Comm
     Ok(match usage.verb {
         "advance" => Command::Advance,
         "resume" => Command::Resume,
+        "retry" => Command::Retry,
         "pause" => Command::Pause {
             reason: words.take_text().unwrap_or_default(),
         },
@@ -143,6 +144,26 @@ fn read_command(usage: &Usage, words: &mut Words, now: Timestamp) -> Result<Comm
                 answer,
             }
         }
+        "approve" => Command::Approve {
+            role: words.take_option("role"),
+            comment: words.take_text().unwrap_or_default(),
+        },
+        "check" => {
+            let done = match words.take_bare(usage, "`done` or `undo`")?.to_lowercase().as_str() {
+                "done" => true,
+                "undo" => false,
+                _ => return Err(lacks(usage, "`done` or `undo`")),
+            };
+            Command::Check {
+                item: words.take_bare(usage, "the item")?,
+                done,
+                evidence: words.take_text().unwrap_or_default(),
+            }
+        }
+        "ack" => Command::Ack {
+            alert: words.take_option("alert"),
+            number: words.take_number(),
+        },
         // `find` only returns verbs of the list above.
         _ => Command::Note {
             text: words.take_text().ok_or_else(|| lacks(usage, "the text"))?,
@@ -305,6 +326,15 @@ impl Words {
                 Err(error) => Err(misread(usage.verb, format!("{error}."))),
             },
             _ => Ok(None),
+        }
+    }
+
+    fn take_option(&mut self, wanted: &str) -> Option<String> {
+        let is_it = |word: &Word| matches!(word, Word::Option(key, _) if key == wanted);
+        let place = self.left.iter().position(is_it)?;
+        match self.left.remove(place) {
+            Some(Word::Option(_, value)) => Some(value),
+            Some(Word::Bare(_) | Word::Quoted(_)) | None => None,
         }
     }
 

@@ -172,6 +172,58 @@ fn about_the_end() -> Vec<NoticeKind> {
             by: jon(),
             reason: text(),
         },
+        NoticeKind::ApprovalAsked {
+            baked: Period::minutes(30),
+            open: vec!["approval by product (dana)".to_owned(), text()],
+        },
+        NoticeKind::Approved {
+            by: jon(),
+            role: "ops-lead".to_owned(),
+            comment: text(),
+            open: vec!["approval by product (dana)".to_owned()],
+        },
+        NoticeKind::Approved {
+            by: jon(),
+            role: "ops-lead".to_owned(),
+            comment: String::new(),
+            open: Vec::new(),
+        },
+        NoticeKind::Checked {
+            by: jon(),
+            item: "sessions".to_owned(),
+            what: text(),
+            done: true,
+            evidence: text(),
+            open: Vec::new(),
+        },
+        NoticeKind::Acknowledged {
+            by: jon(),
+            what: text(),
+        },
+        NoticeKind::HookPassed {
+            hook: "backup".to_owned(),
+            when: "before phase quarter".to_owned(),
+            took: Some(Period::seconds(42)),
+            output: text(),
+        },
+        NoticeKind::HookFailed {
+            hook: "migrate".to_owned(),
+            when: "before phase quarter".to_owned(),
+            why: text(),
+            took: Some(Period::millis(1_200)),
+            output: text(),
+            hold: Some(4),
+            unknown: false,
+        },
+        NoticeKind::HookFailed {
+            hook: "workers-up".to_owned(),
+            when: "after the rollback".to_owned(),
+            why: text(),
+            took: None,
+            output: String::new(),
+            hold: None,
+            unknown: true,
+        },
         NoticeKind::DeliveryMissed {
             source: "pagerduty".to_owned(),
             receiver: "default".to_owned(),
@@ -208,6 +260,12 @@ fn is_listed(kind: &NoticeKind) -> bool {
         | NoticeKind::Watching { .. }
         | NoticeKind::Completed { .. }
         | NoticeKind::Aborted { .. }
+        | NoticeKind::ApprovalAsked { .. }
+        | NoticeKind::Approved { .. }
+        | NoticeKind::Checked { .. }
+        | NoticeKind::Acknowledged { .. }
+        | NoticeKind::HookPassed { .. }
+        | NoticeKind::HookFailed { .. }
         | NoticeKind::DeliveryMissed { .. } => true,
     }
 }

@@ -176,12 +176,33 @@ codes! {
     P215 Error "old and new are the same",
         "A rollback would lead back to the version that it flees from.",
         "Name the version that runs today as the old one.";
+    P216 Error "approval that nobody can give",
+        "The gate asks for more people of a role than are in it, so it would never open.",
+        "Add members to the role, or ask fewer.";
     P220 Error "way back that leaves the target as it is",
         "Zero read back from another rung ends the rollback, and what was raised would stay raised.",
         "Name the target of the plan in one of the rungs, best in the first.";
     P221 Error "no time for a rung",
         "The next rung would always be climbed at once.",
         "Give it at least a second: `within: 30s`.";
+    P222 Info "hooks, and none on the way back",
+        "What a hook did before a phase, such as stopping workers, stays done when the traffic goes back.",
+        "Name the hooks that undo it under `rollback.hooks`; nothing, if there is nothing to undo.";
+    P223 Error "command outside its directory",
+        "Only programs below `hooks.directory` of the server's configuration are ever run.",
+        "Put a script there that does it, and name that.";
+    P224 Error "address that cannot be called",
+        "Only `http` and `https` addresses without a user and a password are called, and only hosts that the server allows.",
+        "Write `https://host/path`, and list the host under `egress.allow` of the server's configuration.";
+    P225 Error "tries of what must not happen twice",
+        "A hook that failed may have done half of its work; running it again by itself is right only where that is harmless.",
+        "Make it so that twice is as good as once and write `idempotent: true`, or take `attempts` out.";
+    P226 Error "no time for a hook",
+        "It would always be too late, and the rollout would never go on.",
+        "Give it the time that it needs at its slowest.";
+    P227 Error "not a JSON pointer",
+        "A pointer begins with `/`, with one `/` for each level: `/database/status`, `/items/0`.",
+        "Write it so; the empty text means the whole answer.";
     P231 Info "capacity may dip",
         "With a floor below 100% fewer pods than usual serve while versions change.",
         "Nothing, if it is meant; else leave `floor` out.";

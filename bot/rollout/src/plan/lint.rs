@@ -2,11 +2,13 @@
 //! Refuses to look outside the plan: whether a person, channel or receiver exists is asked where the server's configuration is known.
 
 mod audiences;
+mod hooks;
 mod names;
 mod phases;
 mod references;
 mod secrets;
 mod severities;
+mod signoffs;
 mod target;
 mod triggers;
 
@@ -26,6 +28,8 @@ pub fn lint(plan: &Plan) -> Vec<Finding> {
     references::check(plan, &mut found);
     target::check(plan, &mut found);
     phases::check(plan, &mut found);
+    hooks::check(plan, &mut found);
+    signoffs::check(plan, &mut found);
     triggers::check(plan, &mut found);
     severities::check(plan, &mut found);
     audiences::check(plan, &mut found);

@@ -62,6 +62,14 @@ faults! {
     CallHangs => "target call hangs and lands late",
     /// A call did what it should and reports a failure.
     DoneButFailed => "target call done but reported failed",
+    /// A hook does not do what it should.
+    HookFails => "hook fails",
+    /// A hook takes long.
+    HookHangs => "hook takes long",
+    /// A hook has ended, and its worker never tells.
+    HookWordLost => "end of a hook never told",
+    /// The end of a hook is told twice.
+    HookWordTwice => "end of a hook told twice",
     /// The target takes a write and goes on with the old value.
     TargetLies => "target takes a write and ignores it",
     /// Somebody else writes to the target.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::action::ActionKind;
 use crate::command::Command;
 use crate::event::Event;
+use crate::hook::Moment;
 use crate::ids::ActionId;
 use crate::notice::NoticeKind;
 use crate::person::Role;
@@ -66,12 +67,16 @@ struct Ledger {
 pub(super) struct Laws {
     violation: Option<Violation>,
     ledgers: Vec<Ledger>,
-    intents: BTreeSet<ActionId>,
+    /// What was asked for, and when.
+    intents: BTreeMap<ActionId, u64>,
     said: BTreeSet<String>,
     epochs: BTreeMap<usize, u64>,
     automatic: u32,
     budget: u32,
     clocks_jump: bool,
+    /// Hooks that really began, and hooks that really did what they should.
+    hooks_begun: BTreeSet<ActionId>,
+    hooks_passed: BTreeSet<ActionId>,
 }
 
 /// One commit.
@@ -91,11 +96,13 @@ impl Laws {
         Self {
             violation: None,
             ledgers: Vec::new(),
-            intents: BTreeSet::new(),
+            intents: BTreeMap::new(),
             said: BTreeSet::new(),
             epochs: BTreeMap::new(),
             automatic: 0,
             budget,
+            hooks_begun: BTreeSet::new(),
+            hooks_passed: BTreeSet::new(),
             clocks_jump: setup.faults.has(Fault::ClockAhead) || setup.faults.has(Fault::ClockBack),
         }
     }
@@ -150,7 +157,8 @@ impl Laws {
             self.ledgers[commit.rollout].decided = Some(commit.now);
             self.rollback_was_due(commit, store, source);
         }
-        if let (Stage::RolledBack { .. }, false) = (&next.stage, before.is_final()) {
+        let was_there = matches!(before.stage, Stage::RolledBack { .. });
+        if let (Stage::RolledBack { .. }, false) = (&next.stage, was_there) {
             let ledger = &mut self.ledgers[commit.rollout];
             ledger.rolled_back = Some(commit.now);
             let read = ledger.read_zero.is_some() && ledger.read_zero >= ledger.decided;
@@ -159,7 +167,8 @@ impl Laws {
             });
         }
         self.forward_was_proven(commit, store, source);
-        self.actions_are_fenced(commit.rollout, commit.step);
+        self.actions_are_fenced(commit);
+        self.hooks_have_passed(commit.step);
         self.said_once(commit.step);
         let ledger = &mut self.ledgers[commit.rollout];
         if next.exposed_at.is_some() {
@@ -182,7 +191,7 @@ impl Laws {
             format!("{id} left its latch for {}", next.state_word())
         });
         let lowers = |kind: &ActionKind| match kind {
-            ActionKind::ToZero { .. } | ActionKind::AskAboutAlert { .. } => true,
+            ActionKind::ToZero { .. } | ActionKind::AskAboutAlert { .. } | ActionKind::RunHook { .. } => true,
             ActionKind::SetWeight { .. } => false,
         };
         let falls = next.wanted.is_zero() && step.actions.iter().all(|action| lowers(&action.kind));
@@ -192,12 +201,16 @@ impl Laws {
     }
 
     /// Law 5: every write has an epoch of its own decision, above all that were decided for this target before.
-    fn actions_are_fenced(&mut self, rollout: usize, step: &Step) {
-        let plan = self.ledgers[rollout].plan;
-        for action in &step.actions {
-            let fresh = self.intents.insert(action.id.clone());
-            self.must(fresh, 6, || format!("{} was asked for twice", action.id));
-            if matches!(action.kind, ActionKind::AskAboutAlert { .. }) {
+    fn actions_are_fenced(&mut self, commit: &Commit<'_>) {
+        let plan = self.ledgers[commit.rollout].plan;
+        for action in &commit.step.actions {
+            let before = self.intents.insert(action.id.clone(), commit.now);
+            self.must(before.is_none(), 6, || format!("{} was asked for twice", action.id));
+            let writes = match action.kind {
+                ActionKind::SetWeight { .. } | ActionKind::ToZero { .. } => true,
+                ActionKind::AskAboutAlert { .. } | ActionKind::RunHook { .. } => false,
+            };
+            if !writes {
                 continue;
             }
             let highest = self.epochs.insert(plan, action.epoch).unwrap_or_default();
@@ -208,6 +221,48 @@ impl Laws {
                 )
             });
         }
+    }
+
+    /// Law 2: a weight is asked for once every hook before the phase has really passed, or a person went on without it.
+    fn hooks_have_passed(&mut self, step: &Step) {
+        let asks = step.actions.iter().any(|action| action.kind.is_raise());
+        let Stage::Advancing { phase, .. } = step.next.stage else {
+            return;
+        };
+        let moment = Moment::Before(phase);
+        let settled = |place: usize| {
+            let mut runs = step
+                .next
+                .hooks
+                .iter()
+                .filter(|run| (run.moment, run.place) == (moment, place));
+            runs.any(|run| self.hooks_passed.contains(&run.action) || run.settled_by.is_some())
+        };
+        let open = (0..moment.list(&step.next.plan).len()).find(|place| !settled(*place));
+        self.must(!asks || open.is_none(), 2, || {
+            format!(
+                "{} asks for {} before its hooks have passed",
+                step.next.id, step.next.wanted
+            )
+        });
+    }
+
+    /// A hook begins. What must not run twice does not, and nothing of the way back comes before zero was read.
+    pub(super) fn hook_began(&mut self, rollout: usize, action: &ActionId, moment: Moment, again: bool, latched: bool) {
+        let first = self.hooks_begun.insert(action.clone());
+        self.must(first || again, 6, || format!("{action} ran twice"));
+        let back = self.ledgers[rollout].rolled_back.is_some();
+        match moment {
+            Moment::Rollback => self.must(back, 4, || format!("{action} runs before zero was read back")),
+            Moment::Before(_) | Moment::After(_) => {
+                self.must(!latched, 3, || format!("{action} leads forward after the rollback"));
+            }
+        }
+    }
+
+    /// A hook did what it should.
+    pub(super) fn hook_passed(&mut self, action: &ActionId) {
+        self.hooks_passed.insert(action.clone());
     }
 
     /// An occasion acts once, and what is said about the way back is true and said once.
@@ -250,7 +305,7 @@ impl Laws {
 
     /// Law 6: what is written was saved as an intent before. Law 5: an epoch stands for one weight.
     pub(super) fn sent(&mut self, action: &ActionId, write: &Write) {
-        let known = self.intents.contains(action);
+        let known = self.intents.contains_key(action);
         self.must(known, 6, || format!("{action} is done and was never saved"));
         let ledger = &mut self.ledgers[write.rollout];
         let weight = *ledger.weights.entry(write.epoch).or_insert(write.weight);

@@ -146,7 +146,8 @@ impl World<'_> {
             Answer::Rollback
         };
         match self.random.below(20) {
-            0..=3 => Command::Advance,
+            0..=2 => Command::Advance,
+            3 => Command::Retry,
             4 | 5 => Command::Pause { reason },
             6..=8 => Command::Resume,
             9 => Command::Hold {

@@ -8,8 +8,8 @@ use crate::ids::PersonId;
 use crate::matcher::Matcher;
 use crate::period::Period;
 use crate::plan::{
-    AlertMatch, Alerts, ApiVersion, Decide, DecideDefault, FlagTarget, Gate, Input, Kind, Metadata, Mode, NoData,
-    Phase, Plan, PlanRole, Scope, Severity, SeverityAction, Spec, Target, Trigger,
+    AlertMatch, Alerts, ApiVersion, Decide, DecideDefault, FlagTarget, Gate, Hook, Input, Kind, Metadata, Mode, NoData,
+    Phase, PhaseHooks, Plan, PlanRole, Rollback, Run, Scope, Severity, SeverityAction, Spec, Target, Trigger,
 };
 use crate::weight::Weight;
 
@@ -37,7 +37,7 @@ fn spec(name: String, random: &mut Random) -> Spec {
     };
     let members = vec![PersonId::new("mara")];
     let commander = PlanRole { members, duties: None };
-    Spec {
+    let mut spec = Spec {
         title: format!("{name} to production"),
         environment: "production".to_owned(),
         mode: if random.chance(8) { Mode::Shadow } else { Mode::Armed },
@@ -60,7 +60,9 @@ fn spec(name: String, random: &mut Random) -> Spec {
         ],
         severities: severities(random),
         alerts: Alerts::default(),
-        rollback: crate::plan::Rollback::default(),
+        hooks: BTreeMap::new(),
+        probes: BTreeMap::new(),
+        rollback: Rollback::default(),
         no_data: if random.chance(15) {
             NoData::RollbackAfter(Period::seconds(20))
         } else {
@@ -68,7 +70,37 @@ fn spec(name: String, random: &mut Random) -> Spec {
         },
         audiences: BTreeMap::new(),
         service: name,
+    };
+    if random.chance(50) {
+        hooks(&mut spec, random);
     }
+    spec
+}
+
+/// Hooks that must not run twice and ones that may, before and after phases and on the way back.
+fn hooks(spec: &mut Spec, random: &mut Random) {
+    let hook = |idempotent, attempts| Hook {
+        run: Run::Command(vec!["hook".to_owned()]),
+        timeout: Period::seconds(40),
+        idempotent,
+        attempts,
+        pause: Period::seconds(2),
+    };
+    let once = ("once".to_owned(), hook(false, 1));
+    let often = ("often".to_owned(), hook(true, 3));
+    spec.hooks = [once, often].into();
+    let mut some = || {
+        let lists: [&[&str]; 5] = [&[], &["once"], &["often"], &["once", "often"], &["often", "once"]];
+        let list = lists[random.index(lists.len())];
+        list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()
+    };
+    for phase in &mut spec.phases {
+        phase.hooks = PhaseHooks {
+            before: some(),
+            after: some(),
+        };
+    }
+    spec.rollback.hooks = some();
 }
 
 fn seconds(random: &mut Random, low: u64, high: u64) -> u32 {
@@ -88,6 +120,9 @@ fn phases(random: &mut Random) -> Vec<Phase> {
         bake: Period::seconds(seconds(random, 6, 25)),
         gate: if random.chance(20) { Gate::Manual } else { Gate::Auto },
         groups: Vec::new(),
+        approvals: Vec::new(),
+        checks: Vec::new(),
+        hooks: PhaseHooks::default(),
     };
     weights.iter().map(phase).collect()
 }

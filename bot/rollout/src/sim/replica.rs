@@ -1,6 +1,7 @@
 //! Owns the model of one process: it hears, lets the core decide, saves, and may die between any two of these.
 //! Refuses to keep anything over its death: what counts is in the store.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -8,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::attention::{Attention, Moment};
 use crate::begin::Start;
 use crate::event::Event;
+use crate::hook::HookEnd;
 use crate::period::Period;
 use crate::planted::{self, Bug};
 use crate::refusal::Refusal;
@@ -50,6 +52,8 @@ pub(super) struct Replica {
     pub(super) silent_since: Option<Timestamp>,
     /// When it last got an answer from the alert source.
     pub(super) polled_at: u64,
+    /// The hooks that run in it, by their rows, and how those ended that did.
+    pub(super) running: BTreeMap<usize, Option<HookEnd>>,
     attention: Attention,
     began: u64,
 }

@@ -272,7 +272,7 @@ impl Row {
     pub(super) fn is_write(&self) -> bool {
         match self.action.kind {
             ActionKind::SetWeight { .. } | ActionKind::ToZero { .. } => true,
-            ActionKind::AskAboutAlert { .. } => false,
+            ActionKind::AskAboutAlert { .. } | ActionKind::RunHook { .. } => false,
         }
     }
 

@@ -11,7 +11,7 @@ use super::target::{Fence, Write};
 use super::world::{Task, World};
 
 /// How often workers look for work, in milliseconds.
-const LOOK: u64 = 1_000;
+pub(super) const LOOK: u64 = 1_000;
 /// How long a claimed row belongs to its worker.
 const CLAIM: u64 = 8_000;
 /// How long a worker waits for an answer. Where a target has no fence, no call lands later than this.
@@ -86,6 +86,7 @@ impl World<'_> {
                 let after = self.random.between(5, 400);
                 return self.later(after, Task::Asked(replica, life, row));
             }
+            ActionKind::RunHook { .. } => return self.hook(replica, row, attempt),
             ActionKind::ToZero { .. } => Weight::ZERO,
             ActionKind::SetWeight { weight, .. } => match self.token(replica, rollout, &action) {
                 Ok(_) => *weight,
@@ -264,7 +265,11 @@ impl World<'_> {
             Outcome::GaveUp { .. } => Then::Close { row, why: "given up" },
             Outcome::Foreign { .. } if forward => Then::Close { row, why: "foreign" },
             Outcome::Fenced { .. } if forward => Then::Close { row, why: "fenced" },
-            Outcome::Foreign { .. } | Outcome::Fenced { .. } | Outcome::Failing { .. } | Outcome::Asked { .. } => again,
+            Outcome::Foreign { .. }
+            | Outcome::Fenced { .. }
+            | Outcome::Failing { .. }
+            | Outcome::Asked { .. }
+            | Outcome::Hooked(_) => again,
         };
         // From now on nobody else answers for this attempt.
         self.store.outbox[row].due = self.now + CLAIM;

@@ -53,6 +53,8 @@ pub(super) enum Task {
     GiveUp(Call),
     /// The peers of the alert source answer a worker.
     Asked(usize, u32, usize),
+    /// A hook that runs in this life of a replica ends.
+    HookEnds(usize, u32, usize),
     /// A webhook is sent.
     Webhook(Box<Alert>),
     /// The Watchdog is sent.
@@ -205,6 +207,7 @@ impl<'a> World<'a> {
             Task::Read(call) => self.read(call),
             Task::GiveUp(call) => self.give_up(call),
             Task::Asked(replica, life, row) => self.asked(replica, life, row),
+            Task::HookEnds(replica, life, row) => self.hook_ends(replica, life, row),
             Task::Webhook(alert) => self.webhook(*alert),
             Task::Watchdog => self.watchdog(),
             Task::People => self.people(),
@@ -221,6 +224,7 @@ impl<'a> World<'a> {
             | Task::Work(replica, _)
             | Task::Poll(replica, _)
             | Task::Answer(replica, ..)
+            | Task::HookEnds(replica, ..)
             | Task::Asked(replica, ..) => *replica,
             Task::Decide(job) => job.replica,
             Task::Commit(pending) => pending.job.replica,

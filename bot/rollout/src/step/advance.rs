@@ -3,15 +3,18 @@
 
 use crate::action::ActionKind;
 use crate::health::Health;
+use crate::hook::Moment;
+use crate::ids::ActionId;
 use crate::notice::{NoticeKind, clock};
 use crate::period::Period;
 use crate::plan::Gate;
 use crate::planted::{self, Bug};
 use crate::refusal::{Code, Refusal};
 use crate::rollout::{Bake, Rollout, Stage, Standing};
+use crate::signoff::Open;
 use crate::surroundings::{Freeze, Surroundings};
 
-use super::Work;
+use super::{Work, hooks, signoffs};
 
 /// How long after the end of an alert nothing advances, at most.
 pub const CALM: Period = Period::seconds(30);
@@ -21,6 +24,15 @@ pub const CALM: Period = Period::seconds(30);
 pub enum Blocker {
     /// The target was asked and has not answered.
     Moving,
+    /// A hook has not answered.
+    Hooking {
+        /// Its name.
+        hook: String,
+        /// When it is due, in words.
+        when: String,
+        /// For how long it has been waited for.
+        lasting: Period,
+    },
     /// The phase has not baked.
     Bake {
         /// How long it has baked.
@@ -53,6 +65,13 @@ pub enum Blocker {
         /// The question.
         question: String,
     },
+    /// People have not approved, or not ticked, what the gate asks for.
+    Unsigned {
+        /// Who must do what.
+        what: String,
+        /// What to say.
+        say: String,
+    },
     /// An alert fires.
     Firing {
         /// Its name.
@@ -76,11 +95,34 @@ pub enum Blocker {
     Frozen(Freeze),
 }
 
-/// Everything that keeps `rollout` from leaving its phase, gate aside; empty: it may.
+/// Everything that keeps `rollout` from leaving its phase, but for the one person whom a manual gate waits for.
 pub fn blockers(rollout: &Rollout, around: &Surroundings, now: jiff::Timestamp) -> Vec<Blocker> {
+    let open = rollout.open_signoffs().into_iter().map(|open| Blocker::Unsigned {
+        say: match &open {
+            Open::Approval { role, .. } => format!("approve role:{role}"),
+            Open::Check { id, .. } => format!("check done {id}"),
+        },
+        what: open.words(),
+    });
+    obstacles(rollout, around, now).into_iter().chain(open).collect()
+}
+
+/// Everything that keeps `rollout` from its gate.
+fn obstacles(rollout: &Rollout, around: &Surroundings, now: jiff::Timestamp) -> Vec<Blocker> {
     let mut found = Vec::new();
-    if let Stage::Advancing { failed: None, .. } = rollout.stage {
-        found.push(Blocker::Moving);
+    match (rollout.hook_awaited(), &rollout.stage) {
+        (Some(run), _) => found.push(Blocker::Hooking {
+            hook: run.name.clone(),
+            when: run.moment.words(&rollout.plan),
+            lasting: Period::between(run.since, now),
+        }),
+        (
+            None,
+            Stage::Advancing {
+                failed: None, action, ..
+            },
+        ) if !rollout.is_hook(action) => found.push(Blocker::Moving),
+        (None, _) => {}
     }
     if let Stage::Baking { phase, .. } = rollout.stage {
         let needed = rollout
@@ -126,7 +168,11 @@ pub fn in_the_way(rollout: &Rollout, around: &Surroundings, now: jiff::Timestamp
     let behind = around.undecided.is_some_and(|age| age > Surroundings::BEHIND);
     let came_after = |blocker: &Blocker| match blocker {
         // The write itself, and what the decision has judged already.
-        Blocker::Moving | Blocker::Bake { .. } | Blocker::Calming { .. } => false,
+        Blocker::Moving
+        | Blocker::Hooking { .. }
+        | Blocker::Unsigned { .. }
+        | Blocker::Bake { .. }
+        | Blocker::Calming { .. } => false,
         // Health was known at the decision. What was heard since may be an alert; silence since leads to a hold by itself.
         Blocker::NoData { .. } => behind,
         Blocker::Paused { .. }
@@ -173,6 +219,11 @@ impl Blocker {
                 format!("The weight of phase {phase} has not been read back yet."),
                 "Wait a moment, or say `rollback`.",
             ),
+            Self::Hooking { hook, when, lasting } => Refusal::new(
+                Code::R210,
+                format!("Hook {hook} {when} is waited for since {lasting}."),
+                "Wait for it; `status` shows how it does. `rollback` does not wait for it.",
+            ),
             Self::Bake { baked, needed } => {
                 let left = needed.minus(*baked);
                 Refusal::new(
@@ -196,6 +247,11 @@ impl Blocker {
                 Code::R203,
                 format!("Hold {number}: {by} holds it since {lasting}: \"{reason}\"."),
                 format!("Say `release {number}` once that is settled."),
+            ),
+            Self::Unsigned { what, say } => Refusal::new(
+                Code::R202,
+                format!("Open at the gate of phase {phase}: {what}."),
+                format!("Whoever may, says `{say}`."),
             ),
             Self::Undecided { number, question } => Refusal::new(
                 Code::R202,
@@ -250,7 +306,7 @@ pub(super) fn by_person(work: &mut Work<'_>) -> Result<(), Refusal> {
     found.sort_by_key(|blocker| {
         matches!(
             blocker,
-            Blocker::Moving | Blocker::Bake { .. } | Blocker::Calming { .. }
+            Blocker::Moving | Blocker::Hooking { .. } | Blocker::Bake { .. } | Blocker::Calming { .. }
         )
     });
     let Some((first, others)) = found.split_first() else {
@@ -266,39 +322,77 @@ pub(super) fn by_person(work: &mut Work<'_>) -> Result<(), Refusal> {
 
 /// Leaves the phase by itself, if it has baked, is healthy and its gate is automatic.
 pub(super) fn by_itself(work: &mut Work<'_>) {
-    let Stage::Baking { phase, .. } = work.next.stage else {
-        return;
+    let (phase, at_gate) = match work.next.stage {
+        Stage::Baking { phase, .. } => (phase, false),
+        // Its hooks kept it there; an automatic gate is passed once they have passed.
+        Stage::AtGate { phase, .. } if gate_of(&work.next, phase) == Gate::Auto => (phase, true),
+        Stage::AtGate { .. }
+        | Stage::Advancing { .. }
+        | Stage::Watching { .. }
+        | Stage::RollingBack { .. }
+        | Stage::RolledBack { .. }
+        | Stage::Completed { .. }
+        | Stage::Aborted { .. } => return,
     };
-    if !blockers(&work.next, work.around, work.now).is_empty() {
+    if work.next.hook_unsettled().is_some() || !obstacles(&work.next, work.around, work.now).is_empty() {
         return;
     }
     if work.next.health(work.around, work.now) != Health::Healthy && !planted::on(Bug::SilenceIsHealth) {
         return;
     }
-    let gate = work
-        .next
+    let hooks_follow = work.next.next_hook(Moment::After(phase)).is_some();
+    let people = !work.next.open_signoffs().is_empty();
+    match gate_of(&work.next, phase) {
+        // The end of the step asks for its next hook; people have been asked.
+        _ if at_gate && (hooks_follow || people) => {}
+        Gate::Auto if !hooks_follow && !people => forward(work),
+        Gate::Auto | Gate::Manual => {
+            to_the_gate(work, phase);
+            if !hooks_follow {
+                signoffs::ask(work, phase);
+            }
+        }
+    }
+}
+
+/// What lets a rollout leave a phase.
+pub(super) fn gate_of(rollout: &Rollout, phase: usize) -> Gate {
+    rollout
         .plan
         .spec
         .phases
         .get(phase)
-        .map_or(Gate::Manual, |phase| phase.gate);
-    match gate {
-        Gate::Auto => forward(work),
-        Gate::Manual => {
-            let baked = work.next.baked(work.around, work.now);
-            work.next.bake = Bake {
-                counted: baked,
-                since: None,
-            };
-            work.next.stage = Stage::AtGate { phase, since: work.now };
-            work.say(NoticeKind::WaitsAtGate { baked });
-        }
-    }
+        .map_or(Gate::Manual, |phase| phase.gate)
+}
+
+/// The phase has baked; its clock stands still.
+fn to_the_gate(work: &mut Work<'_>, phase: usize) {
+    let baked = work.next.baked(work.around, work.now);
+    work.next.bake = Bake {
+        counted: baked,
+        since: None,
+    };
+    work.next.stage = Stage::AtGate { phase, since: work.now };
+}
+
+/// Whether what a phase waits for may follow its hooks: they may have taken their time, so that it needs proof anew.
+pub(super) fn may_go_on(work: &Work<'_>) -> bool {
+    planted::on(Bug::SilenceIsHealth)
+        || blockers(&work.next, work.around, work.now).is_empty()
+            && work.next.health(work.around, work.now) == Health::Healthy
 }
 
 /// Goes to the next phase, or into the watch after the last one.
 fn forward(work: &mut Work<'_>) {
     let next = match work.next.stage {
+        Stage::Baking { phase, .. } | Stage::AtGate { phase, .. }
+            if work.next.next_hook(Moment::After(phase)).is_some() =>
+        {
+            if let Stage::Baking { .. } = work.next.stage {
+                to_the_gate(work, phase);
+            }
+            return;
+        }
         Stage::Baking { phase, .. } | Stage::AtGate { phase, .. } => phase + 1,
         // A person advances again after the worker gave up: the same phase, under a new epoch.
         Stage::Advancing { phase, .. } => phase,
@@ -315,8 +409,37 @@ fn forward(work: &mut Work<'_>) {
     }
 }
 
-/// Asks the target for the weight of a phase.
+/// Begins a phase: with its hooks where it has some, else with its weight.
 pub(crate) fn enter(work: &mut Work<'_>, phase: usize) {
+    let moment = Moment::Before(phase);
+    let Some(place) = work
+        .next
+        .next_hook(moment)
+        .filter(|_| !planted::on(Bug::WeightBeforeHook))
+    else {
+        return ask_weight(work, phase);
+    };
+    work.next.bake = Bake::default();
+    // The action is that of the hook from the next line on.
+    work.next.stage = Stage::Advancing {
+        phase,
+        action: ActionId::of(&work.next.id, work.next.generation + 1, 0),
+        since: work.now,
+        failed: None,
+    };
+    hooks::ask(work, moment, place, 1);
+    let list = moment.list(&work.next.plan).get(place..).unwrap_or_default().join(", ");
+    let text = format!("Before {} any traffic moves: {list}.", phase_name(work, phase));
+    work.note("hooks-asked", "tidegate".to_owned(), text);
+}
+
+fn phase_name(work: &Work<'_>, phase: usize) -> String {
+    let phase = work.next.plan.spec.phases.get(phase);
+    phase.map_or_else(String::new, |phase| format!("phase {} begins and", phase.name))
+}
+
+/// Asks the target for the weight of a phase.
+pub(super) fn ask_weight(work: &mut Work<'_>, phase: usize) {
     let plan = std::sync::Arc::clone(&work.next.plan);
     let Some(wanted) = plan.spec.phases.get(phase) else {
         return;

@@ -8,7 +8,7 @@ use crate::period::Period;
 use crate::plan::{DecideDefault, NoData};
 use crate::rollout::{Bake, Because, Guard, Stage, Unknown};
 
-use super::{CLOCK_SKEW, Work, advance, outcomes, rollback, suspects};
+use super::{CLOCK_SKEW, Work, advance, hooks, outcomes, rollback, signoffs, suspects};
 
 /// How long health may be unknown before people are paged: two rounds of most things.
 pub const PAGE_AFTER: Period = Period::seconds(10);
@@ -22,10 +22,13 @@ pub(super) fn settle(work: &mut Work<'_>) {
     calm_by_our_clock(work);
     suspects::ask_again(work);
     outcomes::mind_workers(work);
+    hooks::mind_silence(work);
     mind_silence(work);
     mind_deadlines(work);
     run_bake_clock(work);
     advance::by_itself(work);
+    hooks::go_on(work);
+    signoffs::forget_what_is_over(work);
     end_watch(work);
 }
 
@@ -47,6 +50,10 @@ pub(super) fn returned(work: &mut Work<'_>, away_since: Timestamp) {
     }
     for decision in &mut work.next.decisions {
         decision.deadline = earlier(decision.deadline);
+    }
+    for run in work.next.hooks.iter_mut().filter(|run| run.end.is_none()) {
+        // Workers did not watch either.
+        run.heard = work.now;
     }
     if let Some(unknown) = &mut work.next.no_data {
         unknown.since = earlier(unknown.since);

@@ -9,7 +9,7 @@ use crate::policy;
 use crate::refusal::{Code, Refusal};
 use crate::rollout::{Because, Decision, Guard, Hold, Holder, Pause, Stage};
 
-use super::{Work, advance, rollback, suspects};
+use super::{Work, advance, hooks, rollback, signoffs, suspects};
 
 pub(super) fn commanded(
     work: &mut Work<'_>,
@@ -36,6 +36,10 @@ pub(super) fn commanded(
         Command::Advance
         | Command::Pause { .. }
         | Command::Resume
+        | Command::Retry
+        | Command::Approve { .. }
+        | Command::Check { .. }
+        | Command::Ack { .. }
         | Command::Hold { .. }
         | Command::Release { .. }
         | Command::Decide { .. } => {
@@ -80,6 +84,10 @@ fn wants_rollback(command: &Command) -> bool {
         Command::Advance
         | Command::Pause { .. }
         | Command::Resume
+        | Command::Retry
+        | Command::Approve { .. }
+        | Command::Check { .. }
+        | Command::Ack { .. }
         | Command::Hold { .. }
         | Command::Release { .. }
         | Command::Abort { .. }
@@ -144,7 +152,8 @@ fn roll_back(work: &mut Work<'_>, actor: &Actor, reason: &str) -> Result<(), Ref
             "Say `status` to watch it.",
         ));
     }
-    if work.next.is_final() {
+    // It may still wait for its last hooks.
+    if work.next.is_final() || work.next.is_latched() {
         return Err(over(work));
     }
     rollback::by_person(
@@ -170,6 +179,16 @@ fn abort(work: &mut Work<'_>, actor: &Actor, reason: &str) -> Result<(), Refusal
             "Say `rollback` to return traffic to the old version.",
         ));
     }
+    if !work.next.hooks.is_empty() {
+        return Err(Refusal::new(
+            Code::R404,
+            format!(
+                "Hooks of {} have begun; ending it here would leave their work half done.",
+                work.next.id
+            ),
+            "Say `rollback`: it does what the plan says for the way back.",
+        ));
+    }
     work.next.bake.since = None;
     work.next.stage = Stage::Aborted {
         at: work.now,
@@ -187,6 +206,10 @@ fn steer(work: &mut Work<'_>, actor: &Actor, command: &Command) -> Result<(), Re
     let by = actor.person.to_string();
     match command {
         Command::Advance => advance::by_person(work),
+        Command::Retry => hooks::retry(work, actor),
+        Command::Approve { role, comment } => signoffs::approve(work, actor, role.as_deref(), comment),
+        Command::Check { item, done, evidence } => signoffs::check(work, actor, item, *done, evidence),
+        Command::Ack { alert, number } => signoffs::acknowledge(work, actor, alert.as_deref(), *number),
         Command::Pause { reason } => pause(work, actor, reason),
         Command::Resume => match work.next.pause.take() {
             None => Err(Refusal::new(
@@ -263,6 +286,11 @@ fn release(work: &mut Work<'_>, actor: &Actor, number: u32) -> Result<(), Refusa
     let released = work.next.holds.remove(place);
     if released.by == Holder::Guard(Guard::Unreadable) {
         suspects::settled_by_person(work, &released.subject);
+    }
+    if let Holder::Guard(guard) = released.by
+        && guard.is_for_hook()
+    {
+        hooks::accepted(work, &released.subject, &actor.person);
     }
     work.say(NoticeKind::Released {
         number,

@@ -11,7 +11,7 @@ use crate::progress::Progress;
 use crate::rollout::{Because, Guard, Holder, Stage};
 
 use super::rollback::{self, ASKED_AGAIN};
-use super::{Work, advance, suspects};
+use super::{Work, advance, hooks, suspects};
 
 /// How long zero may be tried before people are paged.
 pub const STUCK_AFTER: Period = Period::seconds(30);
@@ -32,6 +32,10 @@ pub(super) fn reported(work: &mut Work<'_>, action: &ActionId, outcome: &Outcome
         return;
     }
     note_progress(work, action, outcome);
+    if work.next.is_hook(action) {
+        hooks::reported(work, action, outcome);
+        return;
+    }
     match work.next.stage.clone() {
         Stage::Advancing {
             phase,
@@ -79,7 +83,8 @@ fn note_progress(work: &mut Work<'_>, action: &ActionId, outcome: &Outcome) {
         | Stage::Completed { .. }
         | Stage::Aborted { .. } => None,
     };
-    if in_force != Some(action) {
+    let awaited = work.next.hook_awaited().is_some_and(|run| run.action == *action);
+    if in_force != Some(action) && !awaited {
         return;
     }
     let Outcome::Failing { attempts, why, .. } = outcome else {
@@ -131,7 +136,7 @@ fn advancing(work: &mut Work<'_>, phase: usize, asked: ActionId, since: jiff::Ti
                 why: format!("{why} ({attempts} attempts). Say `advance` to try again, or `rollback`."),
             });
         }
-        Outcome::Failing { .. } | Outcome::Asked { .. } => {}
+        Outcome::Failing { .. } | Outcome::Asked { .. } | Outcome::Hooked(_) => {}
     }
 }
 
@@ -205,6 +210,7 @@ fn rolling_back(work: &mut Work<'_>, state: RollingBack, asked: ActionId, action
         | Outcome::GaveUp { .. }
         | Outcome::Failing { .. }
         | Outcome::Asked { .. }
+        | Outcome::Hooked(_)
             if asked != *action => {}
         Outcome::Applied(ReadBack { weight, .. }) | Outcome::Foreign { found: weight } => {
             let why = format!("the target still reads {weight}; another writer may be at work");
@@ -226,7 +232,7 @@ fn rolling_back(work: &mut Work<'_>, state: RollingBack, asked: ActionId, action
                 failed(work, state, asked, why, *attempts);
             }
         }
-        Outcome::Asked { .. } => {}
+        Outcome::Asked { .. } | Outcome::Hooked(_) => {}
     }
 }
 
@@ -276,6 +282,8 @@ fn rolled_back(work: &mut Work<'_>, state: RollingBack, read_back: &ReadBack) {
 /// Time-outs of the waiting for a worker. A worker that says nothing is as bad as one that fails, and leads to a page.
 pub(super) fn mind_workers(work: &mut Work<'_>) {
     match work.next.stage.clone() {
+        // Hooks have a time of their own.
+        Stage::Advancing { action, .. } if work.next.is_hook(&action) => {}
         Stage::RollingBack {
             because,
             from,

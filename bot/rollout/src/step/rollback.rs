@@ -11,7 +11,7 @@ use crate::rollout::{Because, Guard, Stage, Standing};
 use crate::surroundings::Surroundings;
 use crate::weight::Weight;
 
-use super::Work;
+use super::{Work, hooks};
 
 /// What stands in the way while zero is being asked for once more.
 pub(super) const ASKED_AGAIN: &str = "a person asked for zero again; the target has not answered yet";
@@ -102,6 +102,7 @@ fn begin(work: &mut Work<'_>, because: Because) {
     }
     work.next.wanted = Weight::ZERO;
     work.next.decisions.clear();
+    hooks::overtaken(work);
     work.next.pause = None;
     work.next.bake.since = None;
     let action = climb(work, 0);

@@ -260,6 +260,8 @@ impl Bench {
                     answer: self.peers,
                 });
             }
+            // The test answers hooks itself.
+            ActionKind::RunHook { .. } => return None,
         };
         match self.manner {
             Manner::Answers => {

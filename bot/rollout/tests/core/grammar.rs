@@ -25,6 +25,7 @@ fn arguments(verb: &str) -> &'static str {
         "start" => "checkout version:2.3.0",
         "hold" | "note" => "auth-17 \"watching redis\"",
         "release" => "auth-17 2",
+        "check" => "auth-17 done sessions",
         "decide" => "auth-17 continue 3",
         "freeze" => "production \"Black Friday\"",
         "thaw" => "production",

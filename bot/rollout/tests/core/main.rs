@@ -8,6 +8,7 @@ mod begin;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod cells;
 mod clock;
 #[cfg(test)]
 mod crowds;
@@ -22,6 +23,7 @@ mod flag;
 #[cfg(test)]
 mod grammar;
 #[cfg(test)]
+mod hooks;
 mod ladder;
 #[cfg(test)]
 mod policy;
@@ -30,6 +32,7 @@ mod polls;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]
+mod signoffs;
 mod situations;
 #[cfg(test)]
 mod stages;

@@ -39,6 +39,16 @@ pub(crate) fn under_way() -> Vec<(&'static str, Bench)> {
     blind.pass(120);
     let mut frozen = Bench::baking(plan());
     frozen.around.freeze = Some(freeze());
+    let mut asking = Bench::baking(plan_with(|plan| {
+        plan["spec"]["phases"][0]["approvals"] = serde_json::json!([{ "role": "dba" }]);
+        plan["spec"]["phases"][0]["checks"] = serde_json::json!([{ "id": "sessions", "text": "Sessions last" }]);
+    }));
+    asking.pass(601);
+    let mut hooked = Bench::started(plan_with(|plan| {
+        plan["spec"]["hooks"] = serde_json::json!({ "backup": { "run": { "command": ["backup.sh"] } } });
+        plan["spec"]["phases"][0]["hooks"] = serde_json::json!({ "before": ["backup"] });
+    }));
+    hooked.pass(400);
     let benches = vec![
         ("advancing into the first phase", advancing),
         ("advancing into a later phase", second),
@@ -51,6 +61,8 @@ pub(crate) fn under_way() -> Vec<(&'static str, Bench)> {
         ("question open", asked),
         ("no data", blind),
         ("frozen", frozen),
+        ("gate asks people", asking),
+        ("hook may have run", hooked),
     ];
     for (name, bench) in &benches {
         assert!(
@@ -116,6 +128,7 @@ pub(crate) fn commands() -> Vec<(&'static str, Command)> {
             },
         ),
         ("resume", Command::Resume),
+        ("retry", Command::Retry),
         (
             "hold",
             Command::Hold {
@@ -143,6 +156,28 @@ pub(crate) fn commands() -> Vec<(&'static str, Command)> {
             Command::Decide {
                 number: None,
                 answer: Answer::Rollback,
+            },
+        ),
+        (
+            "approve",
+            Command::Approve {
+                role: None,
+                comment: String::new(),
+            },
+        ),
+        (
+            "check",
+            Command::Check {
+                item: "sessions".to_owned(),
+                done: true,
+                evidence: String::new(),
+            },
+        ),
+        (
+            "ack",
+            Command::Ack {
+                alert: None,
+                number: None,
             },
         ),
         (
@@ -174,6 +209,8 @@ fn the_benches_stand_where_their_names_say() {
         "BAKING",
         "BAKING",
         "BAKING",
+        "WAITING",
+        "HELD",
         "ROLLING BACK",
         "ROLLING BACK",
         "ROLLED BACK",

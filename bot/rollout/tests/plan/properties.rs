@@ -72,6 +72,9 @@ fn phase() -> impl Strategy<Value = Phase> {
         bake,
         gate: if manual { Gate::Manual } else { Gate::Auto },
         groups,
+        approvals: Vec::new(),
+        checks: Vec::new(),
+        hooks: tidegate_rollout::plan::PhaseHooks::default(),
     })
 }
 
@@ -154,6 +157,8 @@ fn plan() -> impl Strategy<Value = Plan> {
                     receivers,
                     watchdog: if watchdog { Watchdog::Required } else { Watchdog::None },
                 },
+                hooks: BTreeMap::new(),
+                probes: BTreeMap::new(),
                 rollback: tidegate_rollout::plan::Rollback::default(),
                 no_data: rollback_after.map_or(NoData::Hold, NoData::RollbackAfter),
                 audiences,

@@ -4,10 +4,12 @@
 use std::path::Path;
 
 use tidegate_rollout::Period;
+use tidegate_rollout::hook::Moment;
 use tidegate_rollout::plan::diagnostic::Level;
 use tidegate_rollout::plan::source::check;
 use tidegate_rollout::plan::{
-    Audience, DecideDefault, Gate, Hears, Mode, NoData, Plan, Rung, Scope, Severity, SeverityAction, Target, Watchdog,
+    Audience, DecideDefault, Gate, Hears, Mode, NoData, Plan, Run, Rung, Scope, Severity, SeverityAction, Target,
+    Watchdog,
 };
 
 use crate::cli::out::Format;
@@ -65,6 +67,8 @@ fn page(plan: &Plan) -> String {
     };
     let ending = format!("  {watched}; done after {} at the earliest\n", least(plan));
     page.push_str(&ending);
+    section(&mut page, "Gates", gates(plan));
+    section(&mut page, "Hooks", hooks(plan));
     section(&mut page, "Stopped by", triggers(plan));
     section(&mut page, "Way back", way_back(plan));
     section(&mut page, "Silence", silence(plan));
@@ -113,6 +117,63 @@ fn way_back(plan: &Plan) -> Vec<Vec<String>> {
         ]
     };
     plan.spec.rollback.ladder.iter().enumerate().map(row).collect()
+}
+
+/// What people must have said before a phase is left.
+fn gates(plan: &Plan) -> Vec<Vec<String>> {
+    let rows = plan.spec.phases.iter().flat_map(|phase| {
+        let approvals = phase.approvals.iter().map(|approval| {
+            let people = if approval.people == 1 {
+                "one".to_owned()
+            } else {
+                approval.people.to_string()
+            };
+            let own = if approval.self_approval {
+                ", also whoever started it"
+            } else {
+                ""
+            };
+            format!("approved by {people} of {}{own}", one_line(&approval.role))
+        });
+        let checks = phase.checks.iter().map(|item| {
+            let owner = item.owner.as_deref().map(|role| format!(" ({})", one_line(role)));
+            format!(
+                "{}: {}{}",
+                one_line(&item.id),
+                one_line(&item.text),
+                owner.unwrap_or_default()
+            )
+        });
+        let name = one_line(&phase.name);
+        approvals.chain(checks).map(move |what| vec![name.clone(), what])
+    });
+    rows.collect()
+}
+
+/// What is done beside moving traffic, and when.
+fn hooks(plan: &Plan) -> Vec<Vec<String>> {
+    let phases = 0..plan.spec.phases.len();
+    let around = phases.flat_map(|phase| [Moment::Before(phase), Moment::After(phase)]);
+    let moments = around.chain([Moment::Rollback]);
+    let row = |moment: Moment, name: &String| {
+        let does = plan.errand(name).map(|errand| {
+            let what = match &errand.run {
+                Run::Command(argv) => listed(&[argv.join(" ")]),
+                Run::Http(call) => format!("{} {}", call.method.word(), one_line(&call.url)),
+                Run::Job(job) => format!("Job of {} in {}", one_line(&job.image), one_line(&job.namespace)),
+            };
+            let tries = if errand.attempts > 1 {
+                format!(", {} times", errand.attempts)
+            } else {
+                String::new()
+            };
+            (what, format!("has {}{tries}", errand.timeout))
+        });
+        let (what, limits) = does.unwrap_or_default();
+        vec![one_line(&moment.words(plan)), one_line(name), what, limits]
+    };
+    let all = moments.flat_map(|moment| moment.list(plan).iter().map(move |name| row(moment, name)));
+    all.collect()
 }
 
 fn section(page: &mut String, title: &str, rows: Vec<Vec<String>>) {

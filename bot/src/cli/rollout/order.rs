@@ -75,12 +75,33 @@ impl Order {
                     return Err(self.unknown(word));
                 }
             }
-            "pause" | "rollback" | "abort" | "hold" | "note" => {
+            "check" => {
+                let at = self.words.iter().position(|word| tick(word).is_some());
+                let at = at.ok_or_else(|| self.lacks("`done` or `undo`"))?;
+                let mut behind = self.words.split_off(at);
+                said.done = tick(&behind.remove(0));
+                if behind.is_empty() {
+                    return Err(self.lacks("the item"));
+                }
+                said.item = Some(behind.remove(0));
+                said.note = Some(behind.join(" ")).filter(|text| !text.is_empty());
+            }
+            "ack" => {
+                said.alert = self.option("alert");
+                let is_number = |word: &String| word.trim_start_matches('#').parse::<u32>().is_ok();
+                if let Some(at) = self.words.iter().position(is_number) {
+                    let number = self.words.remove(at);
+                    said.number = Some(self.number(&number)?);
+                }
+            }
+            "pause" | "rollback" | "abort" | "hold" | "note" | "approve" => {
+                said.role = self.option("role").filter(|_| self.usage.verb == "approve");
                 if named && said.rollout.is_none() {
                     said.rollout = Some(self.words.remove(0));
                 }
                 let text = self.text();
                 match self.usage.verb {
+                    "approve" => said.note = text,
                     "note" => said.note = Some(text.ok_or_else(|| self.lacks("the text"))?),
                     "hold" => said.reason = Some(text.ok_or_else(|| self.lacks("a reason"))?),
                     _ => said.reason = text,
@@ -110,6 +131,18 @@ impl Order {
             return in_words;
         }
         self.rollout.take()
+    }
+
+    /// `role:ops-lead`, as in chat.
+    fn option(&mut self, name: &str) -> Option<String> {
+        let takes_it = self.usage.arguments.contains(&format!("[{name}:"));
+        let is_it = |word: &&String| {
+            word.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(':') && rest.len() > 1)
+        };
+        let at = self.words.iter().position(|word| takes_it && is_it(&word))?;
+        let word = self.words.remove(at);
+        Some(word[name.len() + 1..].to_owned())
     }
 
     fn take(&mut self, what: &str) -> Result<String, Failure> {
@@ -170,6 +203,14 @@ impl Order {
         Failure::new(Exit::Usage, what).hint(format!(
             "Where it is a reason: tidegate rollout {verb} --rollout {name} \"{word}\"."
         ))
+    }
+}
+
+fn tick(word: &str) -> Option<bool> {
+    match word.to_lowercase().as_str() {
+        "done" => Some(true),
+        "undo" => Some(false),
+        _ => None,
     }
 }
 
@@ -237,6 +278,13 @@ mod tests {
         said!(["rollback", "checkout-17"], { "verb": "rollback", "rollout": "checkout-17" });
         said!(["rollback", "payments", "too \"many\""],
             { "verb": "rollback", "rollout": "payments", "reason": "too \"many\"" });
+        said!(["approve", "checkout-17", "role:oncall", "cache", "warm"],
+            { "verb": "approve", "rollout": "checkout-17", "role": "oncall", "note": "cache warm" });
+        said!(["check", "checkout-17", "done", "sessions", "see", "graph"],
+            { "verb": "check", "rollout": "checkout-17", "done": true, "item": "sessions", "note": "see graph" });
+        said!(["check", "undo", "sessions"], { "verb": "check", "done": false, "item": "sessions" });
+        said!(["ack", "checkout-17", "3"], { "verb": "ack", "rollout": "checkout-17", "number": 3 });
+        said!(["ack", "alert:Errors"], { "verb": "ack", "alert": "Errors" });
         said!(["note", "ledger", "for:", "the", "record"],
             { "verb": "note", "rollout": "ledger", "note": "for: the record" });
         said!(["pause", "checkout is slow"], { "verb": "pause", "reason": "checkout is slow" });
@@ -286,6 +334,8 @@ mod tests {
             &["hold", "checkout-17"],
             &["hold", "slow", "for:ever"],
             &["note"],
+            &["check", "checkout-17"],
+            &["check", "done"],
             &["freeze", "production"],
         ] {
             let refused = fields(line);

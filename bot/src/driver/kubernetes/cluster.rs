@@ -75,6 +75,24 @@ impl Cluster {
         }
     }
 
+    /// What is no JSON, such as a log.
+    pub(super) async fn text(&self, path: &str) -> Result<String, Fault> {
+        let request = Request::builder().method(Method::GET).uri(path).body(Vec::new());
+        let request = request.map_err(|error| Fault::Unreachable(error.into()))?;
+        let answer = async {
+            let client = self.client.get_or_try_init(|| connect(&self.access)).await;
+            let client = client.map_err(Fault::Unreachable)?;
+            client.request_text(request).await.map_err(Fault::of)
+        };
+        match tokio::time::timeout(self.call, answer).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Fault::Unreachable(anyhow::anyhow!(
+                "the Kubernetes API did not answer within {:?}",
+                self.call
+            ))),
+        }
+    }
+
     pub(super) async fn patch(&self, path: &str, patch: &Patch) -> Result<Value, Fault> {
         let (media, body) = match patch {
             Patch::Merge(body) => ("application/merge-patch+json", body),

@@ -35,15 +35,23 @@ pub struct Said {
     #[serde(rename = "for")]
     #[schema(value_type = Option<String>)]
     pub period: Option<Period>,
-    /// release, decide: which hold or question.
+    /// release, decide, ack: which hold or question.
     pub number: Option<u32>,
     /// decide: `continue` or `rollback`.
     #[schema(value_type = Option<String>)]
     pub answer: Option<Answer>,
-    /// note: what.
+    /// note: what. approve, check: what is said to it, or what shows it.
     pub note: Option<String>,
     /// freeze, thaw: which environment.
     pub environment: Option<String>,
+    /// approve: for which role of the plan; left out: the only one that is asked of the caller.
+    pub role: Option<String>,
+    /// check: which item.
+    pub item: Option<String>,
+    /// check: `false` takes a tick back; left out: it is ticked.
+    pub done: Option<bool>,
+    /// ack: the name of the alert.
+    pub alert: Option<String>,
 }
 
 impl Said {
@@ -80,6 +88,7 @@ impl Said {
         Ok(match word {
             "advance" => Command::Advance,
             "resume" => Command::Resume,
+            "retry" => Command::Retry,
             "pause" => Command::Pause {
                 reason: self.reason.take().unwrap_or_default(),
             },
@@ -100,6 +109,19 @@ impl Said {
                 number: self.number.take(),
                 answer: needed(self.answer.take(), "answer")?,
             },
+            "approve" => Command::Approve {
+                role: self.role.take(),
+                comment: self.note.take().unwrap_or_default(),
+            },
+            "check" => Command::Check {
+                item: needed(self.item.take(), "item")?,
+                done: self.done.take().unwrap_or(true),
+                evidence: self.note.take().unwrap_or_default(),
+            },
+            "ack" => Command::Ack {
+                alert: self.alert.take(),
+                number: self.number.take(),
+            },
             "note" => Command::Note {
                 text: needed(self.note.take(), "note")?,
             },
@@ -119,6 +141,9 @@ impl Said {
             ("reason", &self.reason),
             ("note", &self.note),
             ("environment", &self.environment),
+            ("role", &self.role),
+            ("item", &self.item),
+            ("alert", &self.alert),
         ];
         let texts = named
             .into_iter()
@@ -144,6 +169,10 @@ impl Said {
             ("answer", self.answer.is_some()),
             ("note", self.note.is_some()),
             ("environment", self.environment.is_some()),
+            ("role", self.role.is_some()),
+            ("item", self.item.is_some()),
+            ("done", self.done.is_some()),
+            ("alert", self.alert.is_some()),
         ];
         given.into_iter().find(|(_, given)| *given).map(|(field, _)| field)
     }
@@ -171,7 +200,7 @@ mod tests {
         for usage in USAGES {
             let all = serde_json::json!({
                 "verb": usage.verb, "plan": "p", "reason": "r", "number": 1, "answer": "continue", "note": "n",
-                "environment": "e",
+                "environment": "e", "role": "x", "item": "i", "done": true, "alert": "a",
             });
             let said: Said = serde_json::from_value(all).unwrap();
             // With every argument at once a verb refuses one of them, but never itself.

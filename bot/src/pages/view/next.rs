@@ -61,13 +61,13 @@ pub(super) fn shortly(seen: &Seen<'_>, now: Timestamp) -> String {
 /// What a person can settle comes before what only needs time.
 pub(super) fn urgency(blocker: &Blocker) -> u8 {
     match blocker {
-        Blocker::Undecided { .. } => 0,
+        Blocker::Undecided { .. } | Blocker::Unsigned { .. } => 0,
         Blocker::NoData { .. } => 1,
         Blocker::Firing { .. } => 2,
         Blocker::Held { .. } => 3,
         Blocker::Paused { .. } => 4,
         Blocker::Frozen(_) => 5,
-        Blocker::Moving => 6,
+        Blocker::Moving | Blocker::Hooking { .. } => 6,
         Blocker::Bake { .. } => 7,
         Blocker::Calming { .. } => 8,
     }
@@ -76,10 +76,12 @@ pub(super) fn urgency(blocker: &Blocker) -> u8 {
 fn word(blocker: &Blocker) -> String {
     match blocker {
         Blocker::Moving => "the read-back".to_owned(),
+        Blocker::Hooking { hook, .. } => format!("hook {}", brief(hook, 60)),
         Blocker::Bake { .. } => "time".to_owned(),
         Blocker::Paused { by, .. } => format!("resume, paused by {by}"),
         Blocker::Held { number, by, .. } => format!("hold {number}, {by}"),
         Blocker::Undecided { number, .. } => format!("decision {number}"),
+        Blocker::Unsigned { what, .. } => brief(what, 80),
         Blocker::Firing { alert, .. } => format!("alert {}", brief(alert, 60)),
         Blocker::NoData { .. } => "health to be known".to_owned(),
         Blocker::Frozen(freeze) => format!("thaw, frozen by {}", freeze.by),
@@ -125,6 +127,10 @@ pub(super) fn following(rollout: &Rollout) -> Option<&Phase> {
 /// What happens next, in a sentence or two.
 pub(super) fn sentence(rollout: &Rollout, now: Timestamp) -> String {
     let target = rollout.plan.spec.target.name();
+    if let Some(run) = rollout.hook_awaited() {
+        let when = run.moment.words(&rollout.plan);
+        return format!("Hook {} {when} runs.{}", run.name, waited_for(rollout, &run.action));
+    }
     match &rollout.stage {
         Stage::Advancing { failed: Some(why), .. } => {
             format!("The target could not be moved: {}", brief(why, 300))

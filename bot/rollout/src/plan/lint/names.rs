@@ -89,6 +89,16 @@ fn all_names(plan: &Plan) -> Vec<(&str, Path)> {
             .keys()
             .map(|name| (name.as_str(), Path::spec("inputs").key(name))),
     );
+    names.extend(
+        spec.hooks
+            .keys()
+            .map(|name| (name.as_str(), Path::spec("hooks").key(name))),
+    );
+    names.extend(
+        spec.probes
+            .keys()
+            .map(|name| (name.as_str(), Path::spec("probes").key(name))),
+    );
     let flag = spec.target.flag();
     let in_groups = flag.into_iter().flat_map(|flag| flag.groups.keys());
     names.extend(in_groups.map(|name| (name.as_str(), groups.key(name))));

@@ -121,7 +121,7 @@ fn route(target: &RouteTarget, at: &Path, found: &mut Vec<Finding>) {
     different(&target.new, &target.old, at, found);
 }
 
-fn object(name: &str, path: Path, found: &mut Vec<Finding>) {
+pub(super) fn object(name: &str, path: Path, found: &mut Vec<Finding>) {
     if !OBJECT.as_ref().is_some_and(|pattern| pattern.is_match(name)) {
         let message = format!("`{name}` is not a usable name");
         let help = "Kubernetes takes lower-case letters, digits, `-` and `.`";

@@ -1,9 +1,10 @@
 //! Owns the checks of what led to a decision: the proof an advance needs, the suspicion a rollback needs, and the end.
 //! Refuses to ask the core whether it was right: it asks what really happened.
 
-use crate::action::Lane;
+use crate::action::{Action, Lane};
+use crate::period::Period;
 use crate::plan::{Mode, SeverityAction};
-use crate::rollout::{Because, Stage};
+use crate::rollout::{Because, Rollout, Stage};
 
 use crate::sim::replica::FRESH;
 use crate::sim::source::{Occasion, Source};
@@ -18,6 +19,8 @@ const TICKS: u64 = 3_500;
 const UNREADABLE_AFTER: u64 = 20_000;
 /// An answer to a worker that is older than this was decided before a round began, in milliseconds.
 const ANSWERED_BEFORE: u64 = 5_000;
+/// A hook that was asked for is done within this time once nothing goes wrong any more, in milliseconds.
+const HOOK_TAKES: u64 = 20_000;
 /// Clocks of the alert source and ours may differ by so much.
 const SKEW: u64 = 5_000;
 
@@ -143,7 +146,7 @@ impl Laws {
     pub(in crate::sim) fn at_the_end(&mut self, store: &Store, targets: &[Target], source: &Source, ends_at: u64) {
         for (index, rollout) in store.rollouts.iter().enumerate() {
             let id = &rollout.id;
-            let finished = !rollout.is_latched() || rollout.is_final();
+            let finished = !rollout.is_latched() || rollout.is_final() || self.hooks_go_on(rollout, ends_at);
             self.must(finished, 2, || {
                 format!("{id} began to roll back and never ended: {:?}", rollout.stage)
             });
@@ -170,18 +173,31 @@ impl Laws {
         // A raise waits for as long as something stands in its way.
         let waits = |row: &&Row| {
             let rollout = &store.rollouts[row.rollout];
+            if rollout.is_hook(&row.action.id) && self.hooks_go_on(rollout, ends_at) {
+                return true;
+            }
             let stopped = rollout.pause.is_some() || !rollout.holds.is_empty() || !rollout.decisions.is_empty();
             let fires = rollout.alerts.values().any(|tracked| tracked.standing.blocks());
             row.action.lane() == Lane::Forward && (stopped || fires || store.freeze.is_some())
         };
-        let open = store.outbox.iter().find(|row| row.closed.is_none() && !waits(row));
+        let open = store
+            .outbox
+            .iter()
+            .find(|row| row.closed.is_none() && !waits(row))
+            .cloned();
         self.must(open.is_none(), 6, || format!("never done: {open:?}"));
         let unheard = store.inbox.iter().find(|arrival| !arrival.settled);
         self.must(unheard.is_none(), 1, || format!("never decided: {unheard:?}"));
     }
 
+    /// Whether a hook was asked for shortly before the end of the history.
+    fn hooks_go_on(&self, rollout: &Rollout, ends_at: u64) -> bool {
+        let asked = rollout.hook_awaited().and_then(|run| self.intents.get(&run.action));
+        asked.is_some_and(|asked| asked + HOOK_TAKES > ends_at)
+    }
+
     /// A missed alert is an outage: what fires to the end and can be our fault has acted, and blocks.
-    fn was_acted_upon(&mut self, rollout: &crate::rollout::Rollout, occasion: &Occasion) {
+    fn was_acted_upon(&mut self, rollout: &Rollout, occasion: &Occasion) {
         let tracked = rollout.alerts.get(&occasion.alert.fingerprint);
         let acted = tracked
             .is_some_and(|tracked| tracked.acted_on == Some(occasion.alert.starts_at) && tracked.standing.blocks());
@@ -202,6 +218,10 @@ impl Laws {
     }
 }
 
+fn raises(action: &Action) -> bool {
+    action.kind.is_raise()
+}
+
 /// How long the stage that is being left must have lasted, in milliseconds; `None` when this is not a way forward.
 fn left(commit: &Commit<'_>) -> Option<u64> {
     let (before, next) = (commit.before, &commit.step.next);
@@ -212,6 +232,12 @@ fn left(commit: &Commit<'_>) -> Option<u64> {
             Stage::Advancing { .. } | Stage::Watching { .. } | Stage::Completed { .. },
         ) => spec.phases.get(*phase)?.bake,
         (Stage::Watching { .. }, Stage::Completed { .. }) => spec.watch,
+        // The hooks of a phase took their time; what follows them needs proof of its own.
+        (Stage::Advancing { action, .. }, Stage::Advancing { .. })
+            if before.is_hook(action) && commit.step.actions.iter().any(raises) =>
+        {
+            Period::ZERO
+        }
         _ => return None,
     };
     u64::try_from(period.as_millis()).ok()
