@@ -108,6 +108,8 @@ fn page() -> url::Url {
 fn worst(state: &str) -> Card {
     let long = WORSE.repeat(40);
     Card {
+        looked_at: Vec::new(),
+        hooks: Vec::new(),
         ladder: vec![long.clone(); 9],
         observed: Some(long.clone()),
         rollout: "checkout-17".to_owned(),

@@ -148,11 +148,7 @@ async fn a_plan_whose_commands_are_not_allowed_is_refused_with_what_to_write() -
         ),
         ("none.sh", json!({}), "there is no `none.sh` below `hooks.directory`"),
     ] {
-        let failure = super::house::setup(&scratch, &hook(name), settings)?
-            .start()
-            .await
-            .err();
-        let said = failure.map(|failure| format!("{failure:#}")).unwrap_or_default();
+        let said = super::house::faults(super::house::setup(&scratch, &hook(name), settings)?).await?;
         ensure!(said.contains(why), "{name}: {said}");
     }
     Ok(())

@@ -69,6 +69,16 @@ impl Hooked {
     }
 }
 
+/// What `check-config` says of a configuration that it refuses. The server starts: its other plans are needed.
+pub(super) async fn faults(setup: Setup) -> Result<String> {
+    let server = setup.start().await?;
+    let file = server.scratch().path().join("tidegate.yml");
+    let file = format!("--config.file={}", file.display());
+    let (code, said) = server.command(&["check-config", &file]).await?;
+    ensure!(code == 3, "it exits with {code}: {said}");
+    Ok(said)
+}
+
 /// A directory with programs, each a line or more for `sh`.
 pub(super) fn programs(programs: &[(&str, &str)]) -> Result<Scratch> {
     let scratch = Scratch::new("hooks")?;

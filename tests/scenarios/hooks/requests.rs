@@ -101,13 +101,8 @@ async fn a_host_that_is_not_allowed_is_not_called() -> Result<()> {
     let (served, seen) = service().await?;
     let scratch = programs(&[])?;
     let setup = super::house::setup(&scratch, &hooked(&served, 1, "14"), json!({}))?;
-    let failure = setup
-        .start()
-        .await
-        .err()
-        .map(|failure| format!("{failure:#}"))
-        .unwrap_or_default();
-    assert!(failure.contains("is not in `egress.allow`"), "{failure}");
+    let said = super::house::faults(setup).await?;
+    assert!(said.contains("is not in `egress.allow`"), "{said}");
     assert_eq!(seen.lock().unwrap_or_else(PoisonError::into_inner).looks, 0);
     Ok(())
 }

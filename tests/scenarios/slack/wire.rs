@@ -108,6 +108,8 @@ fn worst(state: &str) -> Card {
     let long = WORSE.repeat(40);
     Card {
         ladder: Vec::new(),
+        looked_at: Vec::new(),
+        hooks: Vec::new(),
         observed: None,
         rollout: "a-plan-with-a-rather-long-name-17".to_owned(),
         title: long.clone(),

@@ -1,5 +1,6 @@
 //! One broken plan for every code: the example with one thing changed, and where the finding must point.
 
+mod hooks;
 mod table;
 
 use tidegate_rollout::plan::codes::{CODES, Code};
@@ -7,7 +8,11 @@ use tidegate_rollout::plan::diagnostic::{Finding, Level};
 use tidegate_rollout::plan::source::check;
 
 use super::EXAMPLE;
-use table::{CASES, Case, FLAG, REPLICAS, STAFF, STAFF_AGAIN};
+use table::{Case, FLAG, REPLICAS, STAFF, STAFF_AGAIN};
+
+fn cases() -> impl Iterator<Item = &'static Case> {
+    table::CASES.iter().chain(hooks::CASES)
+}
 
 fn changed(case: &Case) -> String {
     let mut text = EXAMPLE.to_owned();
@@ -40,7 +45,7 @@ fn a_plan_for_pods_is_without_fault() {
 
 #[test]
 fn every_fault_is_found_and_pointed_at() {
-    for case in CASES {
+    for case in cases() {
         let text = changed(case);
         let read = check(&text);
         let code = case.code;
@@ -65,7 +70,7 @@ fn every_fault_is_found_and_pointed_at() {
 fn one_fault_brings_no_second_error() {
     // Changes that break two things at once by their nature.
     let double = [Code::P161, Code::P206];
-    for case in CASES.iter().filter(|case| !double.contains(&case.code)) {
+    for case in cases().filter(|case| !double.contains(&case.code)) {
         let errors = check(&changed(case))
             .findings
             .into_iter()
@@ -77,7 +82,7 @@ fn one_fault_brings_no_second_error() {
 
 #[test]
 fn an_error_leaves_no_plan_and_a_warning_does() {
-    for case in CASES {
+    for case in cases() {
         let read = check(&changed(case));
         let has_error = read.findings.iter().any(|found| found.level == Level::Error);
         assert_eq!(read.plan.is_none(), has_error, "{}", case.code);
@@ -88,7 +93,7 @@ fn an_error_leaves_no_plan_and_a_warning_does() {
 fn every_code_has_a_case() {
     for doc in CODES {
         assert!(
-            CASES.iter().any(|case| case.code == doc.code),
+            cases().any(|case| case.code == doc.code),
             "{} is never found by a test",
             doc.code
         );
