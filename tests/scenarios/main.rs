@@ -12,6 +12,7 @@ mod command_line;
 mod configuration;
 #[cfg(test)]
 mod crash;
+#[cfg(test)]
 mod deploy;
 #[cfg(test)]
 mod discord;

@@ -59,7 +59,14 @@ fn read_back(percent: u8) -> ReadBack {
 }
 
 fn kinds() -> Vec<NoticeKind> {
-    let all = [about_progress(), about_alerts(), about_the_end()].concat();
+    let all = [
+        about_progress(),
+        about_alerts(),
+        about_the_end(),
+        about_gates_and_hooks(),
+        about_the_server(),
+    ]
+    .concat();
     debug_assert!(all.iter().all(is_listed));
     all
 }
@@ -172,6 +179,13 @@ fn about_the_end() -> Vec<NoticeKind> {
             by: jon(),
             reason: text(),
         },
+    ]
+}
+
+fn about_gates_and_hooks() -> Vec<NoticeKind> {
+    let text = || HOSTILE.to_owned();
+    let jon = || "jon".to_owned();
+    vec![
         NoticeKind::ApprovalAsked {
             baked: Period::minutes(30),
             open: vec!["approval by product (dana)".to_owned(), text()],
@@ -224,13 +238,16 @@ fn about_the_end() -> Vec<NoticeKind> {
             hold: None,
             unknown: true,
         },
-        NoticeKind::DeliveryMissed {
-            source: "pagerduty".to_owned(),
-            receiver: "default".to_owned(),
-            why: text(),
-            polled: false,
-        },
     ]
+}
+
+fn about_the_server() -> Vec<NoticeKind> {
+    vec![NoticeKind::DeliveryMissed {
+        source: "pagerduty".to_owned(),
+        receiver: "default".to_owned(),
+        why: HOSTILE.to_owned(),
+        polled: false,
+    }]
 }
 
 /// Fails to compile when a kind is added, as a reminder to add its sample above.

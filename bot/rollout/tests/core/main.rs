@@ -9,6 +9,7 @@ mod begin;
 mod bench;
 #[cfg(test)]
 mod cells;
+#[cfg(test)]
 mod clock;
 #[cfg(test)]
 mod crowds;
@@ -24,6 +25,7 @@ mod flag;
 mod grammar;
 #[cfg(test)]
 mod hooks;
+#[cfg(test)]
 mod ladder;
 #[cfg(test)]
 mod policy;
@@ -33,6 +35,7 @@ mod polls;
 mod routing;
 #[cfg(test)]
 mod signoffs;
+#[cfg(test)]
 mod situations;
 #[cfg(test)]
 mod stages;
