@@ -73,8 +73,8 @@ impl Hooked {
 pub(super) async fn faults(setup: Setup) -> Result<String> {
     let server = setup.start().await?;
     let file = server.scratch().path().join("tidegate.yml");
-    let file = format!("--config.file={}", file.display());
-    let (code, said) = server.command(&["check-config", &file]).await?;
+    let file = file.to_str().context("the path is no text")?;
+    let (code, said) = server.command(&["check-config", file]).await?;
     ensure!(code == 3, "it exits with {code}: {said}");
     Ok(said)
 }

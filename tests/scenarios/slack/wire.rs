@@ -85,10 +85,12 @@ async fn every_notice_is_taken_shown_literally_and_as_loud_as_it_should_be() -> 
     let expected = [
         "aborted",
         "advance-failed",
+        "approval-asked",
         "completed",
         "decision-opened",
         "delivery-missed",
         "guard-holds",
+        "hook-failed",
         "no-data",
         "rollback-stuck",
         "rolled-back",
