@@ -17,7 +17,6 @@ pub(super) struct HookSupervisor {
 
 impl HookSupervisor {
     /// Becomes the supervisor: its exit code is the program's.
-    #[expect(clippy::exit, reason = "the exit code is that of another program, not one of ours")]
     pub(super) fn run(self) -> Result<Exit, Failure> {
         std::process::exit(i32::from(tree::supervise(&self.argv)))
     }

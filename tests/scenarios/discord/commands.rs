@@ -38,7 +38,14 @@ async fn every_verb_is_understood_and_answered_to_the_asker_alone() -> Result<()
 #[tokio::test]
 async fn a_refusal_says_its_code_its_reason_and_what_to_do() -> Result<()> {
     let world = World::new().await?;
-    let cases: [(&str, &str, &[(&str, &str)], &str, &str); 9] = [
+    type Case = (
+        &'static str,
+        &'static str,
+        &'static [(&'static str, &'static str)],
+        &'static str,
+        &'static str,
+    );
+    let cases: [Case; 9] = [
         (ANA, "advnce", &[], "R101", "Did you mean `advance`"),
         (ANA, "status", &[], "R103", "start <plan>"),
         (ANA, "hold", &[], "R104", "Say: hold"),
