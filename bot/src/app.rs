@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use self::signals::Signals;
 use crate::channel::feed::Feed;
 use crate::chat::Dispatcher;
 use crate::clock;
@@ -110,8 +111,9 @@ impl Running {
 /// Runs a server until it is told to end.
 pub async fn run(sources: Sources, config: Config) -> anyhow::Result<()> {
     let log = telemetry::start_log(&config.log);
+    let signals = Signals::listen()?;
     let running = start(sources, config, log).await?;
-    signals::until_the_end(&running).await?;
+    signals.until_the_end(&running).await;
     info!("Stopping; requests in flight may end");
     running.stop().await;
     info!("Stopped");

@@ -6,18 +6,33 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Running;
 
-/// Waits for SIGTERM or SIGINT; every SIGHUP meanwhile is a reload.
-pub(super) async fn until_the_end(running: &Running) -> anyhow::Result<()> {
-    let listen = |kind| signal(kind).context("could not listen for signals");
-    let mut terminate: Signal = listen(SignalKind::terminate())?;
-    let mut interrupt: Signal = listen(SignalKind::interrupt())?;
-    let mut hang_up: Signal = listen(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            // Success and failure are logged where they happen.
-            _ = hang_up.recv() => drop(running.reload().await),
+/// What is listened to. Made before anything is served: a SIGHUP that nobody listens to ends the process.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// From now on signals wait for [`Self::until_the_end`].
+    pub(super) fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("could not listen for signals");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT; every SIGHUP meanwhile is a reload.
+    pub(super) async fn until_the_end(mut self, running: &Running) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                // Success and failure are logged where they happen.
+                _ = self.hang_up.recv() => drop(running.reload().await),
+            }
         }
     }
 }
