@@ -5,6 +5,7 @@ pub mod discord;
 pub mod feed;
 pub mod log;
 mod loud;
+pub mod platform;
 pub mod slack;
 pub mod webhook;
 

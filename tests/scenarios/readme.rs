@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use regex::Regex;
+use tidegate_rollout::command::{USAGES, Usage};
 use tidegate_tests::built::Build;
 use tidegate_tests::paths::repository;
 use tidegate_tests::ports::Port;
@@ -139,4 +140,25 @@ async fn its_five_minutes_end_with_a_real_alert_that_shuts_the_gate() -> Result<
     ensure!(users == ["40 \"value\":false"], "{users:?}");
     println!("counted: the five minutes of the README took {:.1?}", began.elapsed());
     Ok(())
+}
+
+/// The verbs as people read them are the verbs as they are understood.
+#[test]
+fn the_table_of_verbs_is_the_grammar() -> Result<()> {
+    let page = std::fs::read_to_string(repository().join("README.md")).context("read the README")?;
+    let (_, table) = page
+        .split_once("| verb | arguments | what it does |\n|---|---|---|\n")
+        .context("no table")?;
+    let rows: Vec<&str> = table.lines().take_while(|line| line.starts_with('|')).collect();
+    let expected: Vec<String> = USAGES.iter().map(row).collect();
+    ensure!(rows == expected, "it should read:\n{}", expected.join("\n"));
+    Ok(())
+}
+
+fn row(usage: &Usage) -> String {
+    let arguments = match usage.arguments.replace('|', "\\|") {
+        none if none.is_empty() => none,
+        some => format!("`{some}`"),
+    };
+    format!("| `{}` | {arguments} | {} |", usage.verb, usage.says)
 }

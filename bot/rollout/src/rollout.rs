@@ -357,6 +357,18 @@ impl Rollout {
         }
     }
 
+    /// Whether it carries what it wanted, and asks nothing of its target now.
+    pub fn rests(&self) -> bool {
+        match self.stage {
+            Stage::Baking { .. } | Stage::AtGate { .. } | Stage::Watching { .. } => true,
+            Stage::Advancing { .. }
+            | Stage::RollingBack { .. }
+            | Stage::RolledBack { .. }
+            | Stage::Completed { .. }
+            | Stage::Aborted { .. } => false,
+        }
+    }
+
     /// Whether a rollback was decided. From then on no write may raise the weight.
     pub fn is_latched(&self) -> bool {
         matches!(self.stage, Stage::RollingBack { .. } | Stage::RolledBack { .. })

@@ -43,7 +43,7 @@ impl DiscordChannel {
     pub async fn post_card(&self, rollout: &RolloutId, card: &discord::Message) -> Result<String, ChannelError> {
         let card = marked(card, rollout.as_str());
         let posted = self.post(&self.place, &card, None, rollout.as_str());
-        let message = posted.await.map_err(|error| self.failed(error))?;
+        let message = posted.await.map_err(|error| error.on(&self.name))?;
         self.hang_thread(&message, rollout).await;
         Ok(message)
     }
@@ -74,7 +74,7 @@ impl DiscordChannel {
         match self.api.call(Method::PATCH, &path, Some(&body)).await {
             Ok(_) => Ok(Edited::Done),
             Err(ApiError::Refused(refused)) if refused.is_gone() => Ok(Edited::Gone),
-            Err(error) => Err(self.failed(error)),
+            Err(error) => Err(error.on(&self.name)),
         }
     }
 
@@ -84,7 +84,7 @@ impl DiscordChannel {
     /// As [`Self::post_card`].
     pub async fn find_card(&self, rollout: &RolloutId, begun: i64) -> Result<Option<String>, ChannelError> {
         let found = self.find(&self.place, rollout.as_str(), begun).await;
-        let found = found.map_err(|error| self.failed(error))?;
+        let found = found.map_err(|error| error.on(&self.name))?;
         if let Some(card) = &found {
             self.hang_thread(card, rollout).await;
         }
@@ -104,7 +104,7 @@ impl DiscordChannel {
             None => self.say_once(&self.place, &words, None, message).await,
             Some(card) => self.say_below(card, &words, message).await,
         };
-        said.map_err(|error| self.failed(error))
+        said.map_err(|error| error.on(&self.name))
     }
 
     async fn say_below(&self, card: &str, words: &discord::Message, message: &Message) -> Result<(), ApiError> {
@@ -208,21 +208,6 @@ impl DiscordChannel {
             }
         }
         Ok(None)
-    }
-
-    fn failed(&self, error: ApiError) -> ChannelError {
-        let channel = self.name.clone();
-        match error {
-            ApiError::Busy { after } => ChannelError::Busy { channel, after },
-            ApiError::Refused(refused) if refused.is_about_the_message() => ChannelError::Never {
-                channel,
-                why: refused.to_string(),
-            },
-            error => ChannelError::Later {
-                channel,
-                source: error.into(),
-            },
-        }
     }
 }
 

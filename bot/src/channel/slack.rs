@@ -74,7 +74,7 @@ impl SlackChannel {
         match self.api.call("chat.update", &body).await {
             Ok(_) => Ok(Edited::Done),
             Err(ApiError::Refused(refused)) if refused.is_gone() => Ok(Edited::Gone),
-            Err(error) => Err(self.failed(error)),
+            Err(error) => Err(error.on(&self.name)),
         }
     }
 
@@ -143,7 +143,7 @@ impl SlackChannel {
             .api
             .call("chat.postMessage", body)
             .await
-            .map_err(|error| self.failed(error))?;
+            .map_err(|error| error.on(&self.name))?;
         let ts = answer.get("ts").and_then(Value::as_str);
         ts.map(str::to_owned).ok_or_else(|| ChannelError::Later {
             channel: self.name.clone(),
@@ -169,7 +169,7 @@ impl SlackChannel {
                 );
                 return Ok(None);
             }
-            Err(error) => return Err(self.failed(error)),
+            Err(error) => return Err(error.on(&self.name)),
         };
         let messages = answer.get("messages").and_then(Value::as_array);
         let ours = |message: &&Value| {
@@ -200,21 +200,6 @@ impl SlackChannel {
         }
         *posted = Some(Instant::now());
         Ok(())
-    }
-
-    fn failed(&self, error: ApiError) -> ChannelError {
-        let channel = self.name.clone();
-        match error {
-            ApiError::Busy { after } => ChannelError::Busy { channel, after },
-            ApiError::Refused(refused) if refused.is_about_the_message() => ChannelError::Never {
-                channel,
-                why: refused.to_string(),
-            },
-            error => ChannelError::Later {
-                channel,
-                source: error.into(),
-            },
-        }
     }
 }
 

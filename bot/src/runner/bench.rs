@@ -16,7 +16,7 @@ use tidegate_rollout::{Alert, Period};
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::{Budget, Engine, Parts, Settings};
+use super::{Budget, Engine, Parts, Queues, Settings};
 use crate::channel::Channel;
 use crate::config::Alertmanager;
 use crate::net::{HostRule, Net};
@@ -93,6 +93,11 @@ pub(super) fn alert(name: &str) -> Alert {
 
 /// An engine that remembers in `directory` and knows nothing else, as after a restart.
 pub(super) async fn engine(directory: &TempDir, peers: &[&Peer]) -> Arc<Engine> {
+    engine_with_queues(directory, peers).await.0
+}
+
+/// As [`engine`], with what its decider would take from.
+pub(super) async fn engine_with_queues(directory: &TempDir, peers: &[&Peer]) -> (Arc<Engine>, Queues) {
     let mut urls = Vec::new();
     for peer in peers {
         urls.push(peer.serve().await);
@@ -104,7 +109,7 @@ pub(super) async fn engine(directory: &TempDir, peers: &[&Peer]) -> Arc<Engine> 
         login: None,
         labels: BTreeMap::new(),
     };
-    let (engine, _) = Engine::new(Parts {
+    Engine::new(Parts {
         store: Store::open(&Storage::directory(directory.path())).await.unwrap(),
         net,
         vitals: Vitals::default(),
@@ -113,8 +118,7 @@ pub(super) async fn engine(directory: &TempDir, peers: &[&Peer]) -> Arc<Engine> 
         board: Arc::default(),
         feed: Arc::default(),
         renderer: Arc::new(arc_swap::ArcSwap::from_pointee(Renderer::new(None).unwrap())),
-    });
-    engine
+    })
 }
 
 fn settings(polled: Vec<Alertmanager>) -> Settings {

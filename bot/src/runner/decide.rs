@@ -175,6 +175,22 @@ impl Engine {
             .context("read the environment")
     }
 
+    /// A rollout as the store has it at this moment, and what surrounds it: for a worker that is about to do what may not be
+    /// wanted any more.
+    pub(super) async fn as_it_stands(
+        &self,
+        id: &RolloutId,
+        now: Timestamp,
+    ) -> anyhow::Result<Option<(Rollout, Surroundings)>> {
+        let Some(rollout) = self.store.rollout(id).await.context("read the rollout")? else {
+            return Ok(None);
+        };
+        let environment = self.environment(&rollout, now).await?;
+        let undecided = self.undecided(None, now).await?;
+        let around = self.around(&rollout, &environment, undecided);
+        Ok(Some((rollout, around)))
+    }
+
     /// What the rollout cannot know by itself.
     pub(super) fn around(
         &self,

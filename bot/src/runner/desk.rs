@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Place;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -12,6 +13,7 @@ use tidegate_rollout::surroundings::Surroundings;
 use tidegate_rollout::{Actor, Code, DeliveryId, Entry, Period, Refusal, Rollout, RolloutId, Share};
 use tokio::sync::oneshot;
 
+use super::decide::says_what_was_done;
 use super::{Engine, Job};
 use crate::chat::{Answer, Asked, Desk, DeskError, Order, Preflight};
 use crate::clock;
@@ -27,6 +29,10 @@ fn failed<E: Into<anyhow::Error>>(tried: &'static str) -> impl FnOnce(E) -> Desk
 /// Whoever said something looks at the answer for so long. What is taken up later, after a crash or behind a storm, is
 /// refused; a rollback is done and told.
 const HEEDED_FOR: Period = Period::millis(2_500);
+
+/// How often, and how many times, the note of an answer is looked for that another hand is about to write.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOKS: u32 = 10;
 
 impl Desk for Engine {
     fn active(&self) -> Vec<Arc<Rollout>> {
@@ -166,17 +172,38 @@ impl Desk for Engine {
                 let stopping = || DeskError::Undecided {
                     source: anyhow::anyhow!("the service is stopping"),
                 };
+                let id = arrival.id.clone();
                 self.jobs
                     .send(Job::Order { arrival, reply })
                     .await
                     .map_err(|_| stopping())?;
-                answer.await.map_err(|_| stopping())?
+                let answer = answer.await.map_err(|_| stopping())??;
+                if says_what_was_done(&answer) {
+                    return Ok(answer);
+                }
+                // A sweep, here or in another replica, was faster than our job: its answer is the one.
+                let first = self.first_answer(&id).await?;
+                Ok(first.unwrap_or(answer))
             }
         }
     }
 }
 
 impl Engine {
+    /// What was answered to an order that is done, once that is noted: whoever did it notes it next, unless it died.
+    async fn first_answer(&self, id: &DeliveryId) -> Result<Option<Answer>, DeskError> {
+        for _ in 0..LOOKS {
+            let noted = self.store.answer(id).await.map_err(failed("read the first answer"))?;
+            if let Some(answer) = noted {
+                return serde_json::from_str(&answer)
+                    .map(Some)
+                    .map_err(failed("read the first answer"));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(None)
+    }
+
     /// The answer to an order that was done although nobody was told: what it concerns, as far as that can be found.
     async fn done_before(&self, content: &Content) -> Result<Answer, DeskError> {
         let answer = Answer::text("That was done before; see `history`.");
@@ -198,5 +225,55 @@ impl Engine {
             rollout: concerned.map(|rollout| rollout.id.to_string()),
             ..answer
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::tempdir;
+    use tidegate_rollout::{PersonId, Role, Surface};
+
+    use super::*;
+    use crate::chat::Request;
+    use crate::runner::bench::engine_with_queues;
+
+    fn freeze(key: &str) -> Order {
+        let request = Request {
+            actor: Actor {
+                person: PersonId::new("root"),
+                roles: [Role::Admin].into(),
+                surface: Surface::Api,
+            },
+            verb: Verb::Freeze {
+                environment: "production".to_owned(),
+                reason: "the river rises".to_owned(),
+            },
+            rollout: None,
+            seen: None,
+            key: Some(key.to_owned()),
+            not_after: None,
+        };
+        Order { request, about: None }
+    }
+
+    /// Behind a slow disk an order can wait so long in the queue that the sweep finds it in the store first.
+    #[tokio::test]
+    async fn an_order_that_a_sweep_took_up_first_is_answered_with_what_came_of_it() {
+        let directory = tempdir().unwrap();
+        let (engine, mut queues) = engine_with_queues(&directory, &[]).await;
+        let asker = tokio::spawn({
+            let engine = Arc::clone(&engine);
+            async move { engine.decide(freeze("k-1")).await }
+        });
+        let Some(Job::Order { arrival, reply }) = queues.jobs.recv().await else {
+            panic!("no order came");
+        };
+        let first = engine.ordered(&arrival, clock::now()).await.unwrap();
+        let late = engine.ordered(&arrival, clock::now()).await;
+        assert_eq!(late.as_ref().unwrap().text, "That was done before; see `history`.");
+        reply.send(late).unwrap();
+        let heard = asker.await.unwrap().unwrap();
+        assert!(first.text.contains("the river rises"), "{}", first.text);
+        assert_eq!(heard.text, first.text);
     }
 }

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use jiff::Timestamp;
 use tidegate_rollout::hook::{Ended, HookEnd, Output, Permit, permit};
 use tidegate_rollout::plan::{Errand, Job, Run};
@@ -80,18 +79,10 @@ async fn permitted(engine: &Engine, action: &Action, begun: bool, now: Timestamp
 }
 
 async fn asked(engine: &Engine, action: &Action, begun: bool, now: Timestamp) -> anyhow::Result<Permit> {
-    let rollout = engine
-        .store
-        .rollout(&action.rollout)
-        .await
-        .context("read the rollout")?;
-    let Some(rollout) = rollout else {
-        return Ok(Permit::NotWanted);
-    };
-    let environment = engine.environment(&rollout, now).await?;
-    let undecided = engine.undecided(None, now).await?;
-    let around = engine.around(&rollout, &environment, undecided);
-    Ok(permit(&rollout, action, begun, &around, now))
+    Ok(match engine.as_it_stands(&action.rollout, now).await? {
+        Some((rollout, around)) => permit(&rollout, action, begun, &around, now),
+        None => Permit::NotWanted,
+    })
 }
 
 fn begin(engine: &Engine, action: &Action, errand: &Errand, led: &Leadership) {

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use jiff::Timestamp;
 use tidegate_rollout::{Action, ActionKind, AdvanceToken, Lane, NoToken, Outcome, Period};
 use tokio::sync::{Notify, oneshot};
@@ -319,18 +318,10 @@ async fn perform(engine: &Engine, claimed: &Claimed, led: Option<&Leadership>, n
 
 /// The proof that the rollout still wants this raise, as it stands in the store and in the world at this moment.
 async fn token(engine: &Engine, action: &Action, now: Timestamp) -> anyhow::Result<Result<AdvanceToken, NoToken>> {
-    let rollout = engine
-        .store
-        .rollout(&action.rollout)
-        .await
-        .context("read the rollout")?;
-    let Some(rollout) = rollout else {
-        return Ok(Err(NoToken::Overtaken));
-    };
-    let environment = engine.environment(&rollout, now).await?;
-    let undecided = engine.undecided(None, now).await?;
-    let around = engine.around(&rollout, &environment, undecided);
-    Ok(AdvanceToken::of(&rollout, action, &around, now))
+    Ok(match engine.as_it_stands(&action.rollout, now).await? {
+        Some((rollout, around)) => AdvanceToken::of(&rollout, action, &around, now),
+        None => Err(NoToken::Overtaken),
+    })
 }
 
 /// Hands an outcome to the decider and waits until it is saved.

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tidegate_rollout::rollout::Stage;
 use tidegate_rollout::{Event, Rollout, RolloutId, Share, Weight};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -58,7 +57,7 @@ impl Engine {
             None => {
                 let seen = self.sights.change(&rollout.id, |sight| sight.share);
                 // While it moves, what was seen before is not what it carries.
-                let present = seen.filter(|(epoch, _)| *epoch == rollout.epoch && rests(rollout));
+                let present = seen.filter(|(epoch, _)| *epoch == rollout.epoch && rollout.rests());
                 present.map(|(_, share)| share)
             }
         }
@@ -70,21 +69,9 @@ pub(super) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
     while tokio::time::timeout(LOOK_EVERY, stop.cancelled()).await.is_err() {
         let mut rollouts = engine.cached();
         engine.sights.keep(&rollouts);
-        rollouts.retain(|rollout| rollout.plan.spec.target.is_in_kubernetes() && rests(rollout));
+        rollouts.retain(|rollout| rollout.plan.spec.target.is_in_kubernetes() && rollout.rests());
         let looks = rollouts.iter().map(|rollout| look(&engine, rollout));
         futures_util::future::join_all(looks).await;
-    }
-}
-
-/// Whether nothing is asked of its target now.
-fn rests(rollout: &Rollout) -> bool {
-    match rollout.stage {
-        Stage::Baking { .. } | Stage::AtGate { .. } | Stage::Watching { .. } => true,
-        Stage::Advancing { .. }
-        | Stage::RollingBack { .. }
-        | Stage::RolledBack { .. }
-        | Stage::Completed { .. }
-        | Stage::Aborted { .. } => false,
     }
 }
 

@@ -23,6 +23,8 @@ statements! {
         "SELECT at FROM deliveries WHERE settled = 0 AND id <> $1 ORDER BY number LIMIT 1";
     SETTLE_CAUSE: "settle the cause of a step" =
         "UPDATE deliveries SET settled = 1 WHERE id = $1 AND settled = 0";
+    ANSWER: "read what somebody was answered" =
+        "SELECT answer FROM deliveries WHERE id = $1";
     COUNT_UNSETTLED: "count what is not settled" =
         "SELECT COUNT(*) FROM deliveries WHERE settled = 0";
 }
@@ -234,6 +236,16 @@ impl Store {
             })
         });
         Ok((arrivals, last))
+    }
+
+    /// What the sender of an arrival was answered; JSON. `None` while it is not decided, and in the moment between the commit
+    /// of what came of it and the note of its answer.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn answer(&self, id: &DeliveryId) -> Result<Option<String>, StoreError> {
+        let row: Option<(Option<String>,)> = self.engine().row(&ANSWER, &[id.as_str().into()]).await?;
+        Ok(row.and_then(|(answer,)| answer))
     }
 
     /// When that came which waits longest to be settled, `except` aside.

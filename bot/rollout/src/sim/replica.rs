@@ -30,8 +30,8 @@ const TAKEN_FOR: u64 = 4_000;
 pub(super) const FRESH: Period = Period::seconds(15);
 /// An answer of the alert source that is older counts for nothing, in milliseconds.
 const OLD_ANSWER: u64 = 15_000;
-/// The window of the budget: longer than any history.
-const WINDOW: SignedDuration = SignedDuration::from_mins(15);
+/// The window of the budget: longer than any history, and than all that its clocks jump.
+const WINDOW: SignedDuration = SignedDuration::from_hours(24 * 7);
 /// Alerts heard of within this time before a start are not the rollout's fault.
 const RECENT: SignedDuration = SignedDuration::from_mins(10);
 
@@ -234,7 +234,8 @@ impl World<'_> {
         });
     }
 
-    /// Reads, decides, and saves at once or a moment later, when somebody else may have been faster.
+    /// Reads, decides, and saves at once or a moment later, when somebody else may have been faster: more often where rollouts
+    /// compete for something.
     pub(super) fn decide(&mut self, job: Job) {
         if !self.lives(job.replica, job.life) {
             return;
@@ -259,7 +260,7 @@ impl World<'_> {
             environment: self.store.environment_generation,
             decided_at: self.now,
         };
-        if self.random.chance(15) {
+        if self.random.chance(if pending.step.spends_budget { 50 } else { 15 }) {
             let after = self.random.between(1, 900);
             self.later(after, Task::Commit(Box::new(pending)));
         } else {

@@ -169,10 +169,11 @@ fn imagine_some(setup: &Setup, random: &mut Random, occasions: &mut Vec<Occasion
     };
     let wide = setup.faults.has(Fault::WideAlert) && random.chance(25);
     let old = setup.faults.has(Fault::OldVersionFails) && random.chance(10);
-    let plans: Vec<usize> = if wide {
-        (0..setup.plans.len()).collect()
-    } else {
-        vec![plan]
+    let plans: Vec<usize> = match setup.plans.len() {
+        // Two services that fail together are no mass failure yet: both roll back, and share what the budget leaves.
+        count if wide && count > 2 && random.chance(50) => vec![plan, (plan + 1) % count],
+        count if wide => (0..count).collect(),
+        _ => vec![plan],
     };
     for plan in plans {
         let draft = Draft {

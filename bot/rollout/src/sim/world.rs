@@ -94,7 +94,7 @@ impl<'a> World<'a> {
         let fences = [Fence::Book, Fence::Epoch, Fence::None];
         let fence = |_: &Arc<Plan>| fences[random.index(fences.len())];
         let targets = setup.plans.iter().map(fence).map(Target::new).collect();
-        let budget = u32::try_from(random.between(1, 3)).unwrap_or(1);
+        let budget = [1, 1, 2, 3][random.index(4)];
         let source = Source::imagine(setup, &mut random);
         Self {
             laws: Laws::new(setup, budget),

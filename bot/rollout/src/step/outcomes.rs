@@ -165,16 +165,8 @@ fn foreign(work: &mut Work<'_>, found: crate::weight::Weight) {
 /// Somebody else moved the target while it baked or was watched: nothing advances until a person has settled who owns it.
 /// Said once: while a hold stands for it, another look adds nothing.
 pub(super) fn drifted(work: &mut Work<'_>, epoch: u64, found: crate::weight::Weight, how: &str) {
-    let settled = match work.next.stage {
-        Stage::Baking { .. } | Stage::AtGate { .. } | Stage::Watching { .. } => true,
-        Stage::Advancing { .. }
-        | Stage::RollingBack { .. }
-        | Stage::RolledBack { .. }
-        | Stage::Completed { .. }
-        | Stage::Aborted { .. } => false,
-    };
     let holder = Holder::Guard(Guard::ForeignChange);
-    if !settled || epoch != work.next.epoch || work.next.holds.iter().any(|hold| hold.by == holder) {
+    if !work.next.rests() || epoch != work.next.epoch || work.next.holds.iter().any(|hold| hold.by == holder) {
         return;
     }
     let target = work.next.plan.spec.target.name();

@@ -11,11 +11,11 @@ use http::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use http::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use tidegate_rollout::Period;
 use tokio::sync::OnceCell;
 use url::Url;
 
 use super::buckets::Buckets;
+use crate::channel::platform;
 use crate::config;
 use crate::net::{self, Net};
 use crate::render::one_line;
@@ -39,21 +39,7 @@ pub struct Api {
 }
 
 /// Why a call did not work.
-#[derive(Debug, thiserror::Error)]
-pub enum ApiError {
-    /// Too many calls; nothing was done.
-    #[error("Discord asks to be left alone for {after}")]
-    Busy {
-        /// For how long.
-        after: Period,
-    },
-    /// Discord said no.
-    #[error("{0}")]
-    Refused(Refused),
-    /// It may have been done or not.
-    #[error("could not reach Discord")]
-    Unreachable(#[source] anyhow::Error),
-}
+pub type ApiError = platform::ApiError<Refused>;
 
 /// Discord's reason for saying no.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +66,14 @@ impl fmt::Display for Refused {
     }
 }
 
+impl platform::Refusal for Refused {
+    const PLATFORM: &str = "Discord";
+
+    fn is_about_the_message(&self) -> bool {
+        matches!(self.code, 50_006 | 50_035 | 40_005)
+    }
+}
+
 impl Refused {
     /// Whether the message or the thread is gone for good, or was never ours.
     pub(super) fn is_gone(&self) -> bool {
@@ -97,11 +91,6 @@ impl Refused {
 
     pub(super) fn lacks_permission(&self) -> bool {
         matches!(self.code, 50_001 | 50_013)
-    }
-
-    /// Whether the message itself is at fault, so that no second try can help.
-    pub(super) fn is_about_the_message(&self) -> bool {
-        matches!(self.code, 50_006 | 50_035 | 40_005)
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tidegate_rollout::Period;
 use url::Url;
 
+use crate::channel::platform;
 use crate::config;
 use crate::net::{self, Net};
 
@@ -34,21 +35,7 @@ pub struct Api {
 }
 
 /// Why a call did not work.
-#[derive(Debug, thiserror::Error)]
-pub enum ApiError {
-    /// Too many calls; nothing was done.
-    #[error("Slack asks to be left alone for {after}")]
-    Busy {
-        /// For how long.
-        after: Period,
-    },
-    /// Slack said no.
-    #[error("{0}")]
-    Refused(Refused),
-    /// It may have been done or not.
-    #[error("could not reach Slack")]
-    Unreachable(#[source] anyhow::Error),
-}
+pub type ApiError = platform::ApiError<Refused>;
 
 /// Slack's word for why it said no.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,21 +59,10 @@ impl fmt::Display for Refused {
     }
 }
 
-impl Refused {
-    /// Whether the message that was to be edited is gone for good.
-    pub(super) fn is_gone(&self) -> bool {
-        matches!(
-            self.0.as_str(),
-            "message_not_found" | "cant_update_message" | "edit_window_closed"
-        )
-    }
+impl platform::Refusal for Refused {
+    const PLATFORM: &str = "Slack";
 
-    pub(super) fn lacks_scope(&self) -> bool {
-        self.0 == "missing_scope"
-    }
-
-    /// Whether the message itself is at fault, so that no second try can help.
-    pub(super) fn is_about_the_message(&self) -> bool {
+    fn is_about_the_message(&self) -> bool {
         matches!(
             self.0.as_str(),
             "msg_too_long"
@@ -98,6 +74,20 @@ impl Refused {
                 | "invalid_metadata_format"
                 | "metadata_too_large"
         )
+    }
+}
+
+impl Refused {
+    /// Whether the message that was to be edited is gone for good.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(
+            self.0.as_str(),
+            "message_not_found" | "cant_update_message" | "edit_window_closed"
+        )
+    }
+
+    pub(super) fn lacks_scope(&self) -> bool {
+        self.0 == "missing_scope"
     }
 }
 

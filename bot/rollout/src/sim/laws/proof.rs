@@ -38,7 +38,7 @@ impl Laws {
         self.must(armed, 2, || format!("{id} is in shadow mode and rolls back by itself"));
         self.automatic += 1;
         let (spent, allowed, steady) = (self.automatic, self.budget, !self.clocks_jump);
-        self.must(spent <= allowed || !steady, 8, || {
+        self.must(spent <= allowed, 8, || {
             format!("{id} is automatic rollback {spent} of {allowed}")
         });
         let Because::Alert { key, name, .. } = because else {
