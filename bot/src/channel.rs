@@ -1,15 +1,21 @@
-//! Owns where things are said: the log, the web chat's feed, signed webhooks, Slack, Discord.
+//! Owns where things are said: the log, the web chat's feed, signed webhooks, Slack, Discord, mail, PagerDuty.
 //! Refuses to word anything and to retry: it gets finished text, tries once, and says how that went.
 
 pub mod discord;
+pub mod email;
 pub mod feed;
 pub mod log;
 mod loud;
+pub mod pagerduty;
 pub mod platform;
 pub mod slack;
 pub mod webhook;
 
+use tidegate_rollout::notice::About;
 use tidegate_rollout::{Notice, Period};
+use url::Url;
+
+use crate::render::Form;
 
 /// A notice with its wording for one surface.
 #[derive(Clone, Debug)]
@@ -87,9 +93,35 @@ pub enum Channel {
     Slack(slack::SlackChannel),
     /// A channel of Discord.
     Discord(discord::DiscordChannel),
+    /// Addresses that get mail.
+    Email(email::EmailChannel),
+    /// A service of PagerDuty.
+    PagerDuty(pagerduty::PagerDuty),
+}
+
+/// Where the page of the rollout is that a notice is about, below the address of the pages.
+fn page_of(pages: &Url, notice: &Notice) -> Option<Url> {
+    let rollout = notice.about.rollout.as_str();
+    if rollout == About::SERVER {
+        return None;
+    }
+    let mut page = pages.clone();
+    page.path_segments_mut().ok()?.pop_if_empty().extend(["r", rollout]);
+    Some(page)
 }
 
 impl Channel {
+    /// In which form it says things.
+    pub fn form(&self) -> Form {
+        match self {
+            Self::Log | Self::Chat(_) | Self::Webhook(_) => Form::Text,
+            Self::Slack(_) => Form::Slack,
+            Self::Discord(_) => Form::Discord,
+            Self::Email(_) => Form::Email,
+            Self::PagerDuty(_) => Form::Pager,
+        }
+    }
+
     /// Says it once.
     ///
     /// # Errors
@@ -107,6 +139,8 @@ impl Channel {
             Self::Webhook(webhook) => webhook.say(message, now).await,
             Self::Slack(slack) => slack.say(message).await,
             Self::Discord(discord) => discord.say(message).await,
+            Self::Email(email) => email.say(message).await,
+            Self::PagerDuty(pagerduty) => pagerduty.say(message).await,
         }
     }
 }

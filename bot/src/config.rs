@@ -2,8 +2,10 @@
 //! Refuses to be half right: either the whole of it can be used, or every fault is said at once and nothing changes.
 
 mod alerts;
+mod channels;
 mod current;
 mod discord;
+mod email;
 mod fault;
 mod kubernetes;
 mod log;
@@ -27,13 +29,15 @@ use std::path::{Path, PathBuf};
 use ::config::{ConfigError, Environment, Format, Map, Source, Value, ValueKind};
 
 pub use alerts::{Alerts, Budget, Environments};
+pub use channels::{Channel, ChannelKind};
 pub use current::{Current, Refused};
 pub use discord::Discord;
+pub use email::{Email, MailTls};
 pub use fault::{Fault, Faults};
 pub use kubernetes::{Access, Kubernetes};
 pub use log::{Level, Log, LogFormat};
 pub use origins::{Setting, keys};
-pub use outside::{Channel, Hooks, Limits, Outside};
+pub use outside::{Hooks, Limits, Outside};
 pub use people::{People, Person};
 pub use plans::PlanFiles;
 pub use prometheus::Prometheus;
@@ -80,6 +84,8 @@ pub struct Config {
     pub slack: Option<Slack>,
     /// The application in Discord, if there is one.
     pub discord: Option<Discord>,
+    /// The server that takes mail, if there is one.
+    pub email: Option<Email>,
     /// Where notices go, by name; `log` and `chat` are always there.
     pub channels: BTreeMap<String, Channel>,
     /// How Kubernetes is reached.
@@ -101,9 +107,10 @@ impl Config {
     /// Every host that may be called: the list of the configuration, and whatever the configuration itself names.
     pub fn allowed_hosts(&self) -> Vec<HostRule> {
         let peers = self.receivers.alertmanagers.iter().flat_map(|it| &it.peers);
-        let channels = self.channels.values().filter_map(|channel| match channel {
-            Channel::Webhook { url, .. } => Some(url.expose()),
-            Channel::Slack { .. } | Channel::Discord { .. } => None,
+        let channels = self.channels.values().filter_map(|channel| match &channel.kind {
+            ChannelKind::Webhook { url, .. } => Some(url.expose()),
+            ChannelKind::PagerDuty { events_url, .. } => Some(events_url),
+            ChannelKind::Slack { .. } | ChannelKind::Discord { .. } | ChannelKind::Email { .. } => None,
         });
         let slack = self.slack.iter().flat_map(|slack| [&slack.api_url, &slack.hooks_url]);
         let discord = self.discord.iter().map(|discord| &discord.api_url);
@@ -125,24 +132,41 @@ impl Config {
             environments: root.section("environments", Environments::read),
             slack: root.section("slack", Slack::read),
             discord: root.section("discord", Discord::read),
-            channels: outside::channels(root),
+            email: root.section("email", Email::read),
+            channels: channels::read(root),
             kubernetes: root.section("kubernetes", Kubernetes::read),
             outside: Outside::read(root),
             limits: root.section("limits", Limits::read),
             warnings: Vec::new(),
         };
-        let in_slack = |channel: &Channel| matches!(channel, Channel::Slack { .. });
-        if config.slack.is_none() && config.channels.values().any(in_slack) {
-            root.fault("slack.token_file", "is missing: a channel of Slack needs the app");
-        }
-        let in_discord = |channel: &Channel| matches!(channel, Channel::Discord { .. });
-        if config.discord.is_none() && config.channels.values().any(in_discord) {
-            root.fault(
-                "discord.token_file",
-                "is missing: a channel of Discord needs the application",
-            );
-        }
+        config.lacks_nothing(root);
         config
+    }
+
+    /// Notes what channels need and nobody gave.
+    fn lacks_nothing(&self, root: &Section<'_>) {
+        for channel in self.channels.values() {
+            match &channel.kind {
+                ChannelKind::Slack { .. } if self.slack.is_none() => {
+                    root.fault("slack.token_file", "is missing: a channel of Slack needs the app");
+                }
+                ChannelKind::Discord { .. } if self.discord.is_none() => {
+                    let what = "is missing: a channel of Discord needs the application";
+                    root.fault("discord.token_file", what);
+                }
+                ChannelKind::Email { .. } if self.email.is_none() => {
+                    root.fault(
+                        "email.server",
+                        "is missing: a channel of mail needs a server that takes it",
+                    );
+                }
+                ChannelKind::Webhook { .. }
+                | ChannelKind::Slack { .. }
+                | ChannelKind::Discord { .. }
+                | ChannelKind::Email { .. }
+                | ChannelKind::PagerDuty { .. } => {}
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod alertmanager;
 mod ask;
 mod chat;
 mod clocks;
+mod mail;
 mod prometheus;
 mod reach;
 mod settings;
@@ -99,13 +100,14 @@ impl Finding {
 }
 
 /// What can be asked for by name, in the order of the report.
-pub const CHECKS: [&str; 10] = [
+pub const CHECKS: [&str; 11] = [
     "configuration",
     "storage",
     "server",
     "alertmanager",
     "prometheus",
     "slack",
+    "email",
     "target",
     "channel",
     "egress",
@@ -159,6 +161,7 @@ pub async fn examine(subject: Subject, wanted: &[String]) -> Result<Vec<Finding>
     for platform in chat::platforms(&subject.config, &asker) {
         add(platform.name(), Box::pin(chat::look(platform)));
     }
+    add("email", Box::pin(mail::server(subject.clone())));
     add("target", Box::pin(targets::look(subject.clone())));
     add("channel", Box::pin(reach::channels(subject.clone(), asker.clone())));
     add("egress", Box::pin(reach::egress(subject.clone())));

@@ -6,6 +6,7 @@ mod builtin;
 mod button;
 mod custom;
 pub mod discord;
+pub mod email;
 mod fault;
 mod helpers;
 mod plain;
@@ -27,21 +28,34 @@ pub use plain::{one_line, visible};
 /// The most bytes a rendered notice may have.
 pub const LONGEST: usize = 64 * 1024;
 
-/// In which form a notice is written. One file of the notice's folder each.
+/// In which form a notice is written: one file of the notice's folder each. A form without a file of its own says what the
+/// plain text says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Plain text: web chat, log, signed webhook.
+    /// Plain text: web chat, log, signed webhook, and whatever has no file of its own.
     Text,
+    /// A line in a thread of Slack.
+    Slack,
+    /// A line in a thread of Discord.
+    Discord,
+    /// The text of a mail; its HTML is made of the same lines.
+    Email,
+    /// What somebody reads who is paged.
+    Pager,
 }
 
 impl Form {
     /// Every form.
-    pub const ALL: [Self; 1] = [Self::Text];
+    pub const ALL: [Self; 5] = [Self::Text, Self::Slack, Self::Discord, Self::Email, Self::Pager];
 
     /// The name of the file, without `.hbs`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Text => "text",
+            Self::Slack => "slack",
+            Self::Discord => "discord",
+            Self::Email => "email",
+            Self::Pager => "pager",
         }
     }
 }
@@ -120,6 +134,11 @@ impl Renderer {
     /// The text of the template that is used for `kind`, and whether it comes from the override directory; `None` for a
     /// kind that does not exist.
     pub fn source(&self, kind: &str, form: Form) -> Option<(String, bool)> {
+        [form, Form::Text].iter().find_map(|form| self.own_source(kind, *form))
+    }
+
+    /// As [`Self::source`], of the file of this very form; `None` where the form has none.
+    pub fn own_source(&self, kind: &str, form: Form) -> Option<(String, bool)> {
         let file = file_of(kind, form);
         let custom = self.custom.as_ref().and_then(|custom| custom.source(&file));
         match custom {
@@ -145,13 +164,14 @@ fn file_of(kind: &str, form: Form) -> String {
     format!("{kind}/{}.hbs", form.word())
 }
 
-/// The name under which a template is registered.
-fn name_of(kind: &NoticeKind, form: Form) -> String {
-    format!("{}/{}", kind.word(), form.word())
+/// The name under which a template is registered, and the one that words what has no file of its own.
+fn names_of(kind: &NoticeKind, form: Form) -> [String; 2] {
+    [form, Form::Text].map(|form| format!("{}/{}", kind.word(), form.word()))
 }
 
 fn render_with(registry: &Handlebars<'static>, notice: &Notice, form: Form) -> Result<String, TemplateFault> {
-    let name = name_of(&notice.kind, form);
+    let [own, text] = names_of(&notice.kind, form);
+    let name = if registry.has_template(&own) { own } else { text };
     let file = builtin::file(&name);
     let mut facts = serde_json::to_value(notice).map_err(|error| TemplateFault::somewhere(&file, error.to_string()))?;
     plain::tame(&mut facts);

@@ -82,6 +82,8 @@ pub struct Settings {
     pub keep_for: Period,
     /// Channels by name.
     pub channels: BTreeMap<String, Arc<Channel>>,
+    /// Channel → the one that says a page which it does not take.
+    pub fallbacks: BTreeMap<String, String>,
     /// The cluster in which plans may move something.
     pub cluster: Option<Arc<Cluster>>,
     /// What hooks may do.

@@ -4,6 +4,7 @@
 mod alerts;
 mod chat;
 mod house;
+mod mail;
 mod outside;
 mod own;
 mod postgres;

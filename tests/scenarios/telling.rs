@@ -1,8 +1,10 @@
-//! What a running server tells: channels that hang, letters that are dead, the chat of every replica, the metrics, and what
-//! a replica says to the others when it goes.
+//! What a running server tells: channels that hang, letters that are dead, mail, pages and their stand-ins, the chat of every
+//! replica, the metrics, and what a replica says to the others when it goes.
 
 mod letters;
+mod mail;
 mod metrics;
+mod pager;
 mod replicas;
 
 use std::time::Duration;
@@ -29,16 +31,25 @@ struct Gate {
 }
 
 impl Gate {
-    /// `channels` are configured as given; `changes` are laid over the usual settings.
+    /// Webhooks of these names at these addresses; `changes` are laid over the usual settings.
     async fn open(channels: &[(&str, String)], changes: &[(&str, Value)]) -> Result<Self> {
+        let secret = Scratch::new("telling")?;
+        let file = secret.write("channel.secret", "the-secret-of-the-channel")?;
+        let configured = channels
+            .iter()
+            .map(|(name, url)| (*name, json!({ "webhook": { "url": url, "secret_file": file } })));
+        Self::with(&configured.collect::<Vec<_>>(), changes).await
+    }
+
+    /// Channels as they are configured; every one hears everything. `changes` are laid over the usual settings.
+    async fn with(channels: &[(&str, Value)], changes: &[(&str, Value)]) -> Result<Self> {
         let scratch = Scratch::new("telling")?;
-        let secret = scratch.write("channel.secret", "the-secret-of-the-channel")?;
         std::fs::create_dir(scratch.path().join("plans"))?;
-        scratch.write("plans/checkout.yaml", plan(channels).to_string())?;
-        let configured = channels.iter().map(|(name, url)| {
-            let webhook = json!({ "webhook": { "url": url, "secret_file": secret } });
-            ((*name).to_owned(), webhook)
-        });
+        let names: Vec<&str> = channels.iter().map(|(name, _)| *name).collect();
+        scratch.write("plans/checkout.yaml", plan(&names).to_string())?;
+        let configured = channels
+            .iter()
+            .map(|(name, channel)| ((*name).to_owned(), channel.clone()));
         let mut all = vec![
             ("/plans", json!([scratch.path().join("plans/*.yaml")])),
             ("/channels", configured.collect::<serde_json::Map<_, _>>().into()),
@@ -129,8 +140,7 @@ impl Gate {
     }
 }
 
-fn plan(channels: &[(&str, String)]) -> Value {
-    let names: Vec<&str> = channels.iter().map(|(name, _)| *name).collect();
+fn plan(names: &[&str]) -> Value {
     let phase = |name, weight| json!({ "name": name, "weight": weight, "bake": "1h" });
     let audience = json!({ "everybody": { "channels": names, "hears": "everything" } });
     json!({
@@ -144,12 +154,16 @@ fn plan(channels: &[(&str, String)]) -> Value {
             "target": { "flag": { "key": FLAG } },
             "phases": [phase("half", "50%"), phase("everybody", "100%")],
             "watch": "1h",
-            "triggers": [{
-                "name": "errors", "alert": { "matchers": ["alertname=\"HighErrorRate\""] }, "severity": "sev1",
-            }],
-            "severities": { "sev1": { "action": "rollback" } },
+            "triggers": [
+                { "name": "errors", "alert": { "matchers": ["alertname=\"HighErrorRate\""] }, "severity": "sev1" },
+                { "name": "slow", "alert": { "matchers": ["alertname=\"SlowQueries\""] }, "severity": "sev2" },
+            ],
+            "severities": {
+                "sev1": { "action": "rollback" },
+                "sev2": { "action": { "decide": { "within": "1h", "default": "hold" } } },
+            },
             "alerts": { "receivers": ["default"], "watchdog": "none" },
-            "audiences": if channels.is_empty() { json!({}) } else { audience },
+            "audiences": if names.is_empty() { json!({}) } else { audience },
         },
     })
 }

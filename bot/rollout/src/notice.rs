@@ -52,6 +52,9 @@ pub struct About {
     pub number: usize,
     /// How many phases there are.
     pub phases: usize,
+    /// The numbers of the holds that stand.
+    #[serde(default)]
+    pub holds: Vec<u32>,
 }
 
 impl About {
@@ -71,6 +74,7 @@ impl About {
             phase: None,
             number: 0,
             phases: 0,
+            holds: Vec::new(),
         }
     }
 
@@ -88,6 +92,7 @@ impl About {
             phase: rollout.phase().map(|phase| phase.name.clone()),
             number: rollout.phase_index() + 1,
             phases: spec.phases.len(),
+            holds: rollout.holds.iter().map(|hold| hold.number).collect(),
         }
     }
 }
@@ -220,6 +225,9 @@ pub enum NoticeKind {
         from: String,
         /// Whether no person decided.
         automatic: bool,
+        /// The numbers of the questions that this answers.
+        #[serde(default)]
+        questions: Vec<u32>,
     },
     /// Zero could not be written or read back yet.
     RollbackStuck {

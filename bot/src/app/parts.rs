@@ -7,13 +7,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tidegate_rollout::Period;
+use tracing::error;
 
 use super::fit::{self, Misfits};
 use crate::channel::discord::{self, DiscordChannel};
+use crate::channel::email::{self, EmailChannel};
+use crate::channel::pagerduty::PagerDuty;
 use crate::channel::slack::{Api, SlackChannel};
 use crate::channel::webhook::Webhook;
 use crate::channel::{Channel, feed::Feed};
-use crate::config::{self, Config};
+use crate::config::{self, ChannelKind, Config};
 use crate::driver::kubernetes::cluster::Cluster;
 use crate::hook::Allowed;
 use crate::net::Net;
@@ -59,6 +62,7 @@ pub(super) fn settings(config: &Config, replica: &str, net: &Net, feed: &Arc<Fee
         lease_for: LEASE,
         keep_for: config.storage.keep,
         channels: channels(config, net, feed),
+        fallbacks: fallbacks(config),
         cluster: Cluster::new(&config.kubernetes).map(Arc::new),
         hooks: hooks(&config.outside.hooks),
         pages: config.web.external_url.clone(),
@@ -84,33 +88,69 @@ fn budget(configured: config::Budget) -> Budget {
     }
 }
 
+/// Which channel says what another one does not take.
+fn fallbacks(config: &Config) -> BTreeMap<String, String> {
+    let channels = config.channels.iter();
+    channels
+        .filter_map(|(name, channel)| Some((name.clone(), channel.fallback.clone()?)))
+        .collect()
+}
+
 fn channels(config: &Config, net: &Net, feed: &Arc<Feed>) -> BTreeMap<String, Arc<Channel>> {
     // One for all channels: what Discord asks to be left alone for counts for each of them.
     let discord = config.discord.as_ref().map(|app| discord::Api::new(app, net.clone()));
-    let named = config.channels.iter().filter_map(|(name, channel)| match channel {
-        config::Channel::Webhook { url, secret } => {
-            let webhook = Webhook {
-                name: name.clone(),
+    let mail = config.email.as_ref().and_then(|email| match email::transport(email) {
+        Ok(transport) => Some((email, transport)),
+        Err(failure) => {
+            error!("No mail can be sent: {failure:#}");
+            None
+        }
+    });
+    let pages = config.web.external_url.as_ref();
+    let made = |name: &String, channel: &config::Channel| {
+        let name = name.clone();
+        Some(match &channel.kind {
+            ChannelKind::Webhook { url, secret } => Channel::Webhook(Webhook {
+                name,
                 url: url.clone(),
                 secret: secret.clone(),
                 net: net.clone(),
-            };
-            Some((name.clone(), Arc::new(Channel::Webhook(webhook))))
-        }
-        config::Channel::Slack { channel } => {
-            let api = Api::new(config.slack.as_ref()?, net.clone());
-            let slack = SlackChannel::new(name.clone(), channel.clone(), api);
-            Some((name.clone(), Arc::new(Channel::Slack(slack))))
-        }
-        config::Channel::Discord { channel } => {
-            let discord = DiscordChannel {
-                name: name.clone(),
+            }),
+            ChannelKind::Slack { channel } => {
+                let api = Api::new(config.slack.as_ref()?, net.clone());
+                Channel::Slack(SlackChannel::new(name, channel.clone(), api))
+            }
+            ChannelKind::Discord { channel } => Channel::Discord(DiscordChannel {
+                name,
                 place: channel.clone(),
                 api: discord.clone()?,
-            };
-            Some((name.clone(), Arc::new(Channel::Discord(discord))))
-        }
-    });
+            }),
+            ChannelKind::Email { to } => {
+                let (email, transport) = mail.as_ref()?;
+                Channel::Email(EmailChannel {
+                    name,
+                    to: to.clone(),
+                    from: email.from.clone(),
+                    transport: transport.clone(),
+                    pages: pages.cloned(),
+                })
+            }
+            ChannelKind::PagerDuty {
+                routing_key,
+                events_url,
+            } => Channel::PagerDuty(PagerDuty {
+                name,
+                routing_key: routing_key.clone(),
+                events_url: events_url.clone(),
+                net: net.clone(),
+                pages: pages.cloned(),
+            }),
+        })
+    };
+    let named = config
+        .channels
+        .iter()
+        .filter_map(|(name, channel)| Some((name.clone(), Arc::new(made(name, channel)?))));
     let built_in = [
         ("log".to_owned(), Arc::new(Channel::Log)),
         ("chat".to_owned(), Arc::new(Channel::Chat(Arc::clone(feed)))),

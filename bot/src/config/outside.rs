@@ -1,121 +1,14 @@
-//! Owns the world outside as the configuration allows it: channels, hosts that may be called, hooks, templates, limits.
+//! Owns the world outside as the configuration allows it: hosts that may be called, hooks, templates, limits.
 //! Refuses to believe a plan about any of it: plans name things, and this says what the names mean.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use secrecy::SecretString;
 use tidegate_rollout::Period;
 use url::Url;
 
-use super::section::{Section, brief, web_address};
-use super::slack::is_id;
+use super::section::{Section, brief};
 use crate::net::HostRule;
-use crate::secret::SecretUrl;
-
-/// Names of channels that Tidegate has without being told: its own log, and the chat on its pages.
-const BUILT_IN: [&str; 2] = ["log", "chat"];
-
-/// A place where notices go, by the name that plans use.
-#[derive(Clone, Debug)]
-pub enum Channel {
-    /// A POST of the notice as JSON, signed with a secret that both sides know.
-    Webhook {
-        /// Where to.
-        url: SecretUrl,
-        /// What it is signed with.
-        secret: SecretString,
-    },
-    /// A channel in Slack, where the card of each rollout stands and what happens is told below it.
-    Slack {
-        /// Its id, `C…`.
-        channel: String,
-    },
-    /// A channel in Discord, with cards and threads as in Slack.
-    Discord {
-        /// Its id, a number.
-        channel: String,
-    },
-}
-
-pub(super) fn channels(section: &mut Section<'_>) -> BTreeMap<String, Channel> {
-    let read = section.named("channels", |name, section| {
-        if BUILT_IN.contains(&name) {
-            section.whole(format_args!("`{name}` is built in; choose another name"));
-        }
-        let webhook = section.section_if_any("webhook", webhook);
-        let slack = section.section_if_any("slack", slack);
-        let discord = section.section_if_any("discord", discord);
-        let mut kinds: Vec<Option<Channel>> = [webhook, slack, discord].into_iter().flatten().collect();
-        if kinds.len() != 1 {
-            section.whole("must say what it is: either `webhook`, `slack` or `discord`");
-        }
-        Some((name.to_owned(), kinds.pop()??))
-    });
-    read.into_iter().flatten().collect()
-}
-
-fn webhook(section: &mut Section<'_>) -> Option<Channel> {
-    let plain = section.url("url");
-    let hidden = section
-        .file("url_file")
-        .and_then(|file| match crate::secret::read(&file) {
-            Ok(text) => match web_address(secrecy::ExposeSecret::expose_secret(&text)) {
-                Ok(url) => Some(url),
-                Err(why) => {
-                    section.fault("url_file", why);
-                    None
-                }
-            },
-            Err(error) => {
-                section.fault("url_file", error);
-                None
-            }
-        });
-    let secret = section.secret("secret", "secret_file");
-    if plain.is_some() == hidden.is_some() {
-        section.whole("needs either `url` or `url_file`");
-    }
-    if secret.is_none() {
-        section.fault("secret_file", "is missing: an unsigned message could come from anybody");
-    }
-    Some(Channel::Webhook {
-        url: SecretUrl::new(plain.or(hidden)?),
-        secret: secret?,
-    })
-}
-
-fn slack(section: &mut Section<'_>) -> Option<Channel> {
-    match section.text("channel") {
-        Some(channel) if is_id(&channel, &['C', 'G']) => Some(Channel::Slack { channel }),
-        Some(_) => {
-            section.fault(
-                "channel",
-                "must be the id of a channel, such as `C012AB3CD`, not its name",
-            );
-            None
-        }
-        None => {
-            section.fault("channel", "is missing");
-            None
-        }
-    }
-}
-
-fn discord(section: &mut Section<'_>) -> Option<Channel> {
-    match section.text("channel") {
-        Some(channel) if super::discord::is_id(&channel) => Some(Channel::Discord { channel }),
-        Some(_) => {
-            section.fault("channel", "must be the id of a channel, a number, not its name");
-            None
-        }
-        None => {
-            section.fault("channel", "is missing");
-            None
-        }
-    }
-}
 
 /// What the outside may cost.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::ask::{Asker, Silence, shown};
 use super::{Finding, Subject};
-use crate::config::{Channel, Config};
+use crate::config::{ChannelKind, Config};
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -92,13 +92,16 @@ async fn from_outside(external: &Url, asker: &Asker) -> Finding {
 
 /// The places where notices are posted.
 pub(super) async fn channels(subject: Arc<Subject>, asker: Asker) -> Vec<Finding> {
-    let webhooks = subject.config.channels.iter().filter_map(|(name, channel)| {
-        let Channel::Webhook { url, .. } = channel else {
-            return None;
-        };
-        Some((name, url.expose()))
-    });
-    let asked = webhooks.map(async |(name, url)| {
+    let posted = subject
+        .config
+        .channels
+        .iter()
+        .filter_map(|(name, channel)| match &channel.kind {
+            ChannelKind::Webhook { url, .. } => Some((name, url.expose(), "webhook.url")),
+            ChannelKind::PagerDuty { events_url, .. } => Some((name, events_url, "pagerduty.events_url")),
+            ChannelKind::Slack { .. } | ChannelKind::Discord { .. } | ChannelKind::Email { .. } => None,
+        });
+    let asked = posted.map(async |(name, url, key)| {
         let mut origin = url.clone();
         origin.set_path("/");
         origin.set_query(None);
@@ -111,7 +114,7 @@ pub(super) async fn channels(subject: Arc<Subject>, asker: Asker) -> Vec<Finding
                 format!("{who} cannot be reached: {why}"),
                 format!(
                     "Start it, let this machine reach it through its firewall or NetworkPolicy, or correct \
-                     `channels.{name}.webhook.url`."
+                     `channels.{name}.{key}`."
                 ),
             ),
         }

@@ -49,12 +49,20 @@ pub(super) fn file(name: &str) -> String {
     }
 }
 
-/// Every file that a notice can use: one for each kind and form, and the shared pieces.
-pub(super) fn files() -> Vec<String> {
-    let worded = kinds()
-        .into_iter()
-        .flat_map(|kind| Form::ALL.map(|form| super::file_of(kind, form)));
-    worded.chain(partials()).collect()
+/// Every file that a notice can use: one for each kind and form, whether we have it or not.
+pub(super) fn worded() -> Vec<String> {
+    let forms = |kind| Form::ALL.map(|form| super::file_of(kind, form));
+    kinds().into_iter().flat_map(forms).collect()
+}
+
+/// The files that there are: the plain text of each kind, forms of their own, and the shared pieces.
+fn files() -> Vec<String> {
+    let text = kinds().into_iter().map(|kind| super::file_of(kind, Form::Text));
+    let special = worded().into_iter().filter(|file| Files::get(file).is_some());
+    let mut files: Vec<String> = text.chain(special).chain(partials()).collect();
+    files.sort();
+    files.dedup();
+    files
 }
 
 /// An engine without templates: strict, with helpers that only format. `escape` is applied to every value shown.

@@ -38,9 +38,9 @@ impl Overlay {
     }
 
     fn take(&mut self, directory: &Path, file: &str) -> Result<String, TemplateFault> {
-        let replaces = file.starts_with(builtin::PARTIALS) || builtin::files().iter().any(|known| known == file);
+        let replaces = file.starts_with(builtin::PARTIALS) || builtin::worded().iter().any(|known| known == file);
         if !replaces {
-            let what = "there is no built-in template of that name; `tidegate template list` shows them";
+            let what = "no notice uses a file of that name; `tidegate template list` shows the kinds and their forms";
             return Err(TemplateFault::somewhere(file, what));
         }
         let source = read_bounded(&directory.join(file))

@@ -139,6 +139,7 @@ fn settings(polled: Vec<Alertmanager>) -> Settings {
         lease_for: Period::seconds(15),
         keep_for: Period::minutes(60),
         channels: [("log".to_owned(), Arc::new(Channel::Log))].into(),
+        fallbacks: BTreeMap::new(),
         cluster: None,
         pages: None,
     }

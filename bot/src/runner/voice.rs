@@ -18,7 +18,6 @@ use super::{Engine, cards};
 use crate::channel::{ChannelError, Message};
 use crate::clock;
 use crate::failpoint;
-use crate::render::Form;
 use crate::store;
 use crate::telemetry::metrics::NOTIFICATIONS;
 
@@ -32,6 +31,10 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The waits between attempts, in seconds; the last one repeats.
 const WAITS: [u32; 6] = [1, 5, 30, 120, 600, 3_600];
+/// A page that failed so often is said by the channel that stands in as well; the first one is tried on all the same.
+const HAND_ON_AFTER: u32 = 2;
+/// A page waits no longer than this for a channel that takes no more for a while.
+const PATIENCE: Period = Period::seconds(30);
 /// What needs a person is tried for a day, the rest for an hour.
 const GIVE_UP_PAGES: Period = Period::minutes(24 * 60);
 const GIVE_UP_REST: Period = Period::minutes(60);
@@ -117,12 +120,18 @@ async fn attempt(engine: &Engine, message: store::Message) {
     if let Err(ChannelError::Busy { after, .. }) = &result
         && !is_given_up(&message, clock::now())
     {
+        if Period::between(message.notice.at, clock::now()) >= PATIENCE {
+            hand_on(engine, &message).await;
+        }
         return put_off(engine, &message, *after).await;
     }
     let (noted, word) = match result {
         Ok(()) => (engine.store.sent(id, &message.channel).await.map(drop), "sent"),
         Err(failure) => {
             let until = next_try(&message, clock::now(), &failure);
+            if until.is_none() || message.attempts >= HAND_ON_AFTER {
+                hand_on(engine, &message).await;
+            }
             let why = format!("{:#}", anyhow::Error::from(failure));
             match until {
                 Some(until) => {
@@ -142,6 +151,26 @@ async fn attempt(engine: &Engine, message: store::Message) {
     metrics::counter!(NOTIFICATIONS, "channel" => message.channel.clone(), "result" => word).increment(1);
     if let Err(failure) = noted {
         warn!("Could not note how {id} went; it may be said twice: {failure}");
+    }
+}
+
+/// Lets the channel that stands in say what needs a person.
+async fn hand_on(engine: &Engine, message: &store::Message) {
+    let settings = engine.settings();
+    let Some(other) = settings.fallbacks.get(&message.channel) else {
+        return;
+    };
+    if message.notice.kind.loudness() != Hears::Pages {
+        return;
+    }
+    let (id, channel) = (&message.notice.id, &message.channel);
+    match engine.store.hand_on(&message.notice, other, clock::now()).await {
+        Ok(true) => {
+            warn!(notice.id = %id, channel, "{id} is said on {other} too, because {channel} does not take it");
+            engine.wake.voice.notify_one();
+        }
+        Ok(false) => {}
+        Err(failure) => warn!("Could not hand {id} on to {other}; it is tried again with the next attempt: {failure}"),
     }
 }
 
@@ -189,7 +218,7 @@ async fn say(engine: &Engine, message: &store::Message) -> Result<(), ChannelErr
     let text = engine
         .renderer
         .load()
-        .render(&message.notice, Form::Text)
+        .render(&message.notice, channel.form())
         .map_err(|fault| ChannelError::Later {
             channel: message.channel.clone(),
             source: fault.into(),

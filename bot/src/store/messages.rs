@@ -175,6 +175,19 @@ impl Store {
         Ok(self.engine().execute(&BURY, &values).await? == 1)
     }
 
+    /// Lets another channel say it as well; `false` when that was asked for before, or the channel says it anyway.
+    ///
+    /// # Errors
+    /// When it could not be saved.
+    pub async fn hand_on(&self, notice: &Notice, channel: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let document = value::seal("a notice", notice)?;
+        let values = row(notice, channel.to_owned(), &document, now);
+        let mut session = self.engine().begin().await?;
+        let new: Vec<(String,)> = session.rows_many(&ANNOUNCE, &values).await?;
+        session.commit("commit the handing on of a message").await?;
+        Ok(!new.is_empty())
+    }
+
     pub(super) async fn release_messages(&self, by: &str) -> Result<u64, StoreError> {
         self.engine().execute(&RELEASE, &[by.into()]).await
     }

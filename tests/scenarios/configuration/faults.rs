@@ -48,6 +48,9 @@ channels:
   two: { webhook: { url: "http://x", secret_file: empty }, slack: { channel: releases } }
   nowhere: { slack: {} }
   talk: { discord: { channel: releases } }
+  mail: { email: { to: [nobody] }, fallback: mail }
+  page: { pagerduty: {}, fallback: nowhere-else }
+email: { user: tidegate, tls: ssl }
 slack: { workspaces: [acme], app: tidegate, token: in-the-file, command: rollout, api_url: "slack.com" }
 discord: { public_key: abc, application: tidegate, guilds: [acme], token: in-the-file, command: /rollout, api_url: "discord.com" }
 egress: { allow: ["*.example", "http://x"] }

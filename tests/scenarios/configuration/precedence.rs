@@ -1,6 +1,6 @@
 //! A flag wins over the environment, that over the file, that over the defaults.
 
-use tidegate::config::{Budget, Config, LogFormat};
+use tidegate::config::{Budget, Config, LogFormat, MailTls};
 use tidegate_rollout::Period;
 
 use super::written::Written;
@@ -96,6 +96,10 @@ fn everything_that_can_be_said_is_understood() {
         .write("address", "https://hooks.example/services/T0/B0\n")
         .unwrap();
     written.scratch.write("bot", "xoxb-1\n").unwrap();
+    written
+        .scratch
+        .write("key", "R0123456789abcdef0123456789ABCDE\n")
+        .unwrap();
     std::fs::create_dir(written.scratch.path().join("hooks")).unwrap();
     let config = written.load().unwrap();
     assert_eq!(config.warnings, Vec::<String>::new());
@@ -123,6 +127,7 @@ fn everything_that_can_be_said_is_understood() {
         "am-1:9093",
         "bridge.example:443",
         "hooks.example:443",
+        "events.eu.pagerduty.com:443",
         "slack-gov.com:443",
         "hooks.slack-gov.com:443",
         "discord.example:443",
@@ -135,7 +140,13 @@ fn everything_that_can_be_said_is_understood() {
     let own = &config.environments.budgets;
     assert_eq!(own["staging"], budget(20, 60), "the window is that of everybody");
     assert_eq!(own["Canary-2"], budget(1, 5));
-    assert_eq!(config.channels.len(), 4);
+    assert_eq!(config.channels.len(), 6);
+    assert_eq!(config.channels["pager"].fallback.as_deref(), Some("releases"));
+    let email = config.email.as_ref().unwrap();
+    assert_eq!(
+        (email.host.as_str(), email.port, email.tls),
+        ("smtp.example", 465, MailTls::Tls)
+    );
     let slack = config.slack.as_ref().unwrap();
     assert_eq!((slack.command.as_str(), slack.app.workspaces.len()), ("/tide", 2));
     assert_eq!(slack.api_url.as_str(), "https://slack-gov.com/api/");
@@ -190,6 +201,9 @@ channels:
   hidden: { webhook: { url_file: address, secret_file: secret } }
   releases: { slack: { channel: C012AB3CD } }
   talk: { discord: { channel: "645027906669510667" } }
+  stakeholders: { email: { to: [Release news <news@example.com>, ana@example.com] } }
+  pager: { pagerduty: { routing_key_file: key, events_url: "https://events.eu.pagerduty.com" }, fallback: releases }
+email: { server: "smtp.example:465", tls: tls, user: tidegate, password_file: secret, from: Tidegate <tidegate@example.com> }
 discord:
   public_key: 8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c
   application: "771825006014889999"

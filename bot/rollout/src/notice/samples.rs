@@ -45,6 +45,7 @@ fn about() -> About {
         phase: Some("quarter".to_owned()),
         number: 2,
         phases: 4,
+        holds: vec![2],
     }
 }
 
@@ -151,6 +152,7 @@ fn about_the_end() -> Vec<NoticeKind> {
             because: text(),
             from: "25%".to_owned(),
             automatic: true,
+            questions: vec![3],
         },
         NoticeKind::RollbackStuck {
             why: text(),

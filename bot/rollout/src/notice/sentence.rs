@@ -57,6 +57,7 @@ impl NoticeKind {
                 because,
                 from,
                 automatic,
+                ..
             } => {
                 let how = if *automatic { "Automatic rollback" } else { "Rollback" };
                 format!("{how} from {from} to 0%: {because}.")

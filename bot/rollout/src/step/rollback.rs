@@ -101,7 +101,7 @@ fn begin(work: &mut Work<'_>, because: Because) {
         work.next.epoch += 1;
     }
     work.next.wanted = Weight::ZERO;
-    work.next.decisions.clear();
+    let questions = work.next.decisions.drain(..).map(|decision| decision.number).collect();
     hooks::overtaken(work);
     work.next.pause = None;
     work.next.bake.since = None;
@@ -117,6 +117,7 @@ fn begin(work: &mut Work<'_>, because: Because) {
         automatic: because.is_automatic(),
         because: because.to_string(),
         from: from.to_string(),
+        questions,
     });
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{Identity, No, Platform, Scope};
 use crate::channel::slack::{Api, ApiError};
-use crate::config::{Channel, Config};
+use crate::config::{ChannelKind, Config};
 use crate::doctor::Level;
 use crate::doctor::ask::{Asker, shown};
 
@@ -49,7 +49,7 @@ impl Slack {
     pub(super) fn of(config: &Config, asker: &Asker) -> Option<Self> {
         let slack = config.slack.as_ref()?;
         let channels = config.channels.iter().filter_map(|(name, channel)| {
-            let Channel::Slack { channel } = channel else {
+            let ChannelKind::Slack { channel } = &channel.kind else {
                 return None;
             };
             Some((name.clone(), channel.clone()))

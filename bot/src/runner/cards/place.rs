@@ -27,7 +27,7 @@ impl<'a> Place<'a> {
         match channel {
             Channel::Slack(slack) => Some(Self::Slack(slack)),
             Channel::Discord(discord) => Some(Self::Discord(discord)),
-            Channel::Log | Channel::Chat(_) | Channel::Webhook(_) => None,
+            Channel::Log | Channel::Chat(_) | Channel::Webhook(_) | Channel::Email(_) | Channel::PagerDuty(_) => None,
         }
     }
 
