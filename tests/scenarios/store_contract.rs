@@ -1,5 +1,6 @@
 //! What the store promises, on SQLite and on PostgreSQL: the same functions run against both.
 
+mod alerts;
 mod cards;
 mod filing;
 mod flags;

@@ -96,7 +96,7 @@ pub struct Alert {
     pub annotations: Labels,
     /// Since when it fires.
     pub starts_at: Timestamp,
-    /// When it stopped; `None` while firing.
+    /// When it stopped. While firing `None`, or the end that its source had told before it told the same occasion again.
     pub ends_at: Option<Timestamp>,
     /// Set when it is silenced or inhibited; only the API of the source tells, a webhook never does.
     pub suppressed: Option<Suppression>,

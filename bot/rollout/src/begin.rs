@@ -20,7 +20,7 @@ use crate::policy;
 use crate::refusal::{Code, Refusal};
 use crate::rollout::{Bake, Rollout, Stage, Standing, Tracked};
 use crate::route::{Concern, concern};
-use crate::step::{Blocker, Step, begin as first_step};
+use crate::step::{Blocker, Step, begin as first_step, can_be_asked};
 use crate::surroundings::Surroundings;
 use crate::weight::Weight;
 
@@ -95,7 +95,7 @@ impl Rollout {
             checks: Vec::new(),
             acknowledged: Vec::new(),
         };
-        remember(&mut rollout, &start.recent, now);
+        remember(&mut rollout, &start.recent, around, now);
         may_begin(&rollout, around, now)?;
         let by = start.actor.person.to_string();
         Ok(first_step(&rollout, around, NoticeKind::Started { by }, now))
@@ -146,7 +146,7 @@ fn complete(plan: &Plan, given: &BTreeMap<String, String>) -> Result<BTreeMap<St
 
 /// Marks every alert that was heard of before the start, so that it cannot be blamed on this rollout. Of several
 /// occasions of one label set the latest counts; what fires is never hidden behind an older end.
-fn remember(rollout: &mut Rollout, recent: &[Alert], now: Timestamp) {
+fn remember(rollout: &mut Rollout, recent: &[Alert], around: &Surroundings, now: Timestamp) {
     let mut recent: Vec<&Alert> = recent.iter().collect();
     recent.sort_by_key(|alert| (alert.starts_at, alert.status == AlertStatus::Resolved, alert.ends_at));
     for alert in recent {
@@ -159,10 +159,13 @@ fn remember(rollout: &mut Rollout, recent: &[Alert], now: Timestamp) {
             .alerts
             .get(&alert.fingerprint)
             .and_then(|tracked| tracked.last_end);
-        let (standing, last_end) = match (alert.status, &alert.suppressed) {
-            (AlertStatus::Resolved, _) => (Standing::Resolved, alert.ends_at.max(earlier_end)),
-            (AlertStatus::Firing, Some(suppression)) => (Standing::Suppressed(suppression.clone()), earlier_end),
-            (AlertStatus::Firing, None) => (Standing::PreExisting, earlier_end),
+        let last_end = alert.ends_at.max(earlier_end);
+        let late = is_late_word(alert, last_end, around);
+        let standing = match (alert.status, &alert.suppressed) {
+            (AlertStatus::Resolved, _) => Standing::Resolved,
+            (AlertStatus::Firing, Some(suppression)) => Standing::Suppressed(suppression.clone()),
+            (AlertStatus::Firing, None) if late => Standing::Resolved,
+            (AlertStatus::Firing, None) => Standing::PreExisting,
         };
         let tracked = Tracked {
             name: alert.name().to_owned(),
@@ -183,6 +186,12 @@ fn remember(rollout: &mut Rollout, recent: &[Alert], now: Timestamp) {
         };
         rollout.alerts.insert(alert.fingerprint.clone(), tracked);
     }
+}
+
+/// What is told to fire and began before an end that was told too is late word of that occasion. Where its source can be
+/// asked, the next poll says so; elsewhere nobody ever would, and it would be in the way of every start.
+fn is_late_word(alert: &Alert, last_end: Option<Timestamp>, around: &Surroundings) -> bool {
+    last_end.is_some_and(|end| alert.starts_at <= end) && !can_be_asked(alert.source, around)
 }
 
 /// A start lets traffic through, so it needs the same proof as an advance.

@@ -27,6 +27,7 @@ pub use advance::{Blocker, CALM, blockers, in_the_way};
 pub use alerts::{CLOCK_SKEW, QUIET};
 pub use clock::PAGE_AFTER;
 pub use outcomes::{STUCK_AFTER, UNANSWERED_AFTER};
+pub(crate) use suspects::can_be_asked;
 
 /// What an event led to. Saved in one transaction: the rollout, its log, its outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]

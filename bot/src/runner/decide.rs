@@ -18,15 +18,13 @@ use tidegate_rollout::{
 };
 use tracing::warn;
 
+use super::services::{Services, TOGETHER};
 use super::{Engine, series};
 use crate::chat::{Answer, Request};
 use crate::store::{Begun, Environment, Opening, Saved, Starts};
 
 /// So often somebody else may be faster before we give up; every loss means that the other one got something done.
 const TRIES: usize = 16;
-
-/// The same alert on several services counts as one event within this time.
-const TOGETHER: Period = Period::minutes(2);
 
 /// What an event did.
 #[derive(Debug)]
@@ -376,44 +374,6 @@ pub(super) fn only_own(plan: &Plan) -> bool {
     plan.spec.triggers.iter().all(own)
 }
 
-/// On how many services each alert of a delivery fires, read once for each of their names.
-struct Services(BTreeMap<String, Vec<Timestamp>>);
-
-impl Services {
-    async fn of(engine: &Engine, rollout: &Rollout, events: &[Event]) -> anyhow::Result<Self> {
-        let mut earliest: BTreeMap<String, Timestamp> = BTreeMap::new();
-        for (name, starts_at) in events.iter().filter_map(|event| event.concerning(rollout)) {
-            let known = earliest.entry(name.to_owned()).or_insert(starts_at);
-            *known = starts_at.min(*known);
-        }
-        let environment = &rollout.plan.spec.environment;
-        let mut began = BTreeMap::new();
-        for (name, starts_at) in earliest {
-            let services = engine
-                .store
-                .services_with_alert(&name, environment, together(starts_at))
-                .await
-                .context("count the services with this alert")?;
-            began.insert(name, services);
-        }
-        Ok(Self(began))
-    }
-
-    /// At least the one it came from.
-    fn with(&self, rollout: &Rollout, event: &Event) -> u32 {
-        let Some((name, starts_at)) = event.concerning(rollout) else {
-            return 1;
-        };
-        let began = self.0.get(name).map_or(&[][..], Vec::as_slice);
-        let count = began.iter().filter(|began| **began >= together(starts_at)).count();
-        u32::try_from(count).unwrap_or(u32::MAX).max(1)
-    }
-}
-
-fn together(starts_at: Timestamp) -> Timestamp {
-    starts_at.saturating_sub(TOGETHER.duration()).unwrap_or(Timestamp::MIN)
-}
-
 /// The answer to an order that a crash kept from being answered.
 const BEFORE: &str = "That was done before; see `history`.";
 
@@ -423,11 +383,11 @@ pub(super) fn says_what_was_done(answer: &Answer) -> bool {
     answer.text != BEFORE
 }
 
-/// A command that waited too long is refused, for its sender no longer looks; a rollback is done and told.
+/// A command that waited too long is refused, for its sender no longer looks; a rollback, by whatever name, is done and told.
 fn too_late(request: &Request, now: Timestamp) -> Option<Refusal> {
-    let is_rollback = matches!(&request.verb, Verb::Do(tidegate_rollout::Command::Rollback { .. }));
+    let rolls_back = matches!(&request.verb, Verb::Do(command) if command.wants_rollback());
     let not_after = request.not_after?;
-    (now > not_after && !is_rollback).then(|| {
+    (now > not_after && !rolls_back).then(|| {
         Refusal::new(
             tidegate_rollout::Code::R408,
             format!(
@@ -438,4 +398,48 @@ fn too_late(request: &Request, now: Timestamp) -> Option<Refusal> {
             "Look at the present state, then say it again.",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use jiff::SignedDuration;
+    use tidegate_rollout::command::Answer as Reply;
+    use tidegate_rollout::{Actor, Command, PersonId, Surface};
+
+    use super::*;
+    use crate::clock;
+
+    #[test]
+    fn what_is_taken_up_too_late_is_refused_unless_it_asks_for_a_rollback() {
+        let now = clock::now();
+        let given = |verb| Request {
+            actor: Actor {
+                person: PersonId::new("mara"),
+                roles: BTreeSet::new(),
+                surface: Surface::Slack,
+            },
+            verb,
+            rollout: None,
+            seen: None,
+            key: None,
+            not_after: Some(now),
+        };
+        let decide = |number, answer| Verb::Do(Command::Decide { number, answer });
+        let reason = "customers complain".to_owned();
+        let cases = [
+            (Verb::Do(Command::Rollback { reason }), false),
+            (decide(Some(3), Reply::Rollback), false),
+            (decide(None, Reply::Rollback), false),
+            (decide(Some(3), Reply::Continue), true),
+            (Verb::Do(Command::Advance), true),
+        ];
+        for (verb, refused) in cases {
+            let request = given(verb);
+            assert!(too_late(&request, now).is_none(), "{:?}", request.verb);
+            let late = too_late(&request, now + SignedDuration::from_millis(1));
+            assert_eq!(late.is_some(), refused, "{:?}", request.verb);
+        }
+    }
 }

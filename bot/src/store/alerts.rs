@@ -1,6 +1,9 @@
 //! Owns the latest word on each occasion of each alert, for what a rollout cannot know by itself.
 //! Refuses to judge: which alert counts for which rollout is the core's.
 
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
 use jiff::Timestamp;
 use tidegate_rollout::{Alert, AlertStatus, Source};
 
@@ -15,19 +18,42 @@ pub(super) const UPSERT: Many = Many {
     head: "INSERT INTO alerts (source, receiver, fingerprint, starts_at, status, ends_at, name, service, environment, \
            document, first_heard_at, heard_at)",
     columns: 12,
-    tail: "ON CONFLICT (fingerprint, starts_at, receiver, source) DO UPDATE SET status = excluded.status, \
-           ends_at = excluded.ends_at, document = excluded.document, heard_at = excluded.heard_at",
+    // A source that cannot be asked whether an occasion fires after all: its end stays, whatever comes late. Alertmanager
+    // tells one again under its old beginning, and is asked; what it said of the end is kept beside that.
+    tail: "ON CONFLICT (fingerprint, starts_at, receiver, source) DO UPDATE SET \
+             status = CASE WHEN alerts.status = 'resolved' AND alerts.source <> 'alertmanager' \
+               THEN alerts.status ELSE excluded.status END, \
+             ends_at = COALESCE(excluded.ends_at, alerts.ends_at), \
+             document = excluded.document, heard_at = excluded.heard_at",
+};
+
+/// A label set has one beginning at a time: an end is also that of every occasion which began before it, under whatever
+/// beginning it was told. A reopened incident of PagerDuty fires since it was reopened, and ends under the moment when it was
+/// created.
+pub(super) const END_EARLIER: Many = Many {
+    tries: "end earlier occasions of alerts",
+    head: "UPDATE alerts SET status = 'resolved', ends_at = \
+             (SELECT MAX(known.ends_at) FROM alerts AS known WHERE known.fingerprint = alerts.fingerprint \
+                AND known.receiver = alerts.receiver AND known.source = alerts.source AND known.status = 'resolved') \
+           FROM (",
+    columns: 3,
+    tail: ") AS told WHERE alerts.fingerprint = told.column1 AND alerts.receiver = told.column2 \
+             AND alerts.source = told.column3 AND alerts.status = 'firing' AND alerts.starts_at <= \
+             (SELECT MAX(known.ends_at) FROM alerts AS known WHERE known.fingerprint = alerts.fingerprint \
+                AND known.receiver = alerts.receiver AND known.source = alerts.source AND known.status = 'resolved')",
 };
 
 statements! {
     RECENT: "list recent alerts" =
-        "SELECT fingerprint, document FROM alerts WHERE heard_at >= $1 OR status = 'firing' ORDER BY heard_at, starts_at";
+        "SELECT fingerprint, document, status, ends_at FROM alerts
+         WHERE heard_at >= $1 OR status = 'firing' ORDER BY heard_at, starts_at";
     RECENT_OF_SERVICE: "list the recent alerts of a service" =
-        "SELECT fingerprint, document FROM alerts
+        "SELECT fingerprint, document, status, ends_at FROM alerts
          WHERE (heard_at >= $1 OR status = 'firing') AND service = $2 AND environment = $3 ORDER BY heard_at, starts_at";
     SERVICES: "list the services of an alert" =
-        "SELECT service, MAX(starts_at) FROM alerts
-         WHERE name = $1 AND environment = $2 AND starts_at >= $3 AND status = 'firing' GROUP BY service";
+        "SELECT DISTINCT service, starts_at FROM alerts
+         WHERE name = $1 AND environment = $2 AND starts_at >= $3 AND starts_at <= $4 AND status = 'firing'
+           AND service <> ''";
     FIRING: "list firing alerts" =
         "SELECT fingerprint, receiver, document, first_heard_at, heard_at FROM alerts
          WHERE status = 'firing' ORDER BY number DESC LIMIT $1";
@@ -63,8 +89,8 @@ impl Store {
         Ok(read(rows))
     }
 
-    /// For each service of `environment` on which an alert called `name` fires that began since `began_since`, when it
-    /// began there last.
+    /// On which services of `environment` an alert called `name` fires, and when it began there, so far as that is within
+    /// `began`.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -72,15 +98,16 @@ impl Store {
         &self,
         name: &str,
         environment: &str,
-        began_since: Timestamp,
-    ) -> Result<Vec<Timestamp>, StoreError> {
+        began: RangeInclusive<Timestamp>,
+    ) -> Result<Vec<(String, Timestamp)>, StoreError> {
         let values = [
             searchable(name).into_owned().into(),
             searchable(environment).into_owned().into(),
-            began_since.into(),
+            (*began.start()).into(),
+            (*began.end()).into(),
         ];
         let rows: Vec<(String, i64)> = self.engine().rows(&SERVICES, &values).await?;
-        Ok(rows.into_iter().map(|(_, began)| moment(began)).collect())
+        Ok(rows.into_iter().map(|(service, began)| (service, moment(began))).collect())
     }
 
     /// What fires by the last word on it, the newest occasion first.
@@ -147,10 +174,51 @@ pub(super) async fn recent(
     Ok(read(rows))
 }
 
-fn read(rows: Vec<(String, String)>) -> Vec<Alert> {
-    readable(rows, |(fingerprint, document)| {
-        value::open("alerts", &fingerprint, "document", &document)
+type Row = (String, String, String, Option<i64>);
+
+/// The columns outweigh the document, which is the last word alone: an end may have been told by another.
+fn read(rows: Vec<Row>) -> Vec<Alert> {
+    readable(rows, |(fingerprint, document, status, ends_at)| {
+        let mut alert: Alert = value::open("alerts", &fingerprint, "document", &document)?;
+        if status == RESOLVED {
+            alert.status = AlertStatus::Resolved;
+        }
+        if alert.ends_at.map(nanos) != ends_at {
+            alert.ends_at = ends_at.map(moment);
+        }
+        Ok(alert)
     })
+}
+
+const RESOLVED: &str = "resolved";
+
+/// Writes what was told, in its order. The last word on each occasion wins, except that a source which cannot be asked
+/// never takes an end back. Sorted by occasion, so that two replicas lock the rows in the same order.
+pub(super) async fn write(session: &mut Session, told: impl Iterator<Item = &AlertRow>) -> Result<(), StoreError> {
+    let mut words: BTreeMap<_, (&AlertRow, Option<i64>)> = BTreeMap::new();
+    for row in told {
+        let word = words.entry(row.occasion()).or_insert((row, None));
+        if word.0.status != RESOLVED || row.status == RESOLVED || row.source == Source::Alertmanager {
+            word.0 = row;
+        }
+        word.1 = row.ends_at.or(word.1);
+    }
+    let values: Vec<Value<'_>> = words.values().flat_map(|(row, end)| row.values(*end)).collect();
+    session.execute_many(&UPSERT, &values).await?;
+    // What Alertmanager tells to fire is left to its next answer, unless it tells of an end with it.
+    let mut ends: Vec<_> = words
+        .values()
+        .filter(|(row, _)| row.status == RESOLVED || row.source != Source::Alertmanager)
+        .map(|(row, _)| (&row.fingerprint, &row.receiver, row.source))
+        .collect();
+    ends.dedup();
+    let values: Vec<Value<'_>> = ends
+        .into_iter()
+        .flat_map(|(fingerprint, receiver, source)| {
+            [Value::from(fingerprint), Value::from(receiver), source.word().into()]
+        })
+        .collect();
+    session.execute_many(&END_EARLIER, &values).await
 }
 
 /// One word on one alert, ready to be written.
@@ -185,7 +253,7 @@ impl AlertRow {
                 starts_at: nanos(alert.starts_at),
                 status: match alert.status {
                     AlertStatus::Firing => "firing",
-                    AlertStatus::Resolved => "resolved",
+                    AlertStatus::Resolved => RESOLVED,
                 },
                 ends_at: alert.ends_at.map(nanos),
                 name: searchable(alert.name()).into_owned(),
@@ -199,19 +267,19 @@ impl AlertRow {
     }
 
     /// What tells it from other rows; ordered as the table's index is.
-    pub(super) fn occasion(&self) -> (&str, i64, &str, Source) {
+    fn occasion(&self) -> (&str, i64, &str, Source) {
         (&self.fingerprint, self.starts_at, &self.receiver, self.source)
     }
 
-    /// Its columns, in the order of [`UPSERT`].
-    pub(super) fn values(&self) -> [Value<'_>; UPSERT.columns] {
+    /// Its columns, in the order of [`UPSERT`], with the latest end that was told of it.
+    fn values(&self, ends_at: Option<i64>) -> [Value<'_>; UPSERT.columns] {
         [
             self.source.word().into(),
             Value::from(&self.receiver),
             Value::from(&self.fingerprint),
             self.starts_at.into(),
             self.status.into(),
-            self.ends_at.into(),
+            ends_at.into(),
             Value::from(&self.name),
             Value::from(&self.service),
             Value::from(&self.environment),

@@ -125,6 +125,7 @@ pub(super) fn every() -> impl Iterator<Item = &'static Statement> {
 
 /// Every statement over many rows.
 pub(super) const EVERY_MANY: &[&Many] = &[
+    &super::alerts::END_EARLIER,
     &super::alerts::UPSERT,
     &super::log::APPEND,
     &super::messages::ANNOUNCE,

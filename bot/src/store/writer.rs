@@ -3,7 +3,7 @@
 //! Refuses to let one bad row fail its neighbours: a batch that fails over data is halved until the row stands alone.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use tidegate_rollout::DeliveryId;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::alerts::{AlertRow, UPSERT};
+use super::alerts::{self, AlertRow};
 use super::dialect::STARTS;
 use super::engine::{Engine, Session};
 use super::error::StoreError;
@@ -284,7 +284,8 @@ impl Writer {
         let mut session = self.engine.begin().await?;
         let starts = starts(&mut session, batch).await?;
         let new = insert(&mut session, batch, starts).await?;
-        upsert(&mut session, batch, &new).await?;
+        let told = incoming(batch).filter(|incoming| new.contains(incoming.id.as_str()));
+        alerts::write(&mut session, told.flat_map(|incoming| &incoming.alerts)).await?;
         settle(&mut session, batch).await?;
         let mut outcomes = Vec::with_capacity(batch.len());
         for job in batch {
@@ -342,17 +343,6 @@ async fn insert(session: &mut Session, batch: &[Job], starts: Starts) -> Result<
         .collect();
     let new: Vec<(String,)> = session.rows_many(&INSERT, &values).await?;
     Ok(new.into_iter().map(|(id,)| id).collect())
-}
-
-/// The last word on each occasion wins. Sorted by occasion, so that two replicas lock the rows in the same order.
-async fn upsert(session: &mut Session, batch: &[Job], new: &HashSet<String>) -> Result<(), StoreError> {
-    let merged: BTreeMap<_, _> = incoming(batch)
-        .filter(|incoming| new.contains(incoming.id.as_str()))
-        .flat_map(|incoming| &incoming.alerts)
-        .map(|row| (row.occasion(), row))
-        .collect();
-    let values: Vec<Value<'_>> = merged.values().flat_map(|row| row.values()).collect();
-    session.execute_many(&UPSERT, &values).await
 }
 
 async fn settle(session: &mut Session, batch: &[Job]) -> Result<(), StoreError> {

@@ -32,6 +32,7 @@ pub fn preflight(start: &Start, around: &Surroundings, now: Timestamp) -> Vec<Ch
         .recent
         .iter()
         .filter(|alert| alert.status == AlertStatus::Firing && alert.suppressed.is_none())
+        .filter(|alert| !super::is_late_word(alert, alert.ends_at, around))
         .find(|alert| {
             let labels = &alert.labels;
             let says = |name: &str, wanted: &str| labels.get(name).is_some_and(|value| value == wanted);

@@ -8,7 +8,7 @@ use crate::alert::{AlertKey, Source};
 use crate::notice::NoticeKind;
 use crate::planted::{self, Bug};
 use crate::rollout::{Guard, Standing, Tracked};
-use crate::surroundings::Poll;
+use crate::surroundings::{Poll, Surroundings};
 
 use super::{Work, alerts, crowd};
 
@@ -30,7 +30,7 @@ pub(super) fn suspect(work: &mut Work<'_>, key: AlertKey, mut tracked: Tracked) 
     if work.next.is_latched() {
         return;
     }
-    if !can_be_asked(work, &tracked) {
+    if !can_be_asked(tracked.source, work.around) {
         nobody_can_tell(work, &tracked);
         return;
     }
@@ -45,8 +45,8 @@ pub(super) fn suspect(work: &mut Work<'_>, key: AlertKey, mut tracked: Tracked) 
 }
 
 /// Only Alertmanager lists what fires there, and only where the plan's receivers name its peers.
-fn can_be_asked(work: &Work<'_>, tracked: &Tracked) -> bool {
-    tracked.source == Source::Alertmanager && work.around.poll != Poll::NotConfigured
+pub(crate) fn can_be_asked(source: Source, around: &Surroundings) -> bool {
+    source == Source::Alertmanager && around.poll != Poll::NotConfigured
 }
 
 /// It blocks until its source says that it is over, or until a person who looked releases the hold.
@@ -61,9 +61,8 @@ fn nobody_can_tell(work: &mut Work<'_>, tracked: &Tracked) {
 /// A person released the hold of [`nobody_can_tell`]: they looked, and it is over.
 pub(super) fn settled_by_person(work: &mut Work<'_>, name: &str) {
     let Work { next, around, now, .. } = work;
-    let askable = around.poll != Poll::NotConfigured;
     for tracked in next.alerts.values_mut() {
-        let asked = tracked.source == Source::Alertmanager && askable;
+        let asked = can_be_asked(tracked.source, around);
         if tracked.name == name && tracked.standing == Standing::Suspect && !asked {
             tracked.standing = Standing::Stale;
             tracked.heard_at = *now;

@@ -6,7 +6,7 @@ use tidegate_rollout::alert::{Alert, Suppression};
 use tidegate_rollout::begin::Start;
 use tidegate_rollout::rollout::Standing;
 use tidegate_rollout::surroundings::{Freeze, Poll};
-use tidegate_rollout::{ActionKind, Code, Refusal, Role, Rollout, RolloutId, Step, Surroundings, Weight};
+use tidegate_rollout::{ActionKind, Code, Refusal, Role, Rollout, RolloutId, Source, Step, Surroundings, Weight};
 
 use crate::bench::{alert, at, jon, labelled, over, person, plan};
 
@@ -90,6 +90,43 @@ fn what_fires_is_not_hidden_behind_the_end_of_an_earlier_occasion() {
         let refusal = begin(|start, _| start.recent = recent).expect_err("it fires");
         assert_eq!(refusal.code, Code::R206);
     }
+}
+
+#[test]
+fn late_word_of_what_ended_is_in_nobodys_way_where_its_source_cannot_be_asked() {
+    let of = |source: Source, alert: Alert| Alert { source, ..alert };
+    let chatty = alert("Chatty", at(-300));
+    let ended = over(&chatty, at(-100));
+    // A reopened incident begins when it is reopened, and ends under the moment when it was created.
+    let reopened = alert("Chatty", at(-200));
+    // One row of the store: it was told to have ended, and then to fire.
+    let after_its_end = Alert {
+        ends_at: Some(at(-100)),
+        ..chatty.clone()
+    };
+    let mut asked = 0;
+    for source in [Source::PagerDuty, Source::Grafana, Source::Alertmanager] {
+        for poll in [Poll::NotConfigured, Poll::Good] {
+            for recent in [vec![ended.clone(), reopened.clone()], vec![after_its_end.clone()]] {
+                let recent: Vec<Alert> = recent.into_iter().map(|alert| of(source, alert)).collect();
+                let begun = begin(|start, around| (start.recent, around.poll) = (recent, poll));
+                if source == Source::Alertmanager && poll == Poll::Good {
+                    asked += 1;
+                    assert_eq!(begun.expect_err("its peers will say").code, Code::R206);
+                    continue;
+                }
+                let next = begun.expect("it is over").next;
+                let known: Vec<_> = next.alerts.values().collect();
+                assert_eq!(known[0].standing, Standing::Resolved, "{source:?} {poll:?}");
+                assert_eq!(known[0].last_end, Some(at(-100)));
+            }
+        }
+    }
+    assert_eq!(asked, 2);
+    let later = of(Source::PagerDuty, alert("Chatty", at(-99)));
+    let ended = of(Source::PagerDuty, ended);
+    let refusal = begin(|start, _| start.recent = vec![ended, later]).expect_err("it began after that end");
+    assert_eq!(refusal.code, Code::R206);
 }
 
 #[test]
