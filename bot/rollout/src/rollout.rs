@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::ReadBack;
 use crate::alert::{AlertKey, Fingerprint};
+use crate::commitment::Commitments;
 use crate::hook::HookRun;
 use crate::ids::{ActionId, PersonId, RolloutId};
 use crate::ladder::Climb;
@@ -81,6 +82,9 @@ pub struct Rollout {
     /// Who looks at what fires, or is asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub acknowledged: Vec<Acknowledged>,
+    /// How its commitments stand.
+    #[serde(default, skip_serializing_if = "Commitments::is_plain")]
+    pub commitments: Commitments,
 }
 
 /// Where a rollout stands.
@@ -344,7 +348,8 @@ impl Rollout {
         }
     }
 
-    /// Whether nothing can happen to it any more. What is rolled back is over once its last hook is.
+    /// Whether nothing moves any more. What is rolled back is over once its last hook is. People may still wait for word of
+    /// it, see [`Rollout::is_settled`].
     pub fn is_final(&self) -> bool {
         match self.stage {
             Stage::RolledBack { .. } => !self.hooks_outstanding(),

@@ -128,6 +128,7 @@ impl Lost<'_> {
         let notice = Notice {
             id,
             at: now,
+            to: Vec::new(),
             about,
             kind,
         };

@@ -12,6 +12,8 @@ mod cells;
 #[cfg(test)]
 mod clock;
 #[cfg(test)]
+mod commitments;
+#[cfg(test)]
 mod crowds;
 #[cfg(test)]
 mod delivery;

@@ -72,7 +72,7 @@ pub(super) fn check(plan: &Plan, found: &mut Vec<Finding>) {
     }
 }
 
-fn undefined(name: &str, kind: &str, known: &[&str], path: Path, home: &str, found: &mut Vec<Finding>) {
+pub(super) fn undefined(name: &str, kind: &str, known: &[&str], path: Path, home: &str, found: &mut Vec<Finding>) {
     if known.contains(&name) {
         return;
     }
