@@ -1,6 +1,7 @@
 //! What the store promises, on SQLite and on PostgreSQL: the same functions run against both.
 
 mod cards;
+mod commitments;
 mod filing;
 mod flags;
 mod inbox;
