@@ -315,6 +315,13 @@ impl Engine {
 
     /// The rollouts that are not over, as last saved or read.
     fn cached(&self) -> Vec<Arc<Rollout>> {
+        let mut all = self.looked_after();
+        all.retain(|rollout| !rollout.is_final());
+        all
+    }
+
+    /// Those rollouts, and the ones that are over while somebody is still to be told: time does something to each.
+    fn looked_after(&self) -> Vec<Arc<Rollout>> {
         let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
         active.values().map(Arc::clone).collect()
     }
@@ -340,7 +347,7 @@ impl Engine {
         active.get(id).map(Arc::clone)
     }
 
-    /// Remembers how a rollout stands; one that is over leaves the cache. An older generation never replaces a newer, and
+    /// Remembers how a rollout stands; one that is over, and told, leaves the cache. An older generation never replaces a newer, and
     /// what is known already is no news.
     fn cache(&self, rollout: Rollout) {
         let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
@@ -350,7 +357,7 @@ impl Engine {
         if !newer {
             return;
         }
-        if !rollout.is_final() {
+        if !rollout.is_settled() {
             active.insert(rollout.id.clone(), Arc::new(rollout));
         } else if active.remove(&rollout.id).is_none() {
             return;

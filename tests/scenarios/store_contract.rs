@@ -2,6 +2,7 @@
 
 mod alerts;
 mod cards;
+mod commitments;
 mod filing;
 mod flags;
 mod inbox;

@@ -1,6 +1,7 @@
 //! What a running server tells: channels that hang, letters that are dead, mail, pages and their stand-ins, the chat of every
 //! replica, the metrics, and what a replica says to the others when it goes.
 
+mod commitments;
 mod letters;
 mod mail;
 mod metrics;
@@ -33,20 +34,30 @@ struct Gate {
 impl Gate {
     /// Webhooks of these names at these addresses; `changes` are laid over the usual settings.
     async fn open(channels: &[(&str, String)], changes: &[(&str, Value)]) -> Result<Self> {
+        let names: Vec<&str> = channels.iter().map(|(name, _)| *name).collect();
+        Self::with_plan(&plan(&names), channels, changes).await
+    }
+
+    /// The same with a plan of its own.
+    async fn with_plan(plan: &Value, channels: &[(&str, String)], changes: &[(&str, Value)]) -> Result<Self> {
         let secret = Scratch::new("telling")?;
         let file = secret.write("channel.secret", "the-secret-of-the-channel")?;
         let configured = channels
             .iter()
             .map(|(name, url)| (*name, json!({ "webhook": { "url": url, "secret_file": file } })));
-        Self::with(&configured.collect::<Vec<_>>(), changes).await
+        Self::configured(plan, &configured.collect::<Vec<_>>(), changes).await
     }
 
     /// Channels as they are configured; every one hears everything. `changes` are laid over the usual settings.
     async fn with(channels: &[(&str, Value)], changes: &[(&str, Value)]) -> Result<Self> {
+        let names: Vec<&str> = channels.iter().map(|(name, _)| *name).collect();
+        Self::configured(&plan(&names), channels, changes).await
+    }
+
+    async fn configured(plan: &Value, channels: &[(&str, Value)], changes: &[(&str, Value)]) -> Result<Self> {
         let scratch = Scratch::new("telling")?;
         std::fs::create_dir(scratch.path().join("plans"))?;
-        let names: Vec<&str> = channels.iter().map(|(name, _)| *name).collect();
-        scratch.write("plans/checkout.yaml", plan(&names).to_string())?;
+        scratch.write("plans/checkout.yaml", plan.to_string())?;
         let configured = channels
             .iter()
             .map(|(name, channel)| ((*name).to_owned(), channel.clone()));

@@ -62,7 +62,9 @@ impl Passing {
     /// Whether one of the presented signatures was made over all that has passed.
     pub(crate) fn made(&self, presented: &Signatures) -> bool {
         // Every pair is compared, so that the time taken does not tell which secret or signature was the right one.
-        self.0.iter().fold(false, |found, mac| found | presented.match_with(mac))
+        self.0
+            .iter()
+            .fold(false, |found, mac| found | presented.match_with(mac))
     }
 }
 

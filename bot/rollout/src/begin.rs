@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use crate::alert::{Alert, AlertStatus};
 use crate::command::Verb;
+use crate::commitment::Commitments;
 use crate::health::unknown_path;
 use crate::ids::RolloutId;
 use crate::notice::NoticeKind;
@@ -94,6 +95,7 @@ impl Rollout {
             approvals: Vec::new(),
             checks: Vec::new(),
             acknowledged: Vec::new(),
+            commitments: Commitments::default(),
         };
         remember(&mut rollout, &start.recent, around, now);
         may_begin(&rollout, around, now)?;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::Outcome;
 use crate::alert::Alert;
 use crate::command::Command;
-use crate::ids::ActionId;
+use crate::ids::{ActionId, NoticeId};
 use crate::person::Actor;
 use crate::rollout::Rollout;
 use crate::weight::Weight;
@@ -46,6 +46,16 @@ pub enum Event {
         /// What was found, in words.
         how: String,
     },
+    /// A message was really sent: whoever is on that channel was told. Only what a commitment waits for is reported, see
+    /// [`Rollout::awaits_word`].
+    Told {
+        /// What was said.
+        notice: NoticeId,
+        /// Where.
+        channel: String,
+        /// When.
+        at: Timestamp,
+    },
     /// Time passed, or the surroundings changed.
     Ticked,
     /// The service comes back after nobody watched, or the wall clock jumped; that time does not bake. It comes before
@@ -73,6 +83,7 @@ impl Event {
             Self::Reported { .. }
             | Self::Commanded { .. }
             | Self::Drifted { .. }
+            | Self::Told { .. }
             | Self::Ticked
             | Self::Returned { .. } => None,
         }

@@ -62,4 +62,9 @@ impl NoticeId {
     pub fn of(rollout: &RolloutId, generation: u64, n: usize) -> Self {
         Self(format!("{rollout}.{generation}.{n}"))
     }
+
+    /// The generation of the rollout whose step decided to say it; `None` for what concerns no rollout.
+    pub fn generation(&self) -> Option<u64> {
+        self.0.rsplit('.').nth(1)?.parse().ok()
+    }
 }

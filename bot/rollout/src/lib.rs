@@ -12,6 +12,7 @@ pub mod bucket;
 pub mod capacity;
 pub mod chain;
 pub mod command;
+pub mod commitment;
 pub mod entry;
 pub mod envelope;
 pub mod event;

@@ -1,19 +1,23 @@
 //! Owns everything Tidegate says about a rollout: the kinds, their facts, how loud each is.
 //! Refuses to know channels and wording for surfaces: templates word it, routes carry it.
 
+mod about;
+mod bulletin;
 mod samples;
 mod sentence;
 
+pub use about::About;
+pub(crate) use bulletin::cut;
+pub use bulletin::{Bulletin, Counts};
 pub use samples::HOSTILE;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::action::ReadBack;
-use crate::ids::{NoticeId, RolloutId};
+use crate::ids::NoticeId;
 use crate::period::Period;
 use crate::plan::Hears;
-use crate::rollout::Rollout;
 
 /// One thing to say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,79 +26,17 @@ pub struct Notice {
     pub id: NoticeId,
     /// When it was decided.
     pub at: Timestamp,
+    /// The audiences to whom it is addressed; empty: everybody who hears what is so loud.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub to: Vec<String>,
+    /// How bad the plan says that is which caused it, where an alert did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<String>,
     /// The rollout as it stood then.
     pub about: About,
     /// What is said.
     #[serde(flatten)]
     pub kind: NoticeKind,
-}
-
-/// The headline of a rollout: every notice carries it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct About {
-    /// Its id.
-    pub rollout: RolloutId,
-    /// The plan's title.
-    pub title: String,
-    /// The service.
-    pub service: String,
-    /// The environment.
-    pub environment: String,
-    /// The version, where the plan asks for one.
-    pub version: Option<String>,
-    /// The state in one word.
-    pub state: String,
-    /// The wanted weight, such as `25%`.
-    pub weight: String,
-    /// The phase's name; `None` once it is rolled back.
-    pub phase: Option<String>,
-    /// The phase's number, from 1.
-    pub number: usize,
-    /// How many phases there are.
-    pub phases: usize,
-    /// The numbers of the holds that stand.
-    #[serde(default)]
-    pub holds: Vec<u32>,
-}
-
-impl About {
-    /// What stands in the place of a rollout's id where a notice concerns the server as a whole.
-    pub const SERVER: &str = "server";
-
-    /// The headline of what concerns no single rollout.
-    pub fn server() -> Self {
-        Self {
-            rollout: RolloutId::new(Self::SERVER),
-            title: "Tidegate".to_owned(),
-            service: String::new(),
-            environment: String::new(),
-            version: None,
-            state: String::new(),
-            weight: String::new(),
-            phase: None,
-            number: 0,
-            phases: 0,
-            holds: Vec::new(),
-        }
-    }
-
-    /// The headline of `rollout` as it stands.
-    pub fn of(rollout: &Rollout) -> Self {
-        let spec = &rollout.plan.spec;
-        Self {
-            rollout: rollout.id.clone(),
-            title: spec.title.clone(),
-            service: spec.service.clone(),
-            environment: spec.environment.clone(),
-            version: rollout.version().map(str::to_owned),
-            state: rollout.state_word().to_owned(),
-            weight: rollout.wanted.to_string(),
-            phase: rollout.phase().map(|phase| phase.name.clone()),
-            number: rollout.phase_index() + 1,
-            phases: spec.phases.len(),
-            holds: rollout.holds.iter().map(|hold| hold.number).collect(),
-        }
-    }
 }
 
 /// What is said. The facts of each kind are what its template can show.
@@ -362,6 +304,33 @@ pub enum NoticeKind {
         /// Whether the source itself can be asked what fires.
         polled: bool,
     },
+    /// An update that a commitment promises: how things stand, and what happened since the last one.
+    Update(Box<Bulletin>),
+    /// The report of a day that a commitment promises.
+    Report {
+        /// How things stand, and what happened since the last one.
+        #[serde(flatten)]
+        bulletin: Box<Bulletin>,
+        /// The day in numbers.
+        counts: Counts,
+    },
+    /// Nobody was told in time of what a commitment promises. Traffic is not touched.
+    CommitmentMissed {
+        /// The name of the commitment.
+        name: String,
+        /// What was promised: "an update every 1h while in cutover".
+        promised: String,
+        /// The audiences that were not told.
+        audiences: Vec<String>,
+        /// By when they were to be; of several times, the first.
+        due: Timestamp,
+        /// How many times in a row it was missed by this.
+        times: u32,
+        /// What is known of the reason.
+        why: String,
+        /// The time zone of the plan.
+        zone: String,
+    },
 }
 
 impl NoticeKind {
@@ -399,6 +368,9 @@ impl NoticeKind {
             Self::HookFailed { .. } => "hook-failed",
             Self::Aborted { .. } => "aborted",
             Self::DeliveryMissed { .. } => "delivery-missed",
+            Self::Update(_) => "update",
+            Self::Report { .. } => "report",
+            Self::CommitmentMissed { .. } => "commitment-missed",
         }
     }
 
@@ -416,11 +388,14 @@ impl NoticeKind {
             | Self::DeliveryMissed { .. }
             | Self::HookFailed { .. }
             | Self::ApprovalAsked { .. }
+            | Self::CommitmentMissed { .. }
             | Self::AlertLogged { page: true, .. } => Hears::Pages,
             Self::Started { .. }
             | Self::WouldRollBack { .. }
             | Self::Watching { .. }
             | Self::Completed { .. }
+            | Self::Update(_)
+            | Self::Report { .. }
             | Self::Aborted { .. } => Hears::Milestones,
             Self::PhaseBegan { .. }
             | Self::Paused { .. }
@@ -473,6 +448,9 @@ impl NoticeKind {
             | Self::ApprovalAsked { .. }
             | Self::HookPassed { .. }
             | Self::HookFailed { .. }
+            | Self::Update(_)
+            | Self::Report { .. }
+            | Self::CommitmentMissed { .. }
             | Self::DeliveryMissed { .. } => "tidegate",
         }
     }

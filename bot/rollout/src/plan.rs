@@ -1,7 +1,9 @@
 //! Owns the plan as people write it: what is rolled out, in which phases, what stops it, who is told.
 //! Refuses to know where it came from: reading text is [`source`], judging sense is [`lint`].
 
+mod audience;
 pub mod codes;
+mod commitment;
 pub mod diagnostic;
 mod hook;
 pub mod lint;
@@ -23,6 +25,8 @@ use crate::matcher::Matcher;
 use crate::period::Period;
 use crate::weight::Weight;
 
+pub use audience::{Audience, Hears};
+pub use commitment::{Clock, Commitment, During, TimeOfDay, zone_named};
 pub use hook::{Errand, Expect, Hook, HttpCall, Job, Look, Method, PhaseHooks, Probe, Run};
 pub use signoff::{Approval, Check};
 pub use target::{FlagTarget, ReplicasTarget, RouteTarget, SelectorTarget, Target};
@@ -122,6 +126,25 @@ pub struct Spec {
     /// Who is told, where.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub audiences: BTreeMap<String, Audience>,
+    /// The time zone in which people are told times, by its IANA name: `Europe/Berlin`.
+    #[serde(default = "Spec::usual_zone", skip_serializing_if = "Spec::is_usual_zone")]
+    pub timezone: String,
+    /// What audiences can rely on being told by when, by name. A commitment that is missed pages.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub commitments: BTreeMap<String, Commitment>,
+}
+
+impl Spec {
+    /// The zone where a plan names none.
+    pub const USUAL_ZONE: &str = "UTC";
+
+    fn usual_zone() -> String {
+        Self::USUAL_ZONE.to_owned()
+    }
+
+    fn is_usual_zone(zone: &String) -> bool {
+        zone == Self::USUAL_ZONE
+    }
 }
 
 /// Whether the plan acts.
@@ -367,31 +390,6 @@ impl Rung {
     }
 }
 
-/// Some people and the channels that reach them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Audience {
-    /// Names of channels of the server's configuration; `chat` and `log` are always there.
-    #[schemars(length(min = 1))]
-    pub channels: Vec<String>,
-    /// How much they hear.
-    #[serde(default)]
-    pub hears: Hears,
-}
-
-/// How much an audience hears. Each level includes the ones above it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Hears {
-    /// Only what needs a person now.
-    Pages,
-    /// Pages, and what changes the outcome: started, rolled back, finished.
-    Milestones,
-    /// Everything.
-    #[default]
-    Everything,
-}
-
 impl Plan {
     /// The plan's name.
     pub fn name(&self) -> &str {
@@ -430,17 +428,6 @@ impl Plan {
     /// The index of the first phase called `name`.
     pub fn phase_named(&self, name: &str) -> Option<usize> {
         self.spec.phases.iter().position(|phase| phase.name == name)
-    }
-
-    /// The channels that carry something this loud: those of every audience that hears it, and always `chat` and `log`.
-    pub fn channels_for(&self, loudness: Hears) -> std::collections::BTreeSet<String> {
-        let listening = self
-            .spec
-            .audiences
-            .values()
-            .filter(|audience| audience.hears >= loudness);
-        let named = listening.flat_map(|audience| audience.channels.iter().cloned());
-        named.chain(["chat".to_owned(), "log".to_owned()]).collect()
     }
 
     /// What stands for this plan's content: SHA-256 of its canonical JSON, the first twelve hex digits.

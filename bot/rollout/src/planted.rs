@@ -54,6 +54,12 @@ bugs! {
     HookRunsTwice,
     /// The hooks of the way back do not wait for zero.
     HookBeforeZero,
+    /// A commitment that was missed is counted, and nobody is told.
+    CommitmentMissedSilently,
+    /// A commitment counts as kept once its update was decided, sent or not.
+    WordTakenForGranted,
+    /// After a break the last update is said once more.
+    UpdateSaidTwice,
 }
 
 #[cfg(feature = "planted")]

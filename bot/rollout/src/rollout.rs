@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::ReadBack;
 use crate::alert::{AlertKey, Fingerprint};
+use crate::commitment::Commitments;
 use crate::hook::HookRun;
 use crate::ids::{ActionId, PersonId, RolloutId};
 use crate::ladder::Climb;
+use crate::notice::NoticeKind;
 use crate::period::Period;
 use crate::plan::{DecideDefault, Phase, Plan};
 use crate::planted::{self, Bug};
@@ -81,6 +83,9 @@ pub struct Rollout {
     /// Who looks at what fires, or is asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub acknowledged: Vec<Acknowledged>,
+    /// How its commitments stand.
+    #[serde(default, skip_serializing_if = "Commitments::is_plain")]
+    pub commitments: Commitments,
 }
 
 /// Where a rollout stands.
@@ -344,7 +349,8 @@ impl Rollout {
         }
     }
 
-    /// Whether nothing can happen to it any more. What is rolled back is over once its last hook is.
+    /// Whether nothing moves any more. What is rolled back is over once its last hook is. People may still wait for word of
+    /// it, see [`Rollout::is_settled`].
     pub fn is_final(&self) -> bool {
         match self.stage {
             Stage::RolledBack { .. } => !self.hooks_outstanding(),
@@ -366,6 +372,22 @@ impl Rollout {
             | Stage::RolledBack { .. }
             | Stage::Completed { .. }
             | Stage::Aborted { .. } => false,
+        }
+    }
+
+    /// How bad the plan says that is which leads to a notice, where an alert does.
+    pub(crate) fn severity_of<'a>(&'a self, kind: &'a NoticeKind) -> Option<&'a str> {
+        match (kind, &self.stage) {
+            (NoticeKind::AlertLogged { severity, .. }, _) => Some(severity),
+            (NoticeKind::DecisionOpened { number, .. }, _) => {
+                let asked = self.decisions.iter().find(|decision| decision.number == *number)?;
+                Some(&self.alerts.get(&asked.alert.fingerprint)?.severity)
+            }
+            (
+                NoticeKind::RollingBack { .. } | NoticeKind::RollbackStuck { .. } | NoticeKind::RolledBack { .. },
+                Stage::RollingBack { because, .. } | Stage::RolledBack { because, .. },
+            ) => because.severity(),
+            _ => None,
         }
     }
 

@@ -14,6 +14,7 @@ mod replica;
 mod source;
 mod store;
 mod target;
+mod telling;
 mod trace;
 mod worker;
 mod world;

@@ -5,6 +5,7 @@ mod advance;
 mod alerts;
 mod clock;
 mod commands;
+mod commitments;
 mod crowd;
 mod hooks;
 mod outcomes;
@@ -26,6 +27,7 @@ use crate::surroundings::{Freeze, Surroundings};
 pub use advance::{Blocker, CALM, blockers, in_the_way};
 pub use alerts::{CLOCK_SKEW, QUIET};
 pub use clock::PAGE_AFTER;
+pub use commitments::GRACE;
 pub use outcomes::{STUCK_AFTER, UNANSWERED_AFTER};
 pub(crate) use suspects::can_be_asked;
 
@@ -84,6 +86,7 @@ fn happen(work: &mut Work<'_>, event: &Event) -> Result<(), Refusal> {
         Event::Commanded { actor, command, seen } => commands::commanded(work, actor, command, *seen)?,
         Event::Reported { action, outcome } => outcomes::reported(work, action, outcome),
         Event::Drifted { epoch, found, how } => outcomes::drifted(work, *epoch, *found, how),
+        Event::Told { notice, channel, at } => commitments::told(work, notice, channel, *at),
         Event::Returned { away_since } => clock::returned(work, *away_since),
         Event::Ticked => {}
     }
@@ -118,15 +121,23 @@ impl<'a> Work<'a> {
 
     /// Says something: a line in the log and a notice with the same facts, so that they cannot disagree.
     pub(crate) fn say(&mut self, kind: NoticeKind) {
+        self.say_to(&[], kind);
+    }
+
+    /// As [`Work::say`], to these audiences alone; to whom it concerns, where none is named.
+    pub(crate) fn say_to(&mut self, to: &[String], kind: NoticeKind) -> NoticeId {
         let about = About::of(&self.next);
         self.note(kind.word(), kind.by().to_owned(), kind.sentence(&about));
         let id = NoticeId::of(&self.next.id, self.next.generation + 1, self.notices.len());
         self.notices.push(Notice {
-            id,
+            id: id.clone(),
             at: self.now,
+            to: to.to_vec(),
+            severity: self.next.severity_of(&kind).map(str::to_owned),
             about,
             kind,
         });
+        id
     }
 
     /// Writes a line into the log only.
@@ -217,5 +228,6 @@ pub(crate) fn begin(rollout: &Rollout, around: &Surroundings, started: NoticeKin
     let mut work = Work::on(rollout, around, now);
     work.say(started);
     advance::enter(&mut work, 0);
+    commitments::mind(&mut work);
     work.finish(rollout)
 }

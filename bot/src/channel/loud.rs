@@ -16,6 +16,9 @@ pub(super) fn is_loud(notice: &Notice) -> bool {
         | NoticeKind::AdvanceFailed { .. }
         | NoticeKind::NoData { .. }
         | NoticeKind::DeliveryMissed { .. }
+        | NoticeKind::Update(_)
+        | NoticeKind::Report { .. }
+        | NoticeKind::CommitmentMissed { .. }
         | NoticeKind::RollingBack { .. }
         | NoticeKind::RolledBack { .. }
         | NoticeKind::RollbackStuck { .. }

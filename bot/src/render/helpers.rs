@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use tidegate_rollout::Period;
+use tidegate_rollout::plan::zone_named;
 use tidegate_rollout::weight::Share;
 
 type Format = fn(&Helper<'_>, &Context) -> Result<String, RenderError>;
@@ -25,6 +26,11 @@ pub const HELPERS: &[(&str, &str, &str)] = &[
         "clock",
         "{{clock facts.since}}",
         "a moment in UTC: `21:45:00 UTC`, with the date unless it is the notice's day",
+    ),
+    (
+        "local",
+        "{{local facts.due facts.zone}}",
+        "a moment on the clock of a time zone: `17:00 CET`, with the date unless it is the notice's day there",
     ),
     (
         "percent",
@@ -50,10 +56,11 @@ pub const HELPERS: &[(&str, &str, &str)] = &[
 ];
 
 pub(super) fn register(registry: &mut Handlebars<'static>) {
-    let formats: [(&str, Format); 6] = [
+    let formats: [(&str, Format); 7] = [
         ("duration", duration),
         ("span", span),
         ("clock", clock),
+        ("local", local),
         ("percent", percent),
         ("count", count),
         ("list", list),
@@ -136,13 +143,29 @@ fn span(h: &Helper<'_>, _: &Context) -> Result<String, RenderError> {
     Ok(Period::between(from, to).to_string())
 }
 
-fn clock(h: &Helper<'_>, context: &Context) -> Result<String, RenderError> {
-    let moment: Timestamp = read(h, 0, "a moment")?;
+/// Whether a moment lies on the day of the notice.
+fn is_that_day(moment: Timestamp, zone: &TimeZone, context: &Context) -> bool {
     let said = context.data().get("at").cloned();
     let said: Option<Timestamp> = said.and_then(|at| serde_json::from_value(at).ok());
-    let day = |at: Timestamp| at.to_zoned(TimeZone::UTC).date();
-    let same_day = said.is_some_and(|said| day(said) == day(moment));
-    let format = if same_day {
+    let day = |at: Timestamp| at.to_zoned(zone.clone()).date();
+    said.is_some_and(|said| day(said) == day(moment))
+}
+
+fn local(h: &Helper<'_>, context: &Context) -> Result<String, RenderError> {
+    let takes = "a moment and the name of a time zone";
+    let (moment, zone): (Timestamp, String) = (read(h, 0, takes)?, read(h, 1, takes)?);
+    let zone = zone_named(&zone).ok_or_else(|| wrong(h, &format!("takes {takes}")))?;
+    let format = if is_that_day(moment, &zone, context) {
+        "%H:%M %Z"
+    } else {
+        "%Y-%m-%d %H:%M %Z"
+    };
+    Ok(moment.to_zoned(zone).strftime(format).to_string())
+}
+
+fn clock(h: &Helper<'_>, context: &Context) -> Result<String, RenderError> {
+    let moment: Timestamp = read(h, 0, "a moment")?;
+    let format = if is_that_day(moment, &TimeZone::UTC, context) {
         "%H:%M:%S UTC"
     } else {
         "%Y-%m-%d %H:%M:%S UTC"

@@ -152,7 +152,7 @@ impl Engine {
             return;
         };
         warn!("Nobody watched since {away_since}, or the clock of this machine jumped");
-        for rollout in self.cached() {
+        for rollout in self.looked_after() {
             let event = Event::Returned { away_since };
             if let Err(failure) = self.apply(&rollout.id, &event, None, now).await {
                 warn!(rollout.id = %rollout.id, "Could not tell {} about the break: {failure:#}", rollout.id);
@@ -167,7 +167,7 @@ impl Engine {
             Err(failure) => return warn!("Could not look at the clock: {failure:#}"),
         };
         let mut environments = BTreeMap::new();
-        for rollout in self.cached() {
+        for rollout in self.looked_after() {
             let name = rollout.plan.spec.environment.clone();
             if !environments.contains_key(&name) {
                 match self.environment(&rollout, now).await {

@@ -128,6 +128,8 @@ impl Lost<'_> {
         let notice = Notice {
             id,
             at: now,
+            to: Vec::new(),
+            severity: None,
             about,
             kind,
         };

@@ -98,7 +98,7 @@ impl Tail {
         // Nothing is said about one that is over.
         if engine.cached_one(rollout).is_none() {
             let found = engine.store.rollout(rollout).await.context("read the rollout")?;
-            if found.is_none_or(|rollout| rollout.is_final()) {
+            if found.is_none_or(|rollout| rollout.is_settled()) {
                 self.said.remove(rollout);
             }
         }

@@ -43,7 +43,7 @@ pub(super) async fn resume(engine: &Engine, now: Timestamp) -> anyhow::Result<Po
     watchdogs(engine).await;
     let away_since = engine.store.last_beat().await.context("read the last heartbeat")?;
     if let Some(away_since) = away_since.filter(|beat| Period::between(*beat, now) > GAP) {
-        for rollout in engine.cached() {
+        for rollout in engine.looked_after() {
             engine
                 .apply(&rollout.id, &Event::Returned { away_since }, None, now)
                 .await?

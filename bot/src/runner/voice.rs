@@ -8,9 +8,9 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
-use tidegate_rollout::Period;
 use tidegate_rollout::notice::About;
 use tidegate_rollout::plan::Hears;
+use tidegate_rollout::{Event, Period, Rollout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -125,7 +125,11 @@ async fn attempt(engine: &Engine, message: store::Message) {
         return put_off(engine, &message, *after).await;
     }
     let (noted, word) = match result {
-        Ok(()) => (engine.store.sent(id, &message.channel).await.map(drop), "sent"),
+        Ok(()) => {
+            // Before it is noted as sent: after a crash in between it is said again, and the word is not lost.
+            told(engine, &message).await;
+            (engine.store.sent(id, &message.channel).await.map(drop), "sent")
+        }
         Err(failure) => {
             let until = next_try(&message, clock::now(), &failure);
             if until.is_none() || message.attempts >= HAND_ON_AFTER {
@@ -170,6 +174,37 @@ async fn hand_on(engine: &Engine, message: &store::Message) {
         }
         Ok(false) => {}
         Err(failure) => warn!("Could not hand {id} on to {other}; it is tried again with the next attempt: {failure}"),
+    }
+}
+
+/// Tells the core that people were told, where a commitment waits for that.
+async fn told(engine: &Engine, message: &store::Message) {
+    let store::Message { notice, channel, .. } = message;
+    let rollout = &notice.about.rollout;
+    if rollout.as_str() == About::SERVER {
+        return;
+    }
+    let told = async {
+        // A copy from before the notice knows nothing of what it is word of.
+        let fresh = |known: &Arc<Rollout>| notice.id.generation().is_none_or(|said| known.generation >= said);
+        let known = match engine.cached_one(rollout).filter(fresh) {
+            Some(known) => Some(known),
+            None => engine.store.rollout(rollout).await?.map(Arc::new),
+        };
+        if known.is_none_or(|known| !known.awaits_word(&notice.id, channel)) {
+            return Ok(());
+        }
+        let now = clock::now();
+        let event = Event::Told {
+            notice: notice.id.clone(),
+            channel: channel.clone(),
+            at: now,
+        };
+        engine.apply(rollout, &event, None, now).await.map(drop)
+    };
+    let told: anyhow::Result<()> = told.await;
+    if let Err(failure) = told {
+        warn!(notice.id = %notice.id, channel, "Could not note that people were told; a commitment may count as missed: {failure:#}");
     }
 }
 
@@ -274,7 +309,11 @@ mod tests {
             hooks_url: url.clone(),
         };
         let net = Net::new(HostRule::of(&url).into_iter().collect()).unwrap();
-        Channel::Slack(SlackChannel::new(name.to_owned(), "C1".to_owned(), Api::new(&slack, net)))
+        Channel::Slack(SlackChannel::new(
+            name.to_owned(),
+            "C1".to_owned(),
+            Api::new(&slack, net),
+        ))
     }
 
     /// A channel that was full for a day says nothing of a letter that waited in front of it.

@@ -107,7 +107,10 @@ impl Store {
             (*began.end()).into(),
         ];
         let rows: Vec<(String, i64)> = self.engine().rows(&SERVICES, &values).await?;
-        Ok(rows.into_iter().map(|(service, began)| (service, moment(began))).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(service, began)| (service, moment(began)))
+            .collect())
     }
 
     /// What fires by the last word on it, the newest occasion first.

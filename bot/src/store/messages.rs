@@ -201,12 +201,12 @@ pub(super) fn message(notice: &str, channel: String, document: &str, attempts: i
     })
 }
 
-/// Stores the notices of a step, once for every channel that hears them. Nobody has to send what the feed shows.
+/// Stores the notices of a step, once for every channel that carries them. Nobody has to send what the feed shows.
 pub(super) async fn enqueue(session: &mut Session, step: &Step, now: Timestamp) -> Result<(), StoreError> {
     let mut values: Vec<Value<'_>> = Vec::new();
     for notice in &step.notices {
         let document = value::seal("a notice", notice)?;
-        for channel in step.next.plan.channels_for(notice.kind.loudness()) {
+        for channel in step.next.plan.channels_of(notice) {
             values.extend(row(notice, channel, &document, now));
         }
     }

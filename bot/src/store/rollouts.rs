@@ -13,7 +13,7 @@ statements! {
     ONE: "read a rollout" =
         "SELECT id, document FROM rollouts WHERE id = $1";
     ACTIVE: "list the active rollouts" =
-        "SELECT id, document FROM rollouts WHERE is_final = 0 ORDER BY started_at, id";
+        "SELECT id, document FROM rollouts WHERE is_final = 0 OR owes_word = 1 ORDER BY started_at, id";
     NEWEST: "list the rollouts" =
         "SELECT id, document FROM rollouts ORDER BY started_at DESC, id DESC LIMIT $1";
     CHANGED: "list what changed" =
@@ -50,7 +50,7 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// Every rollout that is not over, the oldest first.
+    /// Every rollout that is not over, or of which somebody is still to be told, the oldest first.
     ///
     /// # Errors
     /// When the database does not answer. A row that cannot be read is told in the log and left out.

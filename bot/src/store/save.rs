@@ -16,7 +16,8 @@ use crate::failpoint;
 
 statements! {
     UPDATE: "save a rollout" =
-        "UPDATE rollouts SET generation = generation + 1, epoch = $3, is_final = $4, changed_at = $5, document = $6
+        "UPDATE rollouts SET generation = generation + 1, epoch = $3, is_final = $4, changed_at = $5, document = $6,
+                             owes_word = $7
          WHERE id = $1 AND generation = $2";
     INSERT: "save a new rollout" =
         "INSERT INTO rollouts (id, plan, environment, target, generation, epoch, is_final, started_at, changed_at,
@@ -93,6 +94,7 @@ async fn write(
         next.is_final().into(),
         now.into(),
         Value::from(&document),
+        (next.is_final() && !next.is_settled()).into(),
     ];
     if session.execute(&UPDATE, &values).await? == 0 || !hold(session, step, environment_generation, now).await? {
         return Ok(Saved::Conflict);

@@ -111,6 +111,8 @@ fn worst(state: &str) -> Card {
     Card {
         ladder: Vec::new(),
         looked_at: Vec::new(),
+        next_update: None,
+        missed: Vec::new(),
         hooks: Vec::new(),
         observed: None,
         rollout: "a-plan-with-a-rather-long-name-17".to_owned(),

@@ -337,7 +337,10 @@ async fn services_are_counted_once(world: World) -> Result<()> {
     };
     let production = began("HighErrorRate", "production").await?;
     let expected = [("cart", after(60)), ("checkout", noon())].map(|(service, at)| (service.to_owned(), at));
-    ensure!(production == expected, "once for each service and beginning: {production:?}");
+    ensure!(
+        production == expected,
+        "once for each service and beginning: {production:?}"
+    );
     ensure!(began("HighErrorRate", "staging").await?.len() == 1);
     ensure!(began("Other", "production").await?.is_empty());
     Ok(())

@@ -190,7 +190,9 @@ async fn what_is_put_off_was_not_tried(world: World) -> Result<()> {
     );
     // What was tried before it had to wait was tried then.
     store.postpone_action(&second[0].action.id, after(2), "refused").await?;
-    store.put_off_action(&claim(2).await?[0].action.id, after(3), "paused").await?;
+    store
+        .put_off_action(&claim(2).await?[0].action.id, after(3), "paused")
+        .await?;
     let third = claim(3).await?;
     ensure!(
         third.len() == 1 && third[0].attempts == 2 && third[0].first_tried_at == after(1),

@@ -87,8 +87,20 @@ async fn a_strangers_large_body_wakes_nobody() {
 #[tokio::test]
 async fn a_large_body_of_a_sender_that_only_signs_is_missed_and_not_lost() {
     let cases = [
-        ("/webhooks/pagerduty", "x-pagerduty-signature", "v1=", PAGERDUTY_SECRET, 1 << 20),
-        ("/webhooks/grafana/signed", "x-grafana-alerting-signature", "", GRAFANA_SECRET, LIMIT),
+        (
+            "/webhooks/pagerduty",
+            "x-pagerduty-signature",
+            "v1=",
+            PAGERDUTY_SECRET,
+            1 << 20,
+        ),
+        (
+            "/webhooks/grafana/signed",
+            "x-grafana-alerting-signature",
+            "",
+            GRAFANA_SECRET,
+            LIMIT,
+        ),
     ];
     for (path, header, version, secret, limit) in cases {
         for pieces in [false, true] {

@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{About, Notice, NoticeKind};
+use super::{About, Bulletin, Counts, Notice, NoticeKind};
 use crate::action::ReadBack;
 use crate::ids::{NoticeId, RolloutId};
 use crate::period::Period;
@@ -22,6 +22,8 @@ impl Notice {
             .map(|(n, kind)| Self {
                 id: NoticeId::of(&RolloutId::numbered("checkout", 17), 41, n),
                 at: moment(0),
+                to: addressed(&kind),
+                severity: None,
                 about: about(),
                 kind,
             })
@@ -65,6 +67,7 @@ fn kinds() -> Vec<NoticeKind> {
         about_alerts(),
         about_the_end(),
         about_gates_and_hooks(),
+        about_commitments(),
         about_the_server(),
     ]
     .concat();
@@ -243,6 +246,69 @@ fn about_gates_and_hooks() -> Vec<NoticeKind> {
     ]
 }
 
+/// What is addressed to somebody names them.
+fn addressed(kind: &NoticeKind) -> Vec<String> {
+    match kind {
+        NoticeKind::Update(_) | NoticeKind::Report { .. } => vec!["stakeholders".to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+fn about_commitments() -> Vec<NoticeKind> {
+    let text = || HOSTILE.to_owned();
+    let bulletin = Bulletin {
+        name: "hourly".to_owned(),
+        number: 3,
+        health: "OFF TARGET".to_owned(),
+        open: vec![
+            format!("hold 1 by jon: {HOSTILE}"),
+            format!("alert {HOSTILE} fires since 12:03 CET"),
+        ],
+        more_open: 2,
+        happened: vec![format!("12:04 jon placed hold 1: {HOSTILE}")],
+        since: moment(-3600),
+        next: Some(moment(3600)),
+        zone: "Europe/Berlin".to_owned(),
+    };
+    let quiet = Bulletin {
+        health: "HEALTHY".to_owned(),
+        open: Vec::new(),
+        more_open: 0,
+        happened: Vec::new(),
+        next: None,
+        zone: "UTC".to_owned(),
+        ..bulletin.clone()
+    };
+    let missed = |times, zone: &str| NoticeKind::CommitmentMissed {
+        name: "hourly".to_owned(),
+        promised: "an update every 1h while in cutover".to_owned(),
+        audiences: vec!["stakeholders".to_owned(), text()],
+        due: moment(-300),
+        times,
+        why: format!("no message of it was sent on {HOSTILE} in time"),
+        zone: zone.to_owned(),
+    };
+    let counts = Counts {
+        running: Period::minutes(600),
+        alerts: 4,
+        firing: 1,
+        holds: 1,
+        questions: 0,
+        kept: 9,
+        missed: 1,
+    };
+    vec![
+        NoticeKind::Update(Box::new(bulletin.clone())),
+        NoticeKind::Update(Box::new(quiet)),
+        NoticeKind::Report {
+            bulletin: Box::new(bulletin),
+            counts,
+        },
+        missed(1, "Europe/Berlin"),
+        missed(3, "UTC"),
+    ]
+}
+
 fn about_the_server() -> Vec<NoticeKind> {
     vec![NoticeKind::DeliveryMissed {
         source: "pagerduty".to_owned(),
@@ -285,6 +351,9 @@ fn is_listed(kind: &NoticeKind) -> bool {
         | NoticeKind::Acknowledged { .. }
         | NoticeKind::HookPassed { .. }
         | NoticeKind::HookFailed { .. }
+        | NoticeKind::Update(_)
+        | NoticeKind::Report { .. }
+        | NoticeKind::CommitmentMissed { .. }
         | NoticeKind::DeliveryMissed { .. } => true,
     }
 }

@@ -1,7 +1,7 @@
 //! Owns the sentence of the log for every kind of notice: plain words that stand alone.
 //! Refuses to word anything for a surface: templates do.
 
-use super::{About, NoticeKind, clock};
+use super::{About, Bulletin, NoticeKind, clock};
 use crate::period::Period;
 
 impl NoticeKind {
@@ -132,6 +132,30 @@ impl NoticeKind {
             Self::DeliveryMissed {
                 source, receiver, why, ..
             } => format!("A delivery from {source} to the receiver {receiver} could not be read: {why}"),
+            Self::Update(bulletin) => format!("Update {} ({}): {}.", bulletin.number, bulletin.name, stands(bulletin)),
+            Self::Report { bulletin, .. } => {
+                format!("Report {} ({}): {}.", bulletin.number, bulletin.name, stands(bulletin))
+            }
+            Self::CommitmentMissed {
+                name,
+                promised,
+                audiences,
+                due,
+                times,
+                why,
+                ..
+            } => {
+                let times = if *times > 1 {
+                    format!(", {times} times in a row")
+                } else {
+                    String::new()
+                };
+                format!(
+                    "Commitment {name} ({promised}) was missed{times}: {} had no word, due {}; {why}.",
+                    audiences.join(", "),
+                    clock(*due)
+                )
+            }
         }
     }
 }
@@ -154,6 +178,16 @@ fn left(open: &[String]) -> String {
 
 fn after(took: Option<Period>) -> String {
     took.map(|took| format!(" after {took}")).unwrap_or_default()
+}
+
+fn stands(bulletin: &Bulletin) -> String {
+    let open = bulletin.open.len() + bulletin.more_open;
+    let health = if bulletin.health.is_empty() {
+        "over"
+    } else {
+        &bulletin.health
+    };
+    format!("{health}, {open} open, {} since the last", bulletin.happened.len())
 }
 
 fn printed(output: &str) -> String {

@@ -95,6 +95,9 @@ codes! {
     P109 Error "not a label matcher",
         "Triggers choose alerts the way Alertmanager does, by matchers on labels.",
         "Write `name=\"value\"`, with one of `=`, `!=`, `=~`, `!~`, and quote the whole matcher for YAML.";
+    P110 Error "not a time of day",
+        "A day is reported at one moment, on the clock of the plan's time zone.",
+        "Write hours and minutes, each with two digits: `\"17:00\"`.";
     P113 Error "the same name twice",
         "Messages, commands and the log say only the name, so it must mean one thing.",
         "Rename one of them.";
@@ -212,6 +215,24 @@ codes! {
     P242 Warning "decision that pages nobody",
         "The question is open only for a while, and nobody is woken to answer it.",
         "Add `page: true` to the severity.";
+    P250 Error "commitment without one clock",
+        "A commitment says by when people are told: after an incident, every so often, or each day.",
+        "Give it exactly one of `afterIncident`, `every` and `daily`.";
+    P251 Error "no such time zone",
+        "Times of day, and times that people are told, would be those of another place.",
+        "Use an IANA name, such as `Europe/Berlin` or `America/Los_Angeles`.";
+    P252 Error "no time to keep a commitment",
+        "A commitment that is due at once is missed at once.",
+        "Give it the time that somebody can rely on, such as `5m`.";
+    P253 Error "commitment to an audience that nothing reaches",
+        "`chat` and `log` are read by people who look; nobody is told by them, so that it could never be kept.",
+        "Give the audience a channel of the server's configuration.";
+    P254 Warning "updates more often than people read",
+        "An update every few minutes buries the pages among them, and a channel that is down for a moment misses it.",
+        "Write `every: 15m` or longer.";
+    P255 Error "`while` without `every`",
+        "It says during which stretch updates come, and this commitment has none.",
+        "Take it out, or use `every`.";
     P270 Error "secret in the plan",
         "Plans are copied, shown and stored for years. A secret that stood in one is no longer a secret.",
         "Take it out, replace it where it is used, and keep the new one in a file or the environment of the server.";

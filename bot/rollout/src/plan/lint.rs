@@ -2,6 +2,7 @@
 //! Refuses to look outside the plan: whether a person, channel or receiver exists is asked where the server's configuration is known.
 
 mod audiences;
+mod commitments;
 mod hooks;
 mod names;
 mod phases;
@@ -33,6 +34,7 @@ pub fn lint(plan: &Plan) -> Vec<Finding> {
     triggers::check(plan, &mut found);
     severities::check(plan, &mut found);
     audiences::check(plan, &mut found);
+    commitments::check(plan, &mut found);
     secrets::check(plan, &mut found);
     found
 }

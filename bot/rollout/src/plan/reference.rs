@@ -7,10 +7,11 @@ use super::codes::CODES;
 use super::schema::schema;
 
 /// Types that are one word; each has a section of its own in the prose.
-const WORDS: [(&str, &str); 4] = [
+const WORDS: [(&str, &str); 5] = [
     ("Weight", "weight"),
     ("Period", "length of time"),
     ("Matcher", "matcher"),
+    ("TimeOfDay", "time of day"),
     ("PersonId", "person"),
 ];
 
@@ -61,7 +62,7 @@ pub fn codes() -> String {
 }
 
 fn cell(text: &str) -> String {
-    text.replace('|', "\\|")
+    text.replace('|', "\\|").replace('\n', " ")
 }
 
 fn join(path: &str, key: &str) -> String {

@@ -49,6 +49,14 @@ impl Because {
         }
     }
 
+    /// How bad the plan says that is, where an alert pulled a trigger.
+    pub fn severity(&self) -> Option<&str> {
+        match self {
+            Self::Alert { severity, .. } => Some(severity),
+            Self::Unanswered { .. } | Self::NoData { .. } | Self::Person { .. } => None,
+        }
+    }
+
     /// What a guard that stands in the way holds it for.
     pub fn subject(&self) -> String {
         match self {

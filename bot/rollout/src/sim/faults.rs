@@ -70,6 +70,10 @@ faults! {
     HookWordLost => "end of a hook never told",
     /// The end of a hook is told twice.
     HookWordTwice => "end of a hook told twice",
+    /// What is said on a channel never gets there.
+    WordLost => "message never told",
+    /// What is said on a channel gets there late.
+    WordLate => "message told late",
     /// The target takes a write and goes on with the old value.
     TargetLies => "target takes a write and ignores it",
     /// Somebody else writes to the target.
@@ -125,8 +129,14 @@ impl Faults {
 }
 
 /// How often each fault really fired.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fired([u64; Fault::ALL.len()]);
+
+impl Default for Fired {
+    fn default() -> Self {
+        Self([0; Fault::ALL.len()])
+    }
+}
 
 impl Fired {
     /// One more.

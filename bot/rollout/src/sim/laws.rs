@@ -1,6 +1,7 @@
 //! Owns the laws as checks: what must hold after every commit, every write and every reading of a simulated history.
 //! Refuses to trust the core's own words: a check looks at the truth of the simulation, or at the rollout before and after.
 
+mod commitments;
 mod proof;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +10,7 @@ use crate::action::ActionKind;
 use crate::command::Command;
 use crate::event::Event;
 use crate::hook::Moment;
-use crate::ids::ActionId;
+use crate::ids::{ActionId, NoticeId};
 use crate::notice::NoticeKind;
 use crate::person::Role;
 use crate::refusal::Refusal;
@@ -77,11 +78,14 @@ pub(super) struct Laws {
     /// Hooks that really began, and hooks that really did what they should.
     hooks_begun: BTreeSet<ActionId>,
     hooks_passed: BTreeSet<ActionId>,
+    /// What really was sent, and where.
+    told: BTreeSet<(NoticeId, String)>,
 }
 
 /// One commit.
 pub(super) struct Commit<'a> {
     pub(super) rollout: usize,
+    pub(super) event: &'a Event,
     pub(super) before: &'a Rollout,
     pub(super) step: &'a Step,
     /// When it was decided, and when it was saved.
@@ -103,6 +107,7 @@ impl Laws {
             budget,
             hooks_begun: BTreeSet::new(),
             hooks_passed: BTreeSet::new(),
+            told: BTreeSet::new(),
             clocks_jump: setup.faults.has(Fault::ClockAhead) || setup.faults.has(Fault::ClockBack),
         }
     }
@@ -170,6 +175,7 @@ impl Laws {
         self.actions_are_fenced(commit);
         self.hooks_have_passed(commit.step);
         self.said_once(commit.step);
+        self.commitments_are_kept_or_missed(commit);
         let ledger = &mut self.ledgers[commit.rollout];
         if next.exposed_at.is_some() {
             ledger.exposed.get_or_insert(commit.now);
@@ -280,6 +286,9 @@ impl Laws {
                     let is_so = matches!(step.next.stage, Stage::RolledBack { .. });
                     self.must(is_so, 4, || format!("{id} is told to be rolled back and is not"));
                     format!("{id}: rolled back")
+                }
+                NoticeKind::Update(bulletin) | NoticeKind::Report { bulletin, .. } => {
+                    format!("{id}: {} {}", bulletin.name, bulletin.number)
                 }
                 other => format!("{}: {}", notice.id, other.word()),
             };

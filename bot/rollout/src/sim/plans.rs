@@ -8,8 +8,9 @@ use crate::ids::PersonId;
 use crate::matcher::Matcher;
 use crate::period::Period;
 use crate::plan::{
-    AlertMatch, Alerts, ApiVersion, Decide, DecideDefault, FlagTarget, Gate, Hook, Input, Kind, Metadata, Mode, NoData,
-    Phase, PhaseHooks, Plan, PlanRole, Rollback, Run, Scope, Severity, SeverityAction, Spec, Target, Trigger,
+    AlertMatch, Alerts, ApiVersion, Audience, Commitment, Decide, DecideDefault, During, FlagTarget, Gate, Hears, Hook,
+    Input, Kind, Metadata, Mode, NoData, Phase, PhaseHooks, Plan, PlanRole, Rollback, Run, Scope, Severity,
+    SeverityAction, Spec, Target, Trigger,
 };
 use crate::weight::Weight;
 
@@ -69,10 +70,15 @@ fn spec(name: String, random: &mut Random) -> Spec {
             NoData::Hold
         },
         audiences: BTreeMap::new(),
+        timezone: Spec::USUAL_ZONE.to_owned(),
+        commitments: BTreeMap::new(),
         service: name,
     };
     if random.chance(50) {
         hooks(&mut spec, random);
+    }
+    if random.chance(40) {
+        commitments(&mut spec, random);
     }
     spec
 }
@@ -101,6 +107,41 @@ fn hooks(spec: &mut Spec, random: &mut Random) {
         };
     }
     spec.rollback.hooks = some();
+}
+
+/// People who rely on being told, by every clock there is.
+fn commitments(spec: &mut Spec, random: &mut Random) {
+    let people = |channel: &str| Audience {
+        channels: vec![channel.to_owned()],
+        hears: Hears::Everything,
+        severities: Vec::new(),
+    };
+    let (oncall, team) = ("oncall".to_owned(), "team".to_owned());
+    spec.audiences = [(oncall.clone(), people("pager")), (team.clone(), people("room"))].into();
+    let nothing = |to: &[&String]| Commitment {
+        to: to.iter().map(|name| (*name).clone()).collect(),
+        after_incident: None,
+        every: None,
+        during: None,
+        daily: None,
+    };
+    let first = Commitment {
+        after_incident: Some(Period::seconds(seconds(random, 5, 25))),
+        ..nothing(&[&oncall, &team])
+    };
+    let during = [During::Rollout, During::Rollout, During::Cutover, During::Incident];
+    let often = Commitment {
+        every: Some(Period::seconds(seconds(random, 12, 40))),
+        during: Some(during[random.index(during.len())]),
+        ..nothing(&[&team])
+    };
+    // Histories begin at eight o'clock.
+    let daily = Commitment {
+        daily: ["08:01", "08:02", "09:01"][random.index(3)].parse().ok(),
+        ..nothing(&[&oncall])
+    };
+    let all = [("first", first), ("often", often), ("daily", daily)];
+    spec.commitments = all.map(|(name, one)| (name.to_owned(), one)).into();
 }
 
 fn seconds(random: &mut Random, low: u64, high: u64) -> u32 {

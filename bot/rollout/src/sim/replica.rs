@@ -309,6 +309,7 @@ impl World<'_> {
         self.laws.committed(
             &super::laws::Commit {
                 rollout: job.rollout,
+                event: &job.event,
                 before,
                 step,
                 decided_at: pending.decided_at,
@@ -318,6 +319,9 @@ impl World<'_> {
             &self.store,
             &self.source,
         );
+        let (rollout, notices) = (job.rollout, step.notices.clone());
+        self.say(rollout, &notices);
+        let Pending { job, step, .. } = pending;
         if !step.actions.is_empty() {
             // A bell for the workers of this replica; the others find it at their next look.
             let life = self.replicas[job.replica].life;
@@ -399,8 +403,9 @@ impl World<'_> {
     pub(super) fn start(&mut self, replica: usize, plan: usize) -> bool {
         let now = self.wall(replica);
         let around = self.around_a_start(replica, now);
-        let on_target = |rollout: &usize| self.store.plan_of[*rollout] == plan;
-        let busy = self.store.active().into_iter().find(on_target);
+        let moves_it =
+            |rollout: &usize| self.store.plan_of[*rollout] == plan && !self.store.rollouts[*rollout].is_final();
+        let busy = self.store.active().into_iter().find(moves_it);
         let starts = self.store.plan_of.iter().filter(|other| **other == plan).count();
         let start = Start {
             plan: std::sync::Arc::clone(&self.plans[plan]),

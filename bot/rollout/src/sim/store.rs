@@ -260,9 +260,9 @@ impl Store {
         u32::try_from(services.len()).unwrap_or(u32::MAX).max(1)
     }
 
-    /// Indexes of the rollouts that are not over.
+    /// Indexes of the rollouts that are not over, or of which somebody still waits for word.
     pub(super) fn active(&self) -> Vec<usize> {
-        let open = |rollout: &usize| !self.rollouts[*rollout].is_final();
+        let open = |rollout: &usize| !self.rollouts[*rollout].is_settled();
         (0..self.rollouts.len()).filter(open).collect()
     }
 }

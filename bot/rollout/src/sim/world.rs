@@ -19,6 +19,7 @@ use super::replica::{Job, Pending, Replica};
 use super::source::Source;
 use super::store::Store;
 use super::target::{Fence, Target};
+use super::telling::Saying;
 use super::trace::Trace;
 use super::worker::Call;
 use super::{Ends, Facts, History, Setup};
@@ -55,6 +56,8 @@ pub(super) enum Task {
     Asked(usize, u32, usize),
     /// A hook that runs in this life of a replica ends.
     HookEnds(usize, u32, usize),
+    /// A message gets where it was said.
+    Said(Box<Saying>),
     /// A webhook is sent.
     Webhook(Box<Alert>),
     /// The Watchdog is sent.
@@ -208,6 +211,7 @@ impl<'a> World<'a> {
             Task::GiveUp(call) => self.give_up(call),
             Task::Asked(replica, life, row) => self.asked(replica, life, row),
             Task::HookEnds(replica, life, row) => self.hook_ends(replica, life, row),
+            Task::Said(saying) => self.said(*saying),
             Task::Webhook(alert) => self.webhook(*alert),
             Task::Watchdog => self.watchdog(),
             Task::People => self.people(),
@@ -230,6 +234,7 @@ impl<'a> World<'a> {
             Task::Commit(pending) => pending.job.replica,
             Task::Send(call) | Task::Read(call) | Task::GiveUp(call) => call.replica,
             Task::Land(..)
+            | Task::Said(_)
             | Task::Webhook(_)
             | Task::Watchdog
             | Task::People

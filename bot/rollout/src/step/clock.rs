@@ -8,7 +8,7 @@ use crate::period::Period;
 use crate::plan::{DecideDefault, NoData};
 use crate::rollout::{Bake, Because, Guard, Stage, Unknown};
 
-use super::{CLOCK_SKEW, Work, advance, hooks, outcomes, rollback, signoffs, suspects};
+use super::{CLOCK_SKEW, Work, advance, commitments, hooks, outcomes, rollback, signoffs, suspects};
 
 /// How long health may be unknown before people are paged: two rounds of most things.
 pub const PAGE_AFTER: Period = Period::seconds(10);
@@ -16,7 +16,7 @@ pub const PAGE_AFTER: Period = Period::seconds(10);
 /// Brings everything that depends on time up to `now`. Runs at the end of every step.
 pub(super) fn settle(work: &mut Work<'_>) {
     if work.next.is_final() {
-        return;
+        return commitments::mind(work);
     }
     end_holds(work);
     calm_by_our_clock(work);
@@ -30,11 +30,13 @@ pub(super) fn settle(work: &mut Work<'_>) {
     hooks::go_on(work);
     signoffs::forget_what_is_over(work);
     end_watch(work);
+    commitments::mind(work);
 }
 
 /// Nobody watched from `away_since` to now: that time does not bake, ends no hold and calms nothing. An `away_since` that
 /// lies ahead means that the wall clock went back; deadlines go back with it, or they would come late by as much.
 pub(super) fn returned(work: &mut Work<'_>, away_since: Timestamp) {
+    commitments::returned(work, away_since);
     if work.next.is_final() {
         return;
     }

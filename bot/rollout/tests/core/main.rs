@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod alerts;
+mod audiences;
 #[cfg(test)]
 mod begin;
 #[cfg(test)]
@@ -11,6 +12,8 @@ mod bench;
 mod cells;
 #[cfg(test)]
 mod clock;
+#[cfg(test)]
+mod commitments;
 #[cfg(test)]
 mod crowds;
 #[cfg(test)]

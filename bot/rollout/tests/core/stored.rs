@@ -167,6 +167,15 @@ fn every_stage_survives_the_store() {
 }
 
 #[test]
+fn every_notice_survives_the_store() {
+    for notice in Notice::samples() {
+        let sealed = envelope::seal(&notice).expect("sealed");
+        let opened: Notice = envelope::open(&sealed).unwrap_or_else(|error| panic!("{sealed}: {error}"));
+        assert_eq!(opened, notice);
+    }
+}
+
+#[test]
 fn a_row_of_a_newer_program_is_named_and_not_guessed() {
     let newer = r#"{"v":2,"body":{}}"#;
     let error = envelope::open::<Rollout>(newer).expect_err("from the future");

@@ -1,5 +1,6 @@
 //! One broken plan for every code: the example with one thing changed, and where the finding must point.
 
+mod commitments;
 mod hooks;
 mod table;
 
@@ -11,7 +12,7 @@ use super::EXAMPLE;
 use table::{Case, FLAG, REPLICAS, STAFF, STAFF_AGAIN};
 
 fn cases() -> impl Iterator<Item = &'static Case> {
-    table::CASES.iter().chain(hooks::CASES)
+    table::CASES.iter().chain(hooks::CASES).chain(commitments::CASES)
 }
 
 fn changed(case: &Case) -> String {

@@ -49,6 +49,7 @@ fn the_schema_refuses_unknown_keys_at_every_level() {
         "/spec/severities/sev2/action/decide",
         "/spec/alerts",
         "/spec/audiences/team",
+        "/spec/commitments/day",
         "/spec/inputs/version",
     ];
     for pointer in maps {
@@ -71,6 +72,10 @@ fn the_schema_and_the_reader_refuse_the_same_words() {
         ("/spec/phases/1/gate", json!("hand")),
         ("/spec/triggers/0/alert/matchers", json!([])),
         ("/spec/triggers/0/alert/matchers/0", json!("severity")),
+        ("/spec/commitments/day/daily", json!("5pm")),
+        ("/spec/commitments/cutover/every", json!("hourly")),
+        ("/spec/commitments/cutover/while", json!("night")),
+        ("/spec/commitments/day/to", json!([])),
         ("/spec/phases", json!([])),
         ("/metadata/name", json!("Not A Name")),
     ];

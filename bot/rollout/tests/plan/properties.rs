@@ -6,8 +6,9 @@ use proptest::prelude::*;
 use tidegate_rollout::matcher::Matcher;
 use tidegate_rollout::plan::source::{check, read};
 use tidegate_rollout::plan::{
-    AlertMatch, Alerts, ApiVersion, Audience, Decide, DecideDefault, FlagTarget, Gate, Hears, Input, Kind, Metadata,
-    Mode, NoData, Phase, Plan, PlanRole, Scope, Severity, SeverityAction, Spec, Target, Trigger, Watchdog,
+    AlertMatch, Alerts, ApiVersion, Audience, Commitment, Decide, DecideDefault, During, FlagTarget, Gate, Hears,
+    Input, Kind, Metadata, Mode, NoData, Phase, Plan, PlanRole, Scope, Severity, SeverityAction, Spec, Target, Trigger,
+    Watchdog,
 };
 use tidegate_rollout::{Period, PersonId, Weight};
 
@@ -109,7 +110,34 @@ fn people() -> impl Strategy<Value = BTreeMap<String, PlanRole>> {
 
 fn audiences() -> impl Strategy<Value = BTreeMap<String, Audience>> {
     let hears = prop::sample::select(vec![Hears::Pages, Hears::Milestones, Hears::Everything]);
-    map((prop::collection::vec(text(), 1..3), hears).prop_map(|(channels, hears)| Audience { channels, hears }))
+    map(
+        (prop::collection::vec(text(), 1..3), hears).prop_map(|(channels, hears)| Audience {
+            channels,
+            hears,
+            severities: Vec::new(),
+        }),
+    )
+}
+
+fn commitments() -> impl Strategy<Value = BTreeMap<String, Commitment>> {
+    let during = prop::sample::select(vec![During::Rollout, During::Cutover, During::Incident]);
+    let daily = (0u8..24, 0u8..60).prop_map(|(hour, minute)| format!("{hour:02}:{minute:02}").parse().expect("a time"));
+    let clock = (
+        prop::option::of(period()),
+        prop::option::of(period()),
+        prop::option::of(during),
+        prop::option::of(daily),
+    );
+    let to = prop::collection::vec(text(), 1..3);
+    map(
+        (to, clock).prop_map(|(to, (after_incident, every, during, daily))| Commitment {
+            to,
+            after_incident,
+            every,
+            during,
+            daily,
+        }),
+    )
 }
 
 fn inputs() -> impl Strategy<Value = BTreeMap<String, Input>> {
@@ -118,7 +146,7 @@ fn inputs() -> impl Strategy<Value = BTreeMap<String, Input>> {
 
 fn plan() -> impl Strategy<Value = Plan> {
     let words = (text(), text(), text(), any::<bool>());
-    let who = (inputs(), people(), audiences());
+    let who = (inputs(), people(), audiences(), text(), commitments());
     let what = (
         text(),
         map(list(text())),
@@ -134,7 +162,7 @@ fn plan() -> impl Strategy<Value = Plan> {
     );
     (metadata(), words, who, what, stops).prop_map(|(metadata, words, who, what, stops)| {
         let (title, service, environment, shadow) = words;
-        let (inputs, roles, audiences) = who;
+        let (inputs, roles, audiences, timezone, commitments) = who;
         let (key, groups, phases, watch) = what;
         let (triggers, severities, receivers, watchdog, rollback_after) = stops;
         Plan {
@@ -162,6 +190,8 @@ fn plan() -> impl Strategy<Value = Plan> {
                 rollback: tidegate_rollout::plan::Rollback::default(),
                 no_data: rollback_after.map_or(NoData::Hold, NoData::RollbackAfter),
                 audiences,
+                timezone,
+                commitments,
             },
         }
     })

@@ -134,6 +134,7 @@ fn opens(notice: &Notice) -> Option<(String, Severity)> {
         NoticeKind::WaitsAtGate { .. } | NoticeKind::ApprovalAsked { .. } => (Open::Gate, Severity::Info),
         NoticeKind::HookFailed { hold: None, hook, .. } => return Some((format!("hook-{hook}"), Severity::Warning)),
         NoticeKind::AlertLogged { page: true, alert, .. } => return Some((of_alert(alert), Severity::Warning)),
+        NoticeKind::CommitmentMissed { name, .. } => return Some((format!("commitment-{name}"), Severity::Error)),
         NoticeKind::DeliveryMissed { source, receiver, .. } => {
             return Some((format!("delivery-{source}-{receiver}"), Severity::Error));
         }

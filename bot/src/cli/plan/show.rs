@@ -8,8 +8,8 @@ use tidegate_rollout::hook::Moment;
 use tidegate_rollout::plan::diagnostic::Level;
 use tidegate_rollout::plan::source::check;
 use tidegate_rollout::plan::{
-    Audience, DecideDefault, Gate, Hears, Mode, NoData, Plan, Run, Rung, Scope, Severity, SeverityAction, Target,
-    Watchdog,
+    Audience, Clock, Commitment, DecideDefault, Gate, Hears, Mode, NoData, Plan, Run, Rung, Scope, Severity,
+    SeverityAction, Target, Watchdog,
 };
 
 use crate::cli::out::Format;
@@ -74,6 +74,7 @@ fn page(plan: &Plan) -> String {
     section(&mut page, "Silence", silence(plan));
     section(&mut page, "People", people(plan));
     section(&mut page, "Told", told(plan));
+    section(&mut page, "Commitments", commitments(plan));
     page
 }
 
@@ -299,6 +300,18 @@ fn told(plan: &Plan) -> Vec<Vec<String>> {
     plan.spec.audiences.iter().map(row).collect()
 }
 
+fn commitments(plan: &Plan) -> Vec<Vec<String>> {
+    let row = |(name, commitment): (&String, &Commitment)| {
+        let when = match commitment.clock() {
+            Some(clock @ Clock::Daily(_)) => format!("{clock} in {}", one_line(&plan.spec.timezone)),
+            Some(clock) => clock.to_string(),
+            None => String::new(),
+        };
+        vec![one_line(name), when, format!("to {}", listed(&commitment.to))]
+    };
+    plan.spec.commitments.iter().map(row).collect()
+}
+
 fn listed(words: &[String]) -> String {
     words.iter().map(|word| one_line(word)).collect::<Vec<_>>().join(", ")
 }
@@ -313,7 +326,7 @@ mod tests {
         let plan = check(text).plan.expect("a plan");
         insta::assert_snapshot!(page(&plan), @r#"
         New checkout to production
-          plan     checkout (digest 79911f845515)
+          plan     checkout (digest ba73c4b6606f)
           service  checkout in production
           moves    flag checkout-v2
           mode     armed: rolls back by itself
@@ -341,6 +354,11 @@ mod tests {
           oncall        pager          hears what needs a person now
           stakeholders  announcements  hears what changes the outcome
           team          chat, log      hears everything
+
+        Commitments
+          cutover     an update every 1h while in cutover          to stakeholders
+          day         a report each day at 17:00 in Europe/Berlin  to stakeholders
+          first-word  the first word within 5m of an incident      to stakeholders
         "#);
     }
 }

@@ -3,13 +3,16 @@
 use crate::plan::codes::Code;
 use crate::plan::diagnostic::Finding;
 use crate::plan::place::Path;
-use crate::plan::{Plan, SeverityAction};
+use crate::plan::{Audience, Plan, SeverityAction};
 
 /// The label under `metadata.labels` of a plan that is only shown: nobody has to be pageable for it.
 pub const DEMO_LABEL: &str = "tidegate.dev/demo";
 
-/// Channels that are always there. Both are read by people who look, and wake nobody.
-const WAKE_NOBODY: [&str; 2] = ["chat", "log"];
+/// Whether a plan is only shown.
+pub(super) fn is_demo(plan: &Plan) -> bool {
+    let label = plan.metadata.labels.get(DEMO_LABEL);
+    label.is_some_and(|value| value == "true")
+}
 
 pub(super) fn check(plan: &Plan, found: &mut Vec<Finding>) {
     let spec = &plan.spec;
@@ -28,14 +31,8 @@ pub(super) fn check(plan: &Plan, found: &mut Vec<Finding>) {
         .severities
         .values()
         .any(|severity| severity.page || severity.action != SeverityAction::Log);
-    let mut channels = spec.audiences.values().flat_map(|audience| &audience.channels);
-    let can_page = channels.any(|channel| !WAKE_NOBODY.contains(&channel.as_str()));
-    let is_demo = plan
-        .metadata
-        .labels
-        .get(DEMO_LABEL)
-        .is_some_and(|value| value == "true");
-    if may_page && !can_page && !is_demo {
+    let can_page = spec.audiences.values().any(Audience::is_reachable);
+    if may_page && !can_page && !is_demo(plan) {
         found.push(
             Finding::new(
                 Code::P240,

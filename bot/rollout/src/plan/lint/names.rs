@@ -85,6 +85,11 @@ fn all_names(plan: &Plan) -> Vec<(&str, Path)> {
             .map(|name| (name.as_str(), Path::spec("audiences").key(name))),
     );
     names.extend(
+        spec.commitments
+            .keys()
+            .map(|name| (name.as_str(), Path::spec("commitments").key(name))),
+    );
+    names.extend(
         spec.inputs
             .keys()
             .map(|name| (name.as_str(), Path::spec("inputs").key(name))),

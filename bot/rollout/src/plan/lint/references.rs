@@ -42,6 +42,14 @@ pub(super) fn check(plan: &Plan, found: &mut Vec<Finding>) {
             undefined(role, "role", &roles, path.index(index), "spec.roles", found);
         }
     }
+    for (name, audience) in &spec.audiences {
+        let path = Path::spec("audiences").key(name).key("severities");
+        super::repeated(&audience.severities, &path, found);
+        for (index, severity) in audience.severities.iter().enumerate() {
+            let path = path.index(index);
+            undefined(severity, "severity", &severities, path, "spec.severities", found);
+        }
+    }
     for (at, phase) in spec.phases.iter().enumerate() {
         let path = Path::spec("phases").index(at).key("groups");
         super::repeated(&phase.groups, &path, found);
@@ -72,7 +80,7 @@ pub(super) fn check(plan: &Plan, found: &mut Vec<Finding>) {
     }
 }
 
-fn undefined(name: &str, kind: &str, known: &[&str], path: Path, home: &str, found: &mut Vec<Finding>) {
+pub(super) fn undefined(name: &str, kind: &str, known: &[&str], path: Path, home: &str, found: &mut Vec<Finding>) {
     if known.contains(&name) {
         return;
     }

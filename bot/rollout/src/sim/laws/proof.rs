@@ -21,6 +21,8 @@ const UNREADABLE_AFTER: u64 = 20_000;
 const ANSWERED_BEFORE: u64 = 5_000;
 /// A hook that was asked for is done within this time once nothing goes wrong any more, in milliseconds.
 const HOOK_TAKES: u64 = 20_000;
+/// A raise that was asked for is done within this time once nothing goes wrong any more, in milliseconds.
+const RAISE_TAKES: u64 = 10_000;
 /// Clocks of the alert source and ours may differ by so much.
 const SKEW: u64 = 5_000;
 
@@ -178,7 +180,10 @@ impl Laws {
             }
             let stopped = rollout.pause.is_some() || !rollout.holds.is_empty() || !rollout.decisions.is_empty();
             let fires = rollout.alerts.values().any(|tracked| tracked.standing.blocks());
-            row.action.lane() == Lane::Forward && (stopped || fires || store.freeze.is_some())
+            // What a person asks for at the very end is still on its way.
+            let asked = self.intents.get(&row.action.id);
+            let fresh = asked.is_some_and(|asked| asked + RAISE_TAKES > ends_at);
+            row.action.lane() == Lane::Forward && (stopped || fires || fresh || store.freeze.is_some())
         };
         let open = store
             .outbox
@@ -186,6 +191,7 @@ impl Laws {
             .find(|row| row.closed.is_none() && !waits(row))
             .cloned();
         self.must(open.is_none(), 6, || format!("never done: {open:?}"));
+        self.nothing_due_is_forgotten(store, ends_at);
         let unheard = store.inbox.iter().find(|arrival| !arrival.settled);
         self.must(unheard.is_none(), 1, || format!("never decided: {unheard:?}"));
     }

@@ -13,7 +13,7 @@ use crate::plan::source::tree::{Entry, Node, Value};
 use crate::plan::suggest::closest;
 
 /// Words of neighbouring tools, and what they are called here.
-const CALLED_HERE: [(&str, &str); 10] = [
+const CALLED_HERE: [(&str, &str); 12] = [
     ("duration", "bake"),
     ("pause", "bake"),
     ("soak", "watch"),
@@ -24,6 +24,8 @@ const CALLED_HERE: [(&str, &str); 10] = [
     ("percentage", "weight"),
     ("labels", "matchers"),
     ("users", "members"),
+    ("timeZone", "timezone"),
+    ("promises", "commitments"),
 ];
 
 /// `text` as it may stand in a message.
@@ -210,6 +212,7 @@ fn example(key: &str) -> &'static str {
         "action" => "rollback",
         "members" => "[mara]",
         "channels" => "[chat]",
+        "to" => "[stakeholders]",
         _ => "…",
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Number, Value as Json};
 use super::{Spot, Walk};
 use crate::matcher::Matcher;
 use crate::period::Period;
+use crate::plan::TimeOfDay;
 use crate::plan::codes::Code;
 use crate::plan::diagnostic::Finding;
 use crate::plan::source::tree::{Node, Value};
@@ -18,6 +19,7 @@ pub(super) enum Kind {
     Weight,
     Period,
     Matcher,
+    TimeOfDay,
 }
 
 impl Kind {
@@ -27,6 +29,7 @@ impl Kind {
             "Weight" => Some(Self::Weight),
             "Period" => Some(Self::Period),
             "Matcher" => Some(Self::Matcher),
+            "TimeOfDay" => Some(Self::TimeOfDay),
             _ => None,
         }
     }
@@ -51,6 +54,11 @@ impl Walk<'_> {
         let refusal = match kind {
             Kind::Weight => text.parse::<Weight>().err().map(|why| not_a_weight(text, why, here)),
             Kind::Period => text.parse::<Period>().err().map(|_| not_a_period(text, here)),
+            Kind::TimeOfDay => text.parse::<TimeOfDay>().err().map(|_| {
+                let text = super::refusal::short(text);
+                Finding::new(Code::P110, here.path.clone(), format!("`{text}` is not a time of day"))
+                    .help("write hours and minutes, each with two digits: `\"09:30\"`")
+            }),
             Kind::Matcher => text.parse::<Matcher>().err().map(|why| {
                 Finding::new(Code::P109, here.path.clone(), why.to_string())
                     .help("write `name=\"value\"`, for example `'severity=\"critical\"'`")

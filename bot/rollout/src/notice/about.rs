@@ -1,0 +1,75 @@
+//! Owns the headline that every notice carries: which rollout it is, and how it stood when the notice was decided.
+//! Refuses anything that only some notices need: that is a fact of theirs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::RolloutId;
+use crate::rollout::Rollout;
+
+/// The headline of a rollout: every notice carries it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// Its id.
+    pub rollout: RolloutId,
+    /// The plan's title.
+    pub title: String,
+    /// The service.
+    pub service: String,
+    /// The environment.
+    pub environment: String,
+    /// The version, where the plan asks for one.
+    pub version: Option<String>,
+    /// The state in one word.
+    pub state: String,
+    /// The wanted weight, such as `25%`.
+    pub weight: String,
+    /// The phase's name; `None` once it is rolled back.
+    pub phase: Option<String>,
+    /// The phase's number, from 1.
+    pub number: usize,
+    /// How many phases there are.
+    pub phases: usize,
+    /// The numbers of the holds that stand.
+    #[serde(default)]
+    pub holds: Vec<u32>,
+}
+
+impl About {
+    /// What stands in the place of a rollout's id where a notice concerns the server as a whole.
+    pub const SERVER: &str = "server";
+
+    /// The headline of what concerns no single rollout.
+    pub fn server() -> Self {
+        Self {
+            rollout: RolloutId::new(Self::SERVER),
+            title: "Tidegate".to_owned(),
+            service: String::new(),
+            environment: String::new(),
+            version: None,
+            state: String::new(),
+            weight: String::new(),
+            phase: None,
+            number: 0,
+            phases: 0,
+            holds: Vec::new(),
+        }
+    }
+
+    /// The headline of `rollout` as it stands.
+    pub fn of(rollout: &Rollout) -> Self {
+        let spec = &rollout.plan.spec;
+        Self {
+            rollout: rollout.id.clone(),
+            title: spec.title.clone(),
+            service: spec.service.clone(),
+            environment: spec.environment.clone(),
+            version: rollout.version().map(str::to_owned),
+            state: rollout.state_word().to_owned(),
+            weight: rollout.wanted.to_string(),
+            phase: rollout.phase().map(|phase| phase.name.clone()),
+            number: rollout.phase_index() + 1,
+            phases: spec.phases.len(),
+            holds: rollout.holds.iter().map(|hold| hold.number).collect(),
+        }
+    }
+}
