@@ -1,6 +1,7 @@
 //! What a running server tells: channels that hang, letters that are dead, the chat of every replica, the metrics, and what
 //! a replica says to the others when it goes.
 
+mod commitments;
 mod letters;
 mod metrics;
 mod replicas;
@@ -31,10 +32,15 @@ struct Gate {
 impl Gate {
     /// `channels` are configured as given; `changes` are laid over the usual settings.
     async fn open(channels: &[(&str, String)], changes: &[(&str, Value)]) -> Result<Self> {
+        Self::with_plan(&plan(channels), channels, changes).await
+    }
+
+    /// The same with a plan of its own.
+    async fn with_plan(plan: &Value, channels: &[(&str, String)], changes: &[(&str, Value)]) -> Result<Self> {
         let scratch = Scratch::new("telling")?;
         let secret = scratch.write("channel.secret", "the-secret-of-the-channel")?;
         std::fs::create_dir(scratch.path().join("plans"))?;
-        scratch.write("plans/checkout.yaml", plan(channels).to_string())?;
+        scratch.write("plans/checkout.yaml", plan.to_string())?;
         let configured = channels.iter().map(|(name, url)| {
             let webhook = json!({ "webhook": { "url": url, "secret_file": secret } });
             ((*name).to_owned(), webhook)

@@ -55,6 +55,12 @@ pub struct Card {
     /// The hooks so far, with times and what came of them.
     #[serde(default)]
     pub hooks: Vec<String>,
+    /// The commitment that is due next: to whom, and by when in the time zone of the plan.
+    #[serde(default)]
+    pub next_update: Option<String>,
+    /// The commitments that were missed and not kept since.
+    #[serde(default)]
+    pub missed: Vec<String>,
     /// The share that the target shows now, such as `60.0%`, where that is known.
     #[serde(default)]
     pub observed: Option<String>,
@@ -103,6 +109,8 @@ impl Card {
             ladder: rollout.ladder.iter().map(|climb| climb.line(now)).collect(),
             looked_at: looked_at(rollout, now),
             hooks: rollout.hooks.iter().map(|run| run.line(&rollout.plan, now)).collect(),
+            next_update: rollout.next_update(now),
+            missed: rollout.missed_updates(now),
             stuck: stuck(rollout).map(str::to_owned),
             started_by: rollout.started_by.to_string(),
             started_at: rollout.started_at.to_string(),
@@ -143,6 +151,7 @@ impl Card {
             lines.extend(self.ladder.iter().map(|rung| format!("- {rung}")));
         }
         lines.extend(self.looked_at.clone());
+        lines.extend(self.commitments());
         lines.extend(self.hooks.iter().map(|hook| format!("- hook {hook}")));
         lines.extend(self.waits_for.iter().map(|reason| format!("- {reason}")));
         lines.join("\n")

@@ -86,15 +86,18 @@ async fn every_notice_is_taken_shown_literally_and_as_loud_as_it_should_be() -> 
         "aborted",
         "advance-failed",
         "approval-asked",
+        "commitment-missed",
         "completed",
         "decision-opened",
         "delivery-missed",
         "guard-holds",
         "hook-failed",
         "no-data",
+        "report",
         "rollback-stuck",
         "rolled-back",
         "rolling-back",
+        "update",
         "waits-at-gate",
     ];
     ensure!(loud == expected, "{loud:?}");
@@ -111,6 +114,8 @@ fn worst(state: &str) -> Card {
     Card {
         ladder: Vec::new(),
         looked_at: Vec::new(),
+        next_update: Some(long.clone()),
+        missed: vec![long.clone(); 12],
         hooks: Vec::new(),
         observed: None,
         rollout: "a-plan-with-a-rather-long-name-17".to_owned(),

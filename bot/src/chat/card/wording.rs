@@ -43,6 +43,16 @@ impl Card {
         )
     }
 
+    /// What people are to be told next, and of what they were not told.
+    pub(in crate::chat) fn commitments(&self) -> Vec<String> {
+        self.next_update
+            .iter()
+            .chain(&self.missed)
+            .take(MOST)
+            .cloned()
+            .collect()
+    }
+
     /// What keeps it from advancing, as far as it is listed.
     pub(in crate::chat) fn reasons(&self) -> Vec<String> {
         let mut reasons: Vec<String> = self.waits_for.iter().take(MOST).cloned().collect();

@@ -38,6 +38,7 @@ pub(super) fn embed(card: &Card, page: Option<&Url>, as_of: Option<Timestamp>) -
     }
     lines.extend(card.because.as_ref().map(|it| text(&format!("Because: {it}"))));
     lines.push(text(&card.next));
+    lines.extend(card.commitments().iter().map(|it| text(it)));
     let mut fields = Vec::new();
     if !card.waits_for.is_empty() {
         fields.push((REASONS, points(&card.reasons())));

@@ -33,6 +33,9 @@ pub struct RolloutPage {
     /// Where in the plan it is: `Phase 2 of 4, quarter`.
     place: String,
     next: String,
+    /// The commitment that is due next, and those that were missed.
+    next_update: Option<String>,
+    missed: Vec<String>,
     phases: Vec<Step>,
     waits: Vec<Wait>,
     buttons: Buttons,
@@ -79,6 +82,8 @@ impl RolloutPage {
                 .map(|share| format!("{share} of {} observed", grouped(share.total))),
             place: place(rollout),
             next: next::sentence(rollout, now),
+            next_update: rollout.next_update(now),
+            missed: rollout.missed_updates(now),
             phases: phases::bar(rollout, now),
             waits: next::waits(seen, now),
             buttons: buttons::row(seen, reader, now),
