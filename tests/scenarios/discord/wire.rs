@@ -109,8 +109,8 @@ fn worst(state: &str) -> Card {
     let long = WORSE.repeat(40);
     Card {
         looked_at: Vec::new(),
-        next_update: None,
-        missed: Vec::new(),
+        next_update: Some(long.clone()),
+        missed: vec![long.clone(); 12],
         hooks: Vec::new(),
         ladder: vec![long.clone(); 9],
         observed: Some(long.clone()),
