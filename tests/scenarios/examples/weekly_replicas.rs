@@ -1,10 +1,16 @@
 //! `weekly-replicas`: four weeks of pods, and back.
 
-use anyhow::{Result, ensure};
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
 use serde_json::json;
+use tidegate_tests::mail::Mail;
 use tidegate_tests::wait;
 
 use super::story::{PATIENCE, Story, judge};
+
+/// Jon's account in Slack, as the configuration of the example names it.
+const JON: &str = "U012JON";
 
 const EXAMPLE: &str = "weekly-replicas";
 const ROLLOUT: &str = "finance-service-1";
@@ -95,5 +101,95 @@ async fn when_the_old_version_fails_in_the_same_way_nothing_moves_by_itself() ->
     ensure!(code == 0, "{answer}");
     story.ends(ROLLOUT, 5).await?;
     assert_eq!(asked(&story)?, (0, 5));
+    Ok(())
+}
+
+/// The whole of it as people live it: a slash command, a button, the report of the day, an alert, the way back, the thread, the mail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_start_it_in_slack_and_stakeholders_read_the_rest_in_their_mail() -> Result<()> {
+    // Between one and two minutes from now: enough to get there, and no longer than a test may take.
+    let berlin = jiff::tz::TimeZone::get("Europe/Berlin")?;
+    let soon = tidegate::clock::now() + jiff::SignedDuration::from_secs(120);
+    let daily = format!("daily: \"{}\"", soon.to_zoned(berlin).strftime("%H:%M"));
+    let hurry = |plan: String| plan.replace("daily: \"17:00\"", &daily);
+    let story = Story::open_with(EXAMPLE, "plan.yaml", "1d", hurry).await?;
+    let people = story.people()?;
+    wait::until("jon starts it", PATIENCE, async || {
+        let said = story.typed(JON, &["start", &START.join(" ")].join(" ")).await?;
+        if !said.contains(ROLLOUT) {
+            // Refused, because the Watchdog has not come yet.
+            bail!("{said}");
+        }
+        Ok(())
+    })
+    .await?;
+    let first = people
+        .slack
+        .card("the first week waits", PATIENCE, |card| {
+            card.shown().contains("week-1") && card.button("advance").is_some()
+        })
+        .await?;
+    ensure!(
+        first.shown().contains("Next update: daily to stakeholders"),
+        "{}",
+        first.shown()
+    );
+    let said = story.pressed(JON, &first, "advance").await?;
+    ensure!(said.contains("week-2"), "{said}");
+    story.is(ROLLOUT, "week-2", "WAITING").await?;
+    assert_eq!(asked(&story)?, (3, 2));
+    let begins =
+        |with: &'static str| move |mail: &Mail| mail.text.as_deref().is_some_and(|text| text.starts_with(with));
+    let report = people
+        .mail
+        .mail("the report of the day", Duration::from_secs(180), begins("REPORT"))
+        .await?;
+    ensure!(
+        report.text.is_some_and(|text| text.contains("week-2")),
+        "it says where it stands"
+    );
+
+    story
+        .fires("FinanceErrorRateCritical", json!({ "version": "v2" }))
+        .await?;
+    story.ends(ROLLOUT, 5).await?;
+    assert_eq!(asked(&story)?, (0, 5));
+    assert_eq!(story.cluster.least_ready("finance-service"), 5, "capacity dipped");
+    let card = people
+        .slack
+        .card("the card says so", PATIENCE, |card| {
+            card.shown().contains("ROLLED BACK")
+        })
+        .await?;
+    ensure!(card.ts == first.ts && card.buttons().is_empty(), "{card:?}");
+    wait::until("the thread says so", PATIENCE, async || {
+        let thread = people.slack.thread(&card.ts);
+        let says = |with: &str| thread.iter().any(|line| line.text.starts_with(with));
+        ensure!(says("AUTO-ROLLBACK") && says("ROLLED BACK"), "{thread:#?}");
+        Ok(())
+    })
+    .await?;
+    let last = people
+        .mail
+        .mail("the last mail", PATIENCE, begins("ROLLED BACK"))
+        .await?;
+    let mails = people.mail.mails()?;
+    ensure!(
+        mails.iter().all(|mail| mail.to == ["stakeholders@finance.example"]),
+        "{mails:#?}"
+    );
+    let conversation = mails[0].header("message-id");
+    ensure!(
+        begins(ROLLOUT)(&mails[0]) && last.header("references") == conversation,
+        "{mails:#?}"
+    );
+    let (_, answer) = story.tidegate.get("/api/v1/dead-letters").await?;
+    ensure!(
+        answer["count"] == 0 && people.slack.refused().is_empty(),
+        "{answer} {:?}",
+        people.slack.refused()
+    );
+    let told = story.told(ROLLOUT).await?;
+    ensure!(!told.contains("commitment-missed"), "{told}");
     Ok(())
 }
