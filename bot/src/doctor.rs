@@ -100,13 +100,14 @@ impl Finding {
 }
 
 /// What can be asked for by name, in the order of the report.
-pub const CHECKS: [&str; 11] = [
+pub const CHECKS: [&str; 12] = [
     "configuration",
     "storage",
     "server",
     "alertmanager",
     "prometheus",
     "slack",
+    "discord",
     "email",
     "target",
     "channel",

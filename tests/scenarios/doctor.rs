@@ -3,6 +3,7 @@
 
 mod alerts;
 mod chat;
+mod discord;
 mod house;
 mod mail;
 mod outside;

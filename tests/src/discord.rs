@@ -101,6 +101,7 @@ struct Book {
     calls: BTreeMap<String, usize>,
     rates: rates::Rates,
     permissions: Vec<&'static str>,
+    calls_back: Option<String>,
     number: u64,
 }
 
@@ -113,6 +114,11 @@ pub struct Discord {
 }
 
 impl Discord {
+    /// From now on it calls this address, or nobody.
+    pub fn calls_back(&self, address: Option<&str>) {
+        open(&self.book).calls_back = address.map(str::to_owned);
+    }
+
     /// Opens the server.
     ///
     /// # Errors

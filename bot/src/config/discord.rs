@@ -13,6 +13,8 @@ use super::section::Section;
 pub struct Discord {
     /// What its requests are told by.
     pub app: Arc<tidegate_webhooks::discord::App>,
+    /// The public key that they are checked with, in hexadecimal digits.
+    pub public_key: String,
     /// What Tidegate presents to Discord's API.
     pub token: SecretString,
     /// The command, without a slash.
@@ -59,6 +61,7 @@ impl Discord {
         let app = app.map_err(|error| section.fault("public_key", error)).ok()?;
         Some(Self {
             app: Arc::new(app),
+            public_key: key,
             token: token?,
             command,
             api_url: api_url?,

@@ -1,6 +1,7 @@
 //! Owns the check of chat platforms: the token is believed, belongs to where we listen, and may do what it is needed for.
 //! Refuses to know any platform: each answers the same questions below here.
 
+mod discord;
 mod slack;
 
 use futures_util::future::{BoxFuture, join_all};
@@ -55,6 +56,10 @@ pub(super) trait Platform: Send + Sync {
     fn channels(&self) -> Vec<(String, String)>;
     /// Asks whether the app can be heard in a channel.
     fn can_speak<'a>(&'a self, name: &'a str, channel: &'a str) -> BoxFuture<'a, Result<(), No>>;
+    /// Whatever else has to be so on this platform alone.
+    fn more(&self) -> BoxFuture<'_, Vec<Finding>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
     /// Notes the time that the platform has.
     fn note_clock(&self, date: Option<Timestamp>, took: std::time::Duration);
 }
@@ -62,7 +67,8 @@ pub(super) trait Platform: Send + Sync {
 /// The platforms that are configured.
 pub(super) fn platforms(config: &Config, asker: &Asker) -> Vec<Box<dyn Platform>> {
     let slack = slack::Slack::of(config, asker).map(|slack| Box::new(slack) as Box<dyn Platform>);
-    slack.into_iter().collect()
+    let discord = discord::Discord::of(config, asker).map(|discord| Box::new(discord) as Box<dyn Platform>);
+    slack.into_iter().chain(discord).collect()
 }
 
 /// Asks one platform everything.
@@ -110,6 +116,7 @@ pub(super) async fn look(platform: Box<dyn Platform>) -> Vec<Finding> {
         let asked = channels.iter().map(|(name, channel)| platform.can_speak(name, channel));
         let answers = join_all(asked).await;
         found.extend(answers.into_iter().filter_map(Result::err).map(Finding::from));
+        found.extend(platform.more().await);
         if found.is_empty() {
             let says = format!("{}, {} channels", identity.who, channels.len());
             found.push(Finding::ok(platform.name(), says));

@@ -263,7 +263,9 @@ impl Story {
     pub(super) async fn pressed(&self, user: &str, card: &Posted, action: &str) -> Result<String> {
         let slack = &self.people()?.slack;
         let signed = slack.press(user, card, action)?;
-        slack.deliver(&self.tidegate.url("/slack/interactions"), &signed).await?;
+        slack
+            .deliver(&self.tidegate.url("/slack/interactions"), &signed)
+            .await?;
         let answer = slack.late_answer(&signed.response_url, PATIENCE).await?;
         Ok(tidegate_tests::slack::read(&answer).0)
     }

@@ -165,6 +165,22 @@ fn done(book: &mut Book, call: &Call<'_>, headers: &HeaderMap) -> Result<Value, 
         ("GET", ["channels", place, "messages"]) => history(book, place, &call.query),
         ("PATCH", ["channels", place, "messages", id]) => edit(book, place, id, &call.body),
         ("POST", ["channels", place, "messages", id, "threads"]) => open_thread(book, place, id, &call.body),
+        ("GET", ["applications", "@me"]) => Ok(json!({
+            "id": APP, "name": "Tidegate", "verify_key": super::Discord::public_key(),
+            "interactions_endpoint_url": book.calls_back,
+        })),
+        ("GET", ["channels", place]) => {
+            let is_thread = known(book, place)?;
+            may(book, &[])?;
+            Ok(json!({ "id": place, "guild_id": GUILD, "type": if is_thread { 11 } else { 0 } }))
+        }
+        ("GET", ["applications", APP, "guilds", guild, "commands"]) if *guild == GUILD => {
+            Ok(book.registered.get(*guild).cloned().unwrap_or(json!([])))
+        }
+        ("GET", ["applications", APP, "guilds", _, "commands"]) => no(403, 50_001, "Missing Access"),
+        ("GET", ["applications", APP, "commands"]) => {
+            Ok(book.registered.get("everywhere").cloned().unwrap_or(json!([])))
+        }
         ("GET", ["users", "@me"]) => Ok(json!({ "id": BOT, "bot": true, "username": "tidegate" })),
         ("PUT", ["applications", APP, "guilds", guild, "commands"]) if *guild == GUILD => {
             register(book, guild, &call.body)

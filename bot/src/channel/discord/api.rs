@@ -131,6 +131,37 @@ impl Api {
         self.call(Method::PUT, &path, Some(commands)).await
     }
 
+    /// What Discord knows of the application that the token belongs to.
+    ///
+    /// # Errors
+    /// [`ApiError`], as when the token is none.
+    pub async fn application(&self) -> Result<Value, ApiError> {
+        self.call(Method::GET, &["applications", "@me"], None).await
+    }
+
+    /// What Discord shows the application of a channel.
+    ///
+    /// # Errors
+    /// [`ApiError`], as when it cannot see it.
+    pub async fn channel(&self, id: &str) -> Result<Value, ApiError> {
+        self.call(Method::GET, &["channels", id], None).await
+    }
+
+    /// The commands that are registered on a server, and those that are registered everywhere.
+    ///
+    /// # Errors
+    /// [`ApiError`], as when the application is not on that server.
+    pub async fn commands(&self, guild: &str) -> Result<Vec<Value>, ApiError> {
+        let here = ["applications", &self.application, "guilds", guild, "commands"];
+        let everywhere = ["applications", &self.application, "commands"];
+        let mut commands = Vec::new();
+        for path in [&here[..], &everywhere[..]] {
+            let listed = self.call(Method::GET, path, None).await?;
+            commands.extend(listed.as_array().cloned().unwrap_or_default());
+        }
+        Ok(commands)
+    }
+
     /// The id of the user that the application speaks as.
     pub(super) async fn me(&self) -> Result<&str, ApiError> {
         let id = self.me.get_or_try_init(|| async {
