@@ -20,6 +20,7 @@ mod preflight;
 mod queue;
 mod report;
 mod series;
+mod services;
 mod tail;
 mod upkeep;
 mod voice;

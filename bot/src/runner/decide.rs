@@ -18,15 +18,13 @@ use tidegate_rollout::{
 };
 use tracing::warn;
 
+use super::services::{Services, TOGETHER};
 use super::{Engine, series};
 use crate::chat::{Answer, Request};
 use crate::store::{Begun, Environment, Opening, Saved, Starts};
 
 /// So often somebody else may be faster before we give up; every loss means that the other one got something done.
 const TRIES: usize = 16;
-
-/// The same alert on several services counts as one event within this time.
-const TOGETHER: Period = Period::minutes(2);
 
 /// What an event did.
 #[derive(Debug)]
@@ -374,44 +372,6 @@ impl Engine {
 pub(super) fn only_own(plan: &Plan) -> bool {
     let own = |trigger: &Trigger| trigger.alert.scope == Scope::Own;
     plan.spec.triggers.iter().all(own)
-}
-
-/// On how many services each alert of a delivery fires, read once for each of their names.
-struct Services(BTreeMap<String, Vec<Timestamp>>);
-
-impl Services {
-    async fn of(engine: &Engine, rollout: &Rollout, events: &[Event]) -> anyhow::Result<Self> {
-        let mut earliest: BTreeMap<String, Timestamp> = BTreeMap::new();
-        for (name, starts_at) in events.iter().filter_map(|event| event.concerning(rollout)) {
-            let known = earliest.entry(name.to_owned()).or_insert(starts_at);
-            *known = starts_at.min(*known);
-        }
-        let environment = &rollout.plan.spec.environment;
-        let mut began = BTreeMap::new();
-        for (name, starts_at) in earliest {
-            let services = engine
-                .store
-                .services_with_alert(&name, environment, together(starts_at))
-                .await
-                .context("count the services with this alert")?;
-            began.insert(name, services);
-        }
-        Ok(Self(began))
-    }
-
-    /// At least the one it came from.
-    fn with(&self, rollout: &Rollout, event: &Event) -> u32 {
-        let Some((name, starts_at)) = event.concerning(rollout) else {
-            return 1;
-        };
-        let began = self.0.get(name).map_or(&[][..], Vec::as_slice);
-        let count = began.iter().filter(|began| **began >= together(starts_at)).count();
-        u32::try_from(count).unwrap_or(u32::MAX).max(1)
-    }
-}
-
-fn together(starts_at: Timestamp) -> Timestamp {
-    starts_at.saturating_sub(TOGETHER.duration()).unwrap_or(Timestamp::MIN)
 }
 
 /// The answer to an order that a crash kept from being answered.

@@ -2,6 +2,7 @@
 //! Refuses to judge: which alert counts for which rollout is the core's.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
 use tidegate_rollout::{Alert, AlertStatus, Source};
@@ -50,8 +51,9 @@ statements! {
         "SELECT fingerprint, document, status, ends_at FROM alerts
          WHERE (heard_at >= $1 OR status = 'firing') AND service = $2 AND environment = $3 ORDER BY heard_at, starts_at";
     SERVICES: "list the services of an alert" =
-        "SELECT service, MAX(starts_at) FROM alerts
-         WHERE name = $1 AND environment = $2 AND starts_at >= $3 AND status = 'firing' GROUP BY service";
+        "SELECT DISTINCT service, starts_at FROM alerts
+         WHERE name = $1 AND environment = $2 AND starts_at >= $3 AND starts_at <= $4 AND status = 'firing'
+           AND service <> ''";
     FIRING: "list firing alerts" =
         "SELECT fingerprint, receiver, document, first_heard_at, heard_at FROM alerts
          WHERE status = 'firing' ORDER BY number DESC LIMIT $1";
@@ -87,8 +89,8 @@ impl Store {
         Ok(read(rows))
     }
 
-    /// For each service of `environment` on which an alert called `name` fires that began since `began_since`, when it
-    /// began there last.
+    /// On which services of `environment` an alert called `name` fires, and when it began there, so far as that is within
+    /// `began`.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -96,15 +98,19 @@ impl Store {
         &self,
         name: &str,
         environment: &str,
-        began_since: Timestamp,
-    ) -> Result<Vec<Timestamp>, StoreError> {
+        began: RangeInclusive<Timestamp>,
+    ) -> Result<Vec<(String, Timestamp)>, StoreError> {
         let values = [
             searchable(name).into_owned().into(),
             searchable(environment).into_owned().into(),
-            began_since.into(),
+            (*began.start()).into(),
+            (*began.end()).into(),
         ];
         let rows: Vec<(String, i64)> = self.engine().rows(&SERVICES, &values).await?;
-        Ok(rows.into_iter().map(|(_, began)| moment(began)).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(service, began)| (service, moment(began)))
+            .collect())
     }
 
     /// What fires by the last word on it, the newest occasion first.

@@ -62,9 +62,27 @@ async fn an_end_is_that_of_every_occasion_before_it(world: World) -> Result<()> 
         let name = source.word();
         let (created, reopened) = (alert(name, name, noon()), alert(name, name, after(600)));
         let others = [
-            told(source, "other", &format!("{name}-1"), after(1), vec![alert(name, name, noon())]),
-            told(source, "default", &format!("{name}-2"), after(1), vec![alert(name, "else", noon())]),
-            told(source, "default", &format!("{name}-3"), after(1), vec![alert(name, name, after(901))]),
+            told(
+                source,
+                "other",
+                &format!("{name}-1"),
+                after(1),
+                vec![alert(name, name, noon())],
+            ),
+            told(
+                source,
+                "default",
+                &format!("{name}-2"),
+                after(1),
+                vec![alert(name, "else", noon())],
+            ),
+            told(
+                source,
+                "default",
+                &format!("{name}-3"),
+                after(1),
+                vec![alert(name, name, after(901))],
+            ),
         ];
         for other in others {
             store.remember(other).await?;
@@ -83,7 +101,10 @@ async fn an_end_is_that_of_every_occasion_before_it(world: World) -> Result<()> 
         }
         let fires = firing(&store).await?;
         let expected = [noon(), noon(), after(901)];
-        ensure!(fires == expected, "{name}: other receivers, label sets and later occasions go on: {fires:?}");
+        ensure!(
+            fires == expected,
+            "{name}: other receivers, label sets and later occasions go on: {fires:?}"
+        );
         let ended = store.recent_alerts(noon()).await?;
         let reopened = ended.iter().find(|alert| alert.starts_at == after(600));
         let end = reopened.and_then(|alert| alert.ends_at);
@@ -115,12 +136,24 @@ async fn an_end_is_not_taken_back_by_a_source_that_cannot_be_asked(world: World)
         }
         let anew = alert(name, name, after(900) + SignedDuration::from_nanos(1));
         store
-            .remember(told(source, "default", &format!("{name}-anew"), after(902), vec![anew.clone()]))
+            .remember(told(
+                source,
+                "default",
+                &format!("{name}-anew"),
+                after(902),
+                vec![anew.clone()],
+            ))
             .await?;
         ensure!(firing(&store).await? == [anew.starts_at], "{name}: it fires anew");
         let over = resolved(anew, after(1_000));
         store
-            .remember(told(source, "default", &format!("{name}-over"), after(1_001), vec![over]))
+            .remember(told(
+                source,
+                "default",
+                &format!("{name}-over"),
+                after(1_001),
+                vec![over],
+            ))
             .await?;
     }
     Ok(())
@@ -138,7 +171,13 @@ async fn alertmanager_tells_an_occasion_again_and_its_end_is_kept(world: World) 
         .into_iter()
         .enumerate()
     {
-        let arrival = told(Source::Alertmanager, "default", &format!("d-{number}"), after(61), words);
+        let arrival = told(
+            Source::Alertmanager,
+            "default",
+            &format!("d-{number}"),
+            after(61),
+            words,
+        );
         store.remember(arrival).await?;
         let recent = store.recent_alerts(noon()).await?;
         let fires = number > 0;

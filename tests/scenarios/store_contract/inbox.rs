@@ -240,7 +240,11 @@ async fn nul_and_endless_text_are_stored(world: World) -> Result<()> {
     arrival.nonce = Some("with␀nul".to_owned());
     ensure!(store.unsettled(0, 10).await?.0 == [without_body(arrival)]);
     let services = store
-        .services_with_alert("Nul\0in\0name", "production", "-009999-01-02T02:00:00Z".parse()?)
+        .services_with_alert(
+            "Nul\0in\0name",
+            "production",
+            "-009999-01-02T02:00:00Z".parse()?..=noon(),
+        )
         .await?;
     ensure!(services.len() == 1, "it is found by the name it came with");
     Ok(())
@@ -320,29 +324,25 @@ async fn services_are_counted_once(world: World) -> Result<()> {
         on("checkout", "f2", noon()),
         on("cart", "f3", after(60)),
         on("early", "f4", after(-1)),
+        on("late", "f7", after(61)),
+        on("", "f8", noon()),
         resolved(on("over", "f5", noon()), after(2)),
         elsewhere,
     ];
     store.remember(delivery("d-1", after(61), alerts)).await?;
-    let mut began = store.services_with_alert("HighErrorRate", "production", noon()).await?;
-    began.sort_unstable();
+    let began = async |name, environment| {
+        let mut began = store.services_with_alert(name, environment, noon()..=after(60)).await?;
+        began.sort_unstable();
+        anyhow::Ok(began)
+    };
+    let production = began("HighErrorRate", "production").await?;
+    let expected = [("cart", after(60)), ("checkout", noon())].map(|(service, at)| (service.to_owned(), at));
     ensure!(
-        began == [noon(), after(60)],
-        "once for each service, by its last beginning: {began:?}"
+        production == expected,
+        "once for each service and beginning: {production:?}"
     );
-    ensure!(
-        store
-            .services_with_alert("HighErrorRate", "staging", noon())
-            .await?
-            .len()
-            == 1
-    );
-    ensure!(
-        store
-            .services_with_alert("Other", "production", noon())
-            .await?
-            .is_empty()
-    );
+    ensure!(began("HighErrorRate", "staging").await?.len() == 1);
+    ensure!(began("Other", "production").await?.is_empty());
     Ok(())
 }
 
