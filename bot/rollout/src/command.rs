@@ -163,6 +163,25 @@ impl Command {
             Self::Note { .. } => "note",
         }
     }
+
+    /// Whether it asks for a rollback, also as the answer to a question.
+    pub fn wants_rollback(&self) -> bool {
+        match self {
+            Self::Rollback { .. } => true,
+            Self::Decide { answer, .. } => *answer == Answer::Rollback,
+            Self::Advance
+            | Self::Pause { .. }
+            | Self::Resume
+            | Self::Retry
+            | Self::Approve { .. }
+            | Self::Check { .. }
+            | Self::Ack { .. }
+            | Self::Hold { .. }
+            | Self::Release { .. }
+            | Self::Abort { .. }
+            | Self::Note { .. } => false,
+        }
+    }
 }
 
 /// One verb as the help shows it.

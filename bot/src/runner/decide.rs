@@ -383,11 +383,11 @@ pub(super) fn says_what_was_done(answer: &Answer) -> bool {
     answer.text != BEFORE
 }
 
-/// A command that waited too long is refused, for its sender no longer looks; a rollback is done and told.
+/// A command that waited too long is refused, for its sender no longer looks; a rollback, by whatever name, is done and told.
 fn too_late(request: &Request, now: Timestamp) -> Option<Refusal> {
-    let is_rollback = matches!(&request.verb, Verb::Do(tidegate_rollout::Command::Rollback { .. }));
+    let rolls_back = matches!(&request.verb, Verb::Do(command) if command.wants_rollback());
     let not_after = request.not_after?;
-    (now > not_after && !is_rollback).then(|| {
+    (now > not_after && !rolls_back).then(|| {
         Refusal::new(
             tidegate_rollout::Code::R408,
             format!(
@@ -398,4 +398,48 @@ fn too_late(request: &Request, now: Timestamp) -> Option<Refusal> {
             "Look at the present state, then say it again.",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use jiff::SignedDuration;
+    use tidegate_rollout::command::Answer as Reply;
+    use tidegate_rollout::{Actor, Command, PersonId, Surface};
+
+    use super::*;
+    use crate::clock;
+
+    #[test]
+    fn what_is_taken_up_too_late_is_refused_unless_it_asks_for_a_rollback() {
+        let now = clock::now();
+        let given = |verb| Request {
+            actor: Actor {
+                person: PersonId::new("mara"),
+                roles: BTreeSet::new(),
+                surface: Surface::Slack,
+            },
+            verb,
+            rollout: None,
+            seen: None,
+            key: None,
+            not_after: Some(now),
+        };
+        let decide = |number, answer| Verb::Do(Command::Decide { number, answer });
+        let reason = "customers complain".to_owned();
+        let cases = [
+            (Verb::Do(Command::Rollback { reason }), false),
+            (decide(Some(3), Reply::Rollback), false),
+            (decide(None, Reply::Rollback), false),
+            (decide(Some(3), Reply::Continue), true),
+            (Verb::Do(Command::Advance), true),
+        ];
+        for (verb, refused) in cases {
+            let request = given(verb);
+            assert!(too_late(&request, now).is_none(), "{:?}", request.verb);
+            let late = too_late(&request, now + SignedDuration::from_millis(1));
+            assert_eq!(late.is_some(), refused, "{:?}", request.verb);
+        }
+    }
 }

@@ -22,7 +22,7 @@ pub(super) fn commanded(
     // stale press is answered.
     if let Some(seen) = seen
         && seen != work.next.generation
-        && !wants_rollback(command)
+        && !names_its_rollback(command)
     {
         return Err(stale(work, seen));
     }
@@ -77,22 +77,9 @@ fn may_answer(work: &Work<'_>, actor: &Actor, command: &Command) -> Result<(), R
     policy::may(actor, &Verb::Do(command.clone()), Some(plan))
 }
 
-fn wants_rollback(command: &Command) -> bool {
-    match command {
-        Command::Rollback { .. } => true,
-        Command::Decide { answer, number } => *answer == Answer::Rollback && number.is_some(),
-        Command::Advance
-        | Command::Pause { .. }
-        | Command::Resume
-        | Command::Retry
-        | Command::Approve { .. }
-        | Command::Check { .. }
-        | Command::Ack { .. }
-        | Command::Hold { .. }
-        | Command::Release { .. }
-        | Command::Abort { .. }
-        | Command::Note { .. } => false,
-    }
+/// A press that does not say which question it answers may be about another one by now.
+fn names_its_rollback(command: &Command) -> bool {
+    command.wants_rollback() && !matches!(command, Command::Decide { number: None, .. })
 }
 
 fn stale(work: &Work<'_>, seen: u64) -> Refusal {
