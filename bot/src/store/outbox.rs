@@ -27,7 +27,8 @@ statements! {
     POSTPONE: "postpone an action" =
         "UPDATE actions SET due_at = $2, why = $3, claimed_until = 0 WHERE id = $1 AND outcome IS NULL";
     PUT_OFF: "put an action off" =
-        "UPDATE actions SET due_at = $2, why = $3, claimed_until = 0, attempts = attempts - 1
+        "UPDATE actions SET due_at = $2, why = $3, claimed_until = 0, attempts = attempts - 1,
+           first_tried_at = CASE WHEN attempts = 1 THEN NULL ELSE first_tried_at END
          WHERE id = $1 AND outcome IS NULL AND attempts > 0";
     CLOSE: "close an action" =
         "UPDATE actions SET outcome = $2 WHERE id = $1 AND outcome IS NULL";
@@ -62,7 +63,7 @@ pub struct Claimed {
     pub action: Action,
     /// How often it was claimed, this time included.
     pub attempts: u32,
-    /// When it was claimed for the first time.
+    /// When it was claimed for the first time, claims aside that were put off before anything was tried.
     pub first_tried_at: Timestamp,
 }
 

@@ -184,6 +184,20 @@ async fn what_is_put_off_was_not_tried(world: World) -> Result<()> {
     ensure!(claim(0).await?.is_empty(), "its time has not come");
     let second = claim(1).await?;
     ensure!(second.len() == 1 && second[0].attempts == 1, "{second:?}");
+    ensure!(
+        second[0].first_tried_at == after(1),
+        "its patience begins with the first attempt: {second:?}"
+    );
+    // What was tried before it had to wait was tried then.
+    store.postpone_action(&second[0].action.id, after(2), "refused").await?;
+    store
+        .put_off_action(&claim(2).await?[0].action.id, after(3), "paused")
+        .await?;
+    let third = claim(3).await?;
+    ensure!(
+        third.len() == 1 && third[0].attempts == 2 && third[0].first_tried_at == after(1),
+        "{third:?}"
+    );
     Ok(())
 }
 
