@@ -13,7 +13,8 @@ use tokio::time::timeout;
 /// What the hook routes may cost. The defaults are the ones Tidegate ships with.
 ///
 /// One eighth of [`Limits::bodies`] and [`Limits::requests`] is set apart for senders that nothing but a signature over
-/// the body proves (and a body of theirs may have 1 MiB at most): until it is read, it may be anybody's.
+/// the body proves: until it is read, it may be anybody's. No body of theirs may be larger than that eighth, and one that
+/// tells of a single thing has 1 MiB at most.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// The largest body that is read, in bytes.
@@ -43,8 +44,8 @@ impl Default for Limits {
 /// Why a body was not read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unread {
-    /// It is larger than the limit.
-    TooLarge { limit: usize },
+    /// It is larger than the limit. `whole` where all of it has passed.
+    TooLarge { limit: usize, whole: bool },
     /// The bodies in flight hold all the memory there is for them.
     NoMemory,
     /// It did not come in time.
@@ -53,11 +54,23 @@ pub(crate) enum Unread {
     Broken,
 }
 
-/// The two gates: senders whose credentials were checked already never wait behind bodies that anybody may send.
+/// What is known of a sender before its body is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sender {
+    /// Its credentials were checked.
+    Known,
+    /// Only a signature over the body will tell, and the body may hold as much as anybody's: Grafana sends groups of alerts.
+    SignsMany,
+    /// Only a signature over the body will tell, and the body tells of one thing: an incident, a command.
+    SignsOne,
+}
+
+/// The gates: senders whose credentials were checked already never wait behind bodies that anybody may send.
 #[derive(Debug)]
 pub(crate) struct Gates {
     known: Gate,
-    unknown: Gate,
+    many: Gate,
+    one: Gate,
 }
 
 impl Gates {
@@ -71,15 +84,26 @@ impl Gates {
             read_within: limits.read_within,
         };
         let (requests, bytes) = (limits.requests / 8, limits.bodies / 8);
+        let many = gate(requests, bytes, limits.body.min(bytes));
         Self {
             known: gate(limits.requests - requests, limits.bodies - bytes, limits.body),
-            // PagerDuty itself drops bodies above 256 KiB.
-            unknown: gate(requests, bytes, limits.body.min(1 << 20)),
+            one: Gate {
+                requests: Arc::clone(&many.requests),
+                bytes: Arc::clone(&many.bytes),
+                // PagerDuty itself drops bodies above 256 KiB.
+                body: limits.body.min(1 << 20),
+                read_within: many.read_within,
+            },
+            many,
         }
     }
 
-    pub(crate) fn of(&self, sender_known: bool) -> &Gate {
-        if sender_known { &self.known } else { &self.unknown }
+    pub(crate) fn of(&self, sender: Sender) -> &Gate {
+        match sender {
+            Sender::Known => &self.known,
+            Sender::SignsMany => &self.many,
+            Sender::SignsOne => &self.one,
+        }
     }
 }
 
@@ -108,28 +132,39 @@ impl Gate {
         self.requests.clone().try_acquire_owned().map(Place).ok()
     }
 
-    /// Reads a body. Memory is taken as bytes arrive, so a length that is only announced costs nobody anything.
-    pub(crate) async fn read(&self, body: Body) -> Result<Held, Unread> {
+    /// Reads a body. Memory is taken as bytes arrive, so a length that is only announced costs nobody anything. What is too
+    /// large is not kept; `passing` sees it, piece by piece.
+    pub(crate) async fn read(&self, body: Body, mut passing: impl FnMut(&[u8])) -> Result<Held, Unread> {
         let announced = body.size_hint().lower();
         let mut chunks = body.into_data_stream();
         if announced <= self.body as u64 {
-            let held = timeout(self.read_within, self.collect(&mut chunks)).await;
+            let held = timeout(self.read_within, self.collect(&mut chunks, &mut passing)).await;
             if let Some(held) = held.unwrap_or(Err(Unread::TooSlow))? {
                 return Ok(held);
             }
         }
         // Who is still sending does not see the answer, takes the broken connection for a passing fault, and sends
         // the same body again at once. So what is left of it is read and thrown away, within reason.
-        let _ = timeout(self.read_within, skip(&mut chunks, self.body.saturating_mul(4))).await;
-        Err(Unread::TooLarge { limit: self.body })
+        let skipped = skip(&mut chunks, self.body.saturating_mul(4), &mut passing);
+        let whole = timeout(self.read_within, skipped).await.unwrap_or(false);
+        Err(Unread::TooLarge {
+            limit: self.body,
+            whole,
+        })
     }
 
     /// The whole body, or nothing if it is too large.
-    async fn collect(&self, chunks: &mut BodyDataStream) -> Result<Option<Held>, Unread> {
+    async fn collect(
+        &self,
+        chunks: &mut BodyDataStream,
+        passing: &mut impl FnMut(&[u8]),
+    ) -> Result<Option<Held>, Unread> {
         let (mut bytes, mut share) = (BytesMut::new(), None);
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|_| Unread::Broken)?;
             if bytes.len() + chunk.len() > self.body {
+                passing(&bytes);
+                passing(&chunk);
                 return Ok(None);
             }
             self.take(chunk.len(), &mut share)?;
@@ -154,10 +189,18 @@ impl Gate {
     }
 }
 
-/// Reads on and throws away, up to `most` bytes.
-async fn skip(chunks: &mut BodyDataStream, most: usize) {
+/// Reads on and throws away, up to `most` bytes; answers whether that was all.
+async fn skip(chunks: &mut BodyDataStream, most: usize, passing: &mut impl FnMut(&[u8])) -> bool {
     let mut skipped = 0;
-    while let (Some(Ok(chunk)), true) = (chunks.next().await, skipped <= most) {
-        skipped += chunk.len();
+    while skipped <= most {
+        match chunks.next().await {
+            None => return true,
+            Some(Err(_)) => return false,
+            Some(Ok(chunk)) => {
+                skipped += chunk.len();
+                passing(&chunk);
+            }
+        }
     }
+    false
 }

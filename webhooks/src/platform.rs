@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use crate::limits::{Gates, Held, Limits, Place};
+use crate::limits::{Gates, Held, Limits, Place, Sender};
 use crate::media::{self, Wanted};
 use crate::rejected::Rejected;
 use crate::verify::Unproven;
@@ -63,12 +63,12 @@ pub(crate) async fn read<C>(
     claim: Result<C, Rejected>,
     body: Body,
 ) -> Result<Arrived<C>, Rejected> {
-    let gate = gates.of(false);
+    let gate = gates.of(Sender::SignsOne);
     let place = gate.enter().ok_or(Rejected::NoPlace)?;
     if let Err(wrong) = media::check(headers, wanted) {
         return Err(claim.err().unwrap_or(Rejected::WrongMedia(wrong)));
     }
-    let held = gate.read(body).await.map_err(Rejected::Unread)?;
+    let held = gate.read(body, |_| ()).await.map_err(Rejected::Unread)?;
     Ok(Arrived { claim, held, place })
 }
 

@@ -94,7 +94,7 @@ impl Rejected {
             Self::WrongMedia(WrongMedia::Type(wanted)) => format!("Send `Content-Type: {}`.", wanted.word()),
             Self::WrongMedia(WrongMedia::Encoding) => "Send the body without compression.".to_owned(),
             Self::NoPlace | Self::Unread(Unread::NoMemory) => "Busy. Nothing was stored; send it again.".to_owned(),
-            Self::Unread(Unread::TooLarge { limit }) => format!(
+            Self::Unread(Unread::TooLarge { limit, .. }) => format!(
                 "The body is larger than {limit} bytes. Send smaller groups, for Alertmanager with `max_alerts`."
             ),
             Self::Unread(Unread::TooSlow | Unread::Broken) => {

@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 
 use crate::decode::{Batch, decode};
 use crate::intake::{Answer, Intake, Missed, MissedWhy, Received};
-use crate::limits::{Gates, Limits, Unread};
+use crate::limits::{Gates, Limits, Sender, Unread};
 use crate::media::{self, Wanted};
 use crate::receiver::{DEFAULT_RECEIVER, Receiver, Receivers};
 use crate::rejected::Rejected;
@@ -107,14 +107,21 @@ impl<I: Intake> Entrance<I> {
 
         let (Parts { headers, .. }, body) = request.into_parts();
         let claim = receiver.admit(&headers).map_err(unproven)?;
-        let gate = self.gates.of(claim.sender_known());
+        let gate = self.gates.of(match source {
+            _ if claim.sender_known() => Sender::Known,
+            Source::Grafana => Sender::SignsMany,
+            Source::Alertmanager | Source::PagerDuty => Sender::SignsOne,
+        });
         let _place = gate.enter().ok_or(Rejected::NoPlace)?;
         media::check(&headers, Wanted::Json).map_err(Rejected::WrongMedia)?;
 
-        let held = match gate.read(body).await {
+        let mut passing = claim.passing();
+        let held = match gate.read(body, |piece| passing.update(piece)).await {
             Ok(held) => held,
             Err(unread) => {
-                if let (Unread::TooLarge { limit }, true) = (unread, claim.sender_known()) {
+                if let Unread::TooLarge { limit, whole } = unread
+                    && claim.knows_sender_of(&passing, whole)
+                {
                     self.miss(source, name, MissedWhy::TooLarge { limit }).await;
                 }
                 return Err(Rejected::Unread(unread));

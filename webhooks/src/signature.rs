@@ -30,10 +30,41 @@ impl SigningSecrets {
 
     /// Whether one of the presented signatures was made over `body` with one of the secrets.
     pub(crate) fn made(&self, presented: &Signatures, body: &[u8]) -> bool {
+        let mut passing = self.passing(presented);
+        passing.update(body);
+        passing.made(presented)
+    }
+
+    /// The same for a body that passes piece by piece and is not kept.
+    pub(crate) fn passing(&self, presented: &Signatures) -> Passing {
+        let begun = |secret: &SecretString| {
+            // HMAC takes keys of any length, so this does not fail.
+            let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()).ok()?;
+            mac.update(&presented.prefix);
+            Some(mac)
+        };
+        Passing(self.0.iter().filter_map(begun).collect())
+    }
+}
+
+/// A body on its way past, under each secret that may have signed it.
+#[derive(Default)]
+pub(crate) struct Passing(Vec<Hmac<Sha256>>);
+
+impl Passing {
+    /// The next piece of it.
+    pub(crate) fn update(&mut self, piece: &[u8]) {
+        for mac in &mut self.0 {
+            mac.update(piece);
+        }
+    }
+
+    /// Whether one of the presented signatures was made over all that has passed.
+    pub(crate) fn made(&self, presented: &Signatures) -> bool {
         // Every pair is compared, so that the time taken does not tell which secret or signature was the right one.
         self.0
             .iter()
-            .fold(false, |found, secret| found | presented.match_with(secret, body))
+            .fold(false, |found, mac| found | presented.match_with(mac))
     }
 }
 
@@ -130,12 +161,7 @@ impl Signatures {
         }
     }
 
-    fn match_with(&self, secret: &SecretString, body: &[u8]) -> bool {
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()) else {
-            return false; // HMAC takes keys of any length, so this does not happen.
-        };
-        mac.update(&self.prefix);
-        mac.update(body);
+    fn match_with(&self, mac: &Hmac<Sha256>) -> bool {
         self.signatures.iter().fold(false, |found, signature| {
             found | mac.clone().verify_slice(signature).is_ok()
         })

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use tidegate_rollout::Source;
 
-use crate::signature::{Signatures, SigningSecrets};
+use crate::signature::{Passing, Signatures, SigningSecrets};
 
 /// Why a sender is not believed. It is told no more than this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +51,18 @@ impl<'r> Claim<'r> {
     /// Whether credentials already told who is sending. Without, anybody may have sent what we are about to read.
     pub fn sender_known(&self) -> bool {
         self.sender_known
+    }
+
+    /// What a body that is too large to be kept is proved by as it passes.
+    pub(crate) fn passing(&self) -> Passing {
+        let signed = self.signature.as_ref();
+        signed.map_or_else(Passing::default, |(presented, secrets)| secrets.passing(presented))
+    }
+
+    /// Whether it is known whose body was too large, once it has passed; `whole` where all of it has.
+    pub(crate) fn knows_sender_of(&self, passed: &Passing, whole: bool) -> bool {
+        let signed = |(presented, _): &(Signatures, _)| whole && passed.made(presented);
+        self.sender_known || self.signature.as_ref().is_some_and(signed)
     }
 
     /// Turns the body into something that may be decoded, if it is what the sender signed.

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use crate::world::{PAGERDUTY_SECRET, TOKEN, World, alertmanager, fixture, post, sign};
+use crate::world::{GRAFANA_SECRET, PAGERDUTY_SECRET, TOKEN, World, alertmanager, fixture, post, sign};
 
 const LIMIT: usize = 8 << 20;
 const SOON: Duration = Duration::from_millis(50);
@@ -81,6 +81,59 @@ async fn a_strangers_large_body_wakes_nobody() {
         .await;
     assert_eq!(got.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!((world.intake.received().len(), world.intake.missed().len()), (0, 0));
+}
+
+/// Until its end has passed nobody knows whose it is; then it is known, although nobody has kept it.
+#[tokio::test]
+async fn a_large_body_of_a_sender_that_only_signs_is_missed_and_not_lost() {
+    let cases = [
+        (
+            "/webhooks/pagerduty",
+            "x-pagerduty-signature",
+            "v1=",
+            PAGERDUTY_SECRET,
+            1 << 20,
+        ),
+        (
+            "/webhooks/grafana/signed",
+            "x-grafana-alerting-signature",
+            "",
+            GRAFANA_SECRET,
+            LIMIT,
+        ),
+    ];
+    for (path, header, version, secret, limit) in cases {
+        for pieces in [false, true] {
+            let world = World::new();
+            let body = padded(limit + 1);
+            let good = format!("{version}{}", sign(secret, &body));
+            let wrong = format!("{version}{}", sign("somebody-elses-secret", &body));
+            let send = async |signature: &str, body: Vec<u8>| {
+                let body = if pieces { in_pieces(body) } else { Body::from(body) };
+                world.send(post(path, &[(header, signature)], body)).await.status
+            };
+            assert_eq!(send(&wrong, body.clone()).await, StatusCode::PAYLOAD_TOO_LARGE);
+            let cut = body[..limit + 1 - 7].iter().copied().chain([b'x'; 9]).collect();
+            assert_eq!(send(&good, cut).await, StatusCode::PAYLOAD_TOO_LARGE);
+            assert_eq!(world.intake.missed().len(), 0, "{path}: a stranger wakes nobody");
+            assert_eq!(send(&good, body).await, StatusCode::PAYLOAD_TOO_LARGE);
+            let missed = world.intake.missed();
+            assert_eq!(missed.len(), 1, "{path}");
+            assert_eq!(missed[0].why, MissedWhy::TooLarge { limit }, "{path}");
+        }
+    }
+}
+
+/// Grafana sends groups of alerts, and a receiver that has nothing but a secret is no smaller for that.
+#[tokio::test]
+async fn the_largest_body_of_a_grafana_that_only_signs_is_taken() {
+    let world = World::new();
+    let mut body = fixture("grafana/firing.json").into_bytes();
+    body.resize(LIMIT, b' ');
+    let signature = sign(GRAFANA_SECRET, &body);
+    let headers = [("x-grafana-alerting-signature", signature.as_str())];
+    let got = world.send(post("/webhooks/grafana/signed", &headers, body)).await;
+    assert_eq!(got.status, StatusCode::OK, "{}", got.body);
 }
 
 /// Over a real connection: the sender writes everything before it reads. There is no memory for its body either, but
