@@ -121,7 +121,8 @@ pub(super) async fn engine_with_queues(directory: &TempDir, peers: &[&Peer]) -> 
     })
 }
 
-fn settings(polled: Vec<Alertmanager>) -> Settings {
+/// What its configuration says.
+pub(super) fn settings(polled: Vec<Alertmanager>) -> Settings {
     Settings {
         replica: "one".to_owned(),
         hooks: crate::hook::Allowed::default(),

@@ -114,9 +114,8 @@ async fn attempt(engine: &Engine, message: store::Message) {
     });
     failpoint::hit!("voice.after-say");
     let id = &message.notice.id;
-    if let Err(ChannelError::Busy { after, .. }) = &result
-        && !is_given_up(&message, clock::now())
-    {
+    // However old: it was not tried.
+    if let Err(ChannelError::Busy { after, .. }) = &result {
         return put_off(engine, &message, *after).await;
     }
     let (noted, word) = match result {
@@ -210,10 +209,81 @@ async fn say(engine: &Engine, message: &store::Message) -> Result<(), ChannelErr
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use axum::http::StatusCode;
+    use http::header::RETRY_AFTER;
     use jiff::SignedDuration;
-    use tidegate_rollout::Notice;
+    use tempfile::tempdir;
+    use tidegate_rollout::{Entry, Notice};
+    use tidegate_webhooks::{SigningSecrets, slack as webhook};
+    use tokio::net::TcpListener;
+    use url::Url;
 
     use super::*;
+    use crate::channel::Channel;
+    use crate::channel::slack::{Api, SlackChannel};
+    use crate::config::Slack;
+    use crate::net::{HostRule, Net};
+    use crate::runner::bench::{engine, settings};
+
+    /// A channel of a Slack that takes nothing for a minute.
+    async fn busy_slack(name: &str) -> Channel {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        let answer = || async { (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, "60")]) };
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+        let app = webhook::App {
+            secrets: SigningSecrets::new(["a-secret".to_owned().into()]).unwrap(),
+            workspaces: Vec::new(),
+            id: None,
+        };
+        let slack = Slack {
+            app: Arc::new(app),
+            token: "a-token".to_owned().into(),
+            command: "/tidegate".to_owned(),
+            api_url: url.clone(),
+            hooks_url: url.clone(),
+        };
+        let net = Net::new(HostRule::of(&url).into_iter().collect()).unwrap();
+        Channel::Slack(SlackChannel::new(
+            name.to_owned(),
+            "C1".to_owned(),
+            Api::new(&slack, net),
+        ))
+    }
+
+    /// A channel that was full for a day says nothing of a letter that waited in front of it.
+    #[tokio::test]
+    async fn what_was_not_tried_is_not_buried_however_old_it_is() {
+        let directory = tempdir().unwrap();
+        let engine = engine(&directory, &[]).await;
+        engine.reconfigure(super::super::Settings {
+            channels: [("ops".to_owned(), Arc::new(busy_slack("ops").await))].into(),
+            ..settings(Vec::new())
+        });
+        let now = clock::now();
+        let notice = Notice {
+            about: About::server(),
+            at: now - SignedDuration::from_hours(48),
+            ..message(Hears::Everything, 1).notice
+        };
+        let said = Entry {
+            at: now,
+            kind: "note".to_owned(),
+            by: "tidegate".to_owned(),
+            text: "A letter.".to_owned(),
+        };
+        let channels = BTreeSet::from(["ops".to_owned()]);
+        assert!(engine.store.announce(&notice, &channels, &said, now).await.unwrap());
+        let claimed = engine
+            .store
+            .claim_messages("ops", "one", clock::now(), Period::seconds(15), 1);
+        attempt(&engine, claimed.await.unwrap().remove(0)).await;
+        assert_eq!(engine.store.count_dead_letters().await.unwrap(), 0);
+        assert!(engine.store.channels_due(clock::now()).await.unwrap().is_empty());
+        let later = clock::now() + SignedDuration::from_secs(61);
+        assert_eq!(engine.store.channels_due(later).await.unwrap(), ["ops"]);
+    }
 
     fn message(loudness: Hears, attempts: u32) -> store::Message {
         let mut samples = Notice::samples().into_iter();
