@@ -24,6 +24,9 @@ pub struct Climb {
     pub within: Period,
     /// How it ended; nothing while it is being tried.
     pub end: Option<End>,
+    /// The higher epoch that the target carries. Nobody goes above it without a person's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fenced_by: Option<u64>,
 }
 
 /// How a rung ended.

@@ -212,6 +212,7 @@ fn rolling_back(work: &mut Work<'_>, state: RollingBack, asked: ActionId, action
             let why = format!("the target carries epoch {found}, higher than ours; another writer owns it");
             // When a person asks again, the write goes out above it.
             let found = *found;
+            rollback::fenced(work, action, found);
             if !failed(work, state, asked, &why, 1) {
                 work.next.epoch = work.next.epoch.max(found);
             }

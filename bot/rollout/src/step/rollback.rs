@@ -86,8 +86,10 @@ fn fires_on_old_version(work: &Work<'_>, name: &str) -> bool {
 }
 
 /// Asks the target for zero once more, for a rollback that did not come through: a person settled what stood in the way.
+/// The write goes out above every epoch that was found on the way.
 pub(super) fn try_again(work: &mut Work<'_>) {
-    work.next.epoch += 1;
+    let found = work.next.ladder.iter().filter_map(|climb| climb.fenced_by).max();
+    work.next.epoch = work.next.epoch.max(found.unwrap_or(0)) + 1;
     let asked = climb(work, 0);
     if let Stage::RollingBack { action, stuck, .. } = &mut work.next.stage {
         *action = asked;
@@ -134,6 +136,7 @@ fn climb(work: &mut Work<'_>, index: usize) -> ActionId {
         since: work.now,
         within: rung.within,
         end: None,
+        fenced_by: None,
     });
     action
 }
@@ -161,6 +164,14 @@ pub(super) fn ended(work: &mut Work<'_>, action: &ActionId, verified: bool, how:
             verified,
             how: how.to_owned(),
         });
+    }
+}
+
+/// Notes that the target of a rung carries a higher epoch. The rungs after it still go out under ours: to be the newer writer
+/// is a person's to say, and what is tried on below keeps its epoch.
+pub(super) fn fenced(work: &mut Work<'_>, action: &ActionId, found: u64) {
+    if let Some(climb) = work.next.ladder.iter_mut().find(|climb| climb.action == *action) {
+        climb.fenced_by = climb.fenced_by.max(Some(found));
     }
 }
 

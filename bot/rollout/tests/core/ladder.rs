@@ -167,3 +167,17 @@ fn a_person_who_asks_again_climbs_from_the_first_rung() {
     );
     assert_eq!(bench.rollout.ladder.len(), 5, "what was tried before is kept");
 }
+
+#[test]
+fn a_person_who_asks_again_goes_above_every_epoch_that_was_found() {
+    let (mut bench, open) = falling();
+    bench.report(&open[0], Outcome::Fenced { found: 99 });
+    let second = bench.take_open();
+    assert!(second[0].epoch < 99, "it is not ours to be the newer writer");
+    bench.pass(60);
+    bench.take_open();
+    bench.types(&jon(), "rollback").expect("it is stuck");
+    let again = bench.take_open();
+    assert_eq!(again.iter().map(target).collect::<Vec<_>>(), ["flag/checkout-v2"]);
+    assert!(again[0].epoch > 99, "it would be fenced for ever: {}", again[0].epoch);
+}
