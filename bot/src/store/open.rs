@@ -274,6 +274,7 @@ pub(super) fn sqlite_migrations() -> Migrator {
         (4, "telling", "0004_telling.sql"),
         (5, "slack", "0005_slack.sql"),
         (9, "starts", "0009_starts.sql"),
+        (11, "polls", "0011_polls.sql"),
     )
 }
 
@@ -285,5 +286,6 @@ pub(super) fn postgres_migrations() -> Migrator {
         (4, "telling", "0004_telling.sql"),
         (5, "slack", "0005_slack.sql"),
         (9, "starts", "0009_starts.sql"),
+        (11, "polls", "0011_polls.sql"),
     )
 }

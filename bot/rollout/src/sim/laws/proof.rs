@@ -21,6 +21,8 @@ const UNREADABLE_AFTER: u64 = 20_000;
 const ANSWERED_BEFORE: u64 = 5_000;
 /// A hook that was asked for is done within this time once nothing goes wrong any more, in milliseconds.
 const HOOK_TAKES: u64 = 20_000;
+/// A raise that was asked for is done within this time once nothing goes wrong any more, in milliseconds.
+const RAISE_TAKES: u64 = 5_000;
 /// Clocks of the alert source and ours may differ by so much.
 const SKEW: u64 = 5_000;
 
@@ -170,7 +172,7 @@ impl Laws {
                 }
             }
         }
-        // A raise waits for as long as something stands in its way.
+        // A raise waits for as long as something stands in its way, and somebody may ask for one in the last moment.
         let waits = |row: &&Row| {
             let rollout = &store.rollouts[row.rollout];
             if rollout.is_hook(&row.action.id) && self.hooks_go_on(rollout, ends_at) {
@@ -178,7 +180,9 @@ impl Laws {
             }
             let stopped = rollout.pause.is_some() || !rollout.holds.is_empty() || !rollout.decisions.is_empty();
             let fires = rollout.alerts.values().any(|tracked| tracked.standing.blocks());
-            row.action.lane() == Lane::Forward && (stopped || fires || store.freeze.is_some())
+            let asked = self.intents.get(&row.action.id).copied().unwrap_or_default();
+            let just_asked = asked + RAISE_TAKES > ends_at;
+            row.action.lane() == Lane::Forward && (stopped || fires || just_asked || store.freeze.is_some())
         };
         let open = store
             .outbox
