@@ -1,9 +1,11 @@
 //! Owns the start of a rollout: the facts it is decided on stand still until its first step is saved.
 //! Refuses two rollouts on one target, and two starts by one command.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use tidegate_rollout::step::QUIET;
-use tidegate_rollout::{Alert, DeliveryId, Refusal, RolloutId, Step};
+use tidegate_rollout::{Alert, DeliveryId, Refusal, Rollout, RolloutId, Step};
 
 use super::Store;
 use super::engine::Session;
@@ -17,8 +19,8 @@ use super::{alerts, value};
 use crate::failpoint;
 
 statements! {
-    BUSY: "find the rollout of a target" =
-        "SELECT id FROM rollouts WHERE target = $1 AND is_final = 0";
+    UNDER_WAY: "find the rollouts of some targets" =
+        "SELECT id, target, document FROM rollouts WHERE is_final = 0 ORDER BY started_at, id";
     TARGET: "find the epoch of a target" =
         "SELECT epoch FROM targets WHERE name = $1";
 }
@@ -30,7 +32,7 @@ pub struct Opening<'a> {
     pub plan: &'a str,
     /// The target's name; it carries one rollout at a time.
     pub target: &'a str,
-    /// What else it may write to on its way back.
+    /// What else it may write to on its way back; nobody else may write there meanwhile.
     pub also: &'a [String],
     /// The environment.
     pub environment: &'a str,
@@ -49,7 +51,7 @@ pub struct Opening<'a> {
 pub struct BeginFacts {
     /// The number of this start among the starts of the plan.
     pub counter: u64,
-    /// The rollout that moves the target already.
+    /// The rollout that may write already to one of the targets, as its own or on its way back.
     pub target_busy: Option<RolloutId>,
     /// The highest epoch that the target ever had; this rollout starts above it.
     pub target_epoch: u64,
@@ -115,19 +117,17 @@ async fn facts(session: &mut Session, opening: &Opening<'_>) -> Result<(BeginFac
     let revision = next_count(session, REVISIONS).await?;
     let starts = Starts(next_count(session, STARTS).await?);
     let counter = next_count(session, &format!("starts of {}", opening.plan)).await?;
-    let mut busy: Option<(String,)> = None;
+    let names = || std::iter::once(opening.target).chain(opening.also.iter().map(String::as_str));
+    let busy = busy(session, &names().collect()).await?;
     let mut epoch = 0;
-    for target in std::iter::once(opening.target).chain(opening.also.iter().map(String::as_str)) {
-        if busy.is_none() {
-            busy = session.row(&BUSY, &[target.into()]).await?;
-        }
+    for target in names() {
         let known: Option<(i64,)> = session.row(&TARGET, &[target.into()]).await?;
         epoch = known.map_or(epoch, |(known,)| value::count(known).max(epoch));
     }
     let quiet_since = opening.now.saturating_sub(QUIET);
     let facts = BeginFacts {
         counter,
-        target_busy: busy.map(|(id,)| RolloutId::new(id)),
+        target_busy: busy,
         target_epoch: epoch,
         recent: alerts::recent(
             session,
@@ -138,4 +138,16 @@ async fn facts(session: &mut Session, opening: &Opening<'_>) -> Result<(BeginFac
         environment,
     };
     Ok((facts, revision, starts))
+}
+
+/// The first rollout that is not over and may write to one of `names`. What a document says cannot be searched, and few
+/// rollouts are under way; of one that cannot be read its own target counts.
+async fn busy(session: &mut Session, names: &BTreeSet<&str>) -> Result<Option<RolloutId>, StoreError> {
+    let under_way: Vec<(String, String, String)> = session.rows(&UNDER_WAY, &[]).await?;
+    let writes_there = |(id, target, document): &(String, String, String)| {
+        let falls_back = |rollout: Rollout| rollout.plan.targets().iter().any(|name| names.contains(name.as_str()));
+        names.contains(target.as_str()) || value::open("rollouts", id, "document", document).is_ok_and(falls_back)
+    };
+    let found = under_way.into_iter().find(writes_there);
+    Ok(found.map(|(id, ..)| RolloutId::new(id)))
 }
