@@ -12,8 +12,8 @@ use super::engine::Session;
 use super::environments::{self, Environment};
 use super::error::StoreError;
 use super::inbox::{Starts, settle_cause};
-use super::rollouts::{REVISIONS, STARTS};
-use super::save::{next_count, number, write_first};
+use super::rollouts::STARTS;
+use super::save::{next_count, revise, write_first};
 use super::sql::statements;
 use super::{alerts, value};
 use crate::failpoint;
@@ -87,11 +87,14 @@ impl Store {
         F: FnOnce(BeginFacts) -> Result<Step, Refusal> + Send,
     {
         let mut session = self.engine().begin().await?;
+        // First of all: while deliveries are stored this row may be waited for, and nothing that a rollback needs may be
+        // held meanwhile. Whoever stores deliveries takes it first, too.
+        let starts = Starts(next_count(&mut session, STARTS).await?);
         if !settle_cause(&mut session, opening.cause).await? {
             session.undo().await?;
             return Ok(Begun::SettledBefore);
         }
-        let (facts, revision, starts) = facts(&mut session, &opening).await?;
+        let facts = facts(&mut session, &opening).await?;
         let step = match begin(facts) {
             Ok(step) => step,
             Err(refusal) => {
@@ -100,7 +103,7 @@ impl Store {
             }
         };
         write_first(&mut session, &step, opening.now).await?;
-        number(&mut session, &step, revision).await?;
+        revise(&mut session, &step).await?;
         failpoint::hit!("store.begin.before-commit");
         session.commit("commit a start").await?;
         failpoint::hit!("store.begin.after-commit");
@@ -109,13 +112,11 @@ impl Store {
     }
 }
 
-/// The counter of revisions is taken first: its row lets one start through at a time, and what is read after it is
-/// what every earlier one has left. So it is with the counter of starts: what was filed away without this rollout in
-/// sight has been committed, and is read here.
-async fn facts(session: &mut Session, opening: &Opening<'_>) -> Result<(BeginFacts, u64, Starts), StoreError> {
+/// The counter of starts is taken already: its row lets one start through at a time, and what is read after it is what every
+/// earlier one has left, also what was filed away without its rollout in sight. The counter of revisions, which every rollback
+/// needs, is moved on last, as in every save.
+async fn facts(session: &mut Session, opening: &Opening<'_>) -> Result<BeginFacts, StoreError> {
     let environment = environments::lock(session, opening.environment, opening.window_since).await?;
-    let revision = next_count(session, REVISIONS).await?;
-    let starts = Starts(next_count(session, STARTS).await?);
     let counter = next_count(session, &format!("starts of {}", opening.plan)).await?;
     let names = || std::iter::once(opening.target).chain(opening.also.iter().map(String::as_str));
     let busy = busy(session, &names().collect()).await?;
@@ -125,7 +126,7 @@ async fn facts(session: &mut Session, opening: &Opening<'_>) -> Result<(BeginFac
         epoch = known.map_or(epoch, |(known,)| value::count(known).max(epoch));
     }
     let quiet_since = opening.now.saturating_sub(QUIET);
-    let facts = BeginFacts {
+    Ok(BeginFacts {
         counter,
         target_busy: busy,
         target_epoch: epoch,
@@ -136,8 +137,7 @@ async fn facts(session: &mut Session, opening: &Opening<'_>) -> Result<(BeginFac
         )
         .await?,
         environment,
-    };
-    Ok((facts, revision, starts))
+    })
 }
 
 /// The first rollout that is not over and may write to one of `names`. What a document says cannot be searched, and few
