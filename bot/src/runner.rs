@@ -10,6 +10,7 @@ mod decider;
 mod desk;
 mod errands;
 mod flags;
+mod given_up;
 mod hands;
 mod intake;
 mod lookout;
