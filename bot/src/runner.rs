@@ -10,6 +10,7 @@ mod decider;
 mod desk;
 mod errands;
 mod flags;
+mod given_up;
 mod hands;
 mod intake;
 mod lookout;
@@ -27,7 +28,7 @@ mod voice;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -134,6 +135,8 @@ pub struct Engine {
     feed: Arc<Feed>,
     renderer: Arc<ArcSwap<Renderer>>,
     path: AlertPath,
+    /// Whether this process has asked the alert sources yet.
+    asked_once: AtomicBool,
     sights: lookout::Sights,
     hooks: Hooks,
     attention: Mutex<Attention>,
@@ -221,6 +224,7 @@ impl Engine {
             feed: parts.feed,
             renderer: parts.renderer,
             path: AlertPath::default(),
+            asked_once: AtomicBool::new(false),
             sights: lookout::Sights::default(),
             hooks: Hooks::default(),
             attention: Mutex::default(),

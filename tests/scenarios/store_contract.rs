@@ -13,6 +13,7 @@ mod opening;
 mod outbox;
 mod prune;
 mod rollouts;
+mod starts;
 mod tokens;
 mod world;
 

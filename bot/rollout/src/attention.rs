@@ -57,6 +57,11 @@ struct Look {
 }
 
 impl Attention {
+    /// What [`Self::look`] would answer. Whoever cannot tell everybody of a break does not look: it is found again then.
+    pub fn away(&self, now: Moment) -> Option<Timestamp> {
+        self.last.and_then(|last| away_since(last, now))
+    }
+
     /// The replica looks at the clock, once for each tick; answers like [`away_since`].
     pub fn look(&mut self, now: Moment) -> Option<Timestamp> {
         self.looks

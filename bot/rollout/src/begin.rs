@@ -40,7 +40,7 @@ pub struct Start {
     pub counter: u64,
     /// Alerts heard of in the last ten minutes, firing or not. They are not this rollout's fault.
     pub recent: Vec<Alert>,
-    /// The id of a rollout that is not final and moves the same target.
+    /// The id of a rollout that is not final and may write to one of the plan's targets, the rungs of its way back included.
     pub target_busy: Option<RolloutId>,
     /// The highest epoch that any rollout ever wrote to this target; 0 when none did. Epochs of a target only grow, so
     /// this rollout starts above it: else its first write would be refused as a stale one.
@@ -104,14 +104,14 @@ impl Rollout {
     }
 }
 
-/// One target carries one rollout at a time.
+/// One target carries one rollout at a time, and is nobody else's way back meanwhile.
 fn target_free(start: &Start) -> Result<(), Refusal> {
     match &start.target_busy {
         None => Ok(()),
         Some(other) => Err(Refusal::new(
             Code::R406,
             format!(
-                "{} is moved by {other}, which is not over.",
+                "{other} is not over, and moves {} or a target that one of the two falls back on.",
                 start.plan.spec.target.name()
             ),
             format!("Finish or roll back {other} first."),

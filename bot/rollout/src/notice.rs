@@ -179,6 +179,9 @@ pub enum NoticeKind {
         attempts: u32,
         /// How long it has been tried.
         lasting: Period,
+        /// Whether it is not tried any more: another rung came through long ago, and this one never did.
+        #[serde(default)]
+        given_up: bool,
     },
     /// Zero was read back.
     RolledBack {

@@ -42,6 +42,10 @@ bugs! {
     OccasionActsAgain,
     /// The bake clock believes the wall clock alone.
     JumpsBake,
+    /// Each replica believes nobody's polls but its own, also while it is cut off from the alert source.
+    OwnPollsOnly,
+    /// Whoever joins the others, or comes back to them, counts what it has watched itself.
+    NewcomerCuts,
     /// A Watchdog seen in the future, by a clock that went back since, counts as fresh.
     FutureIsFresh,
     /// An alert of the old version counts like one of the new.

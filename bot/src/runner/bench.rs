@@ -1,7 +1,7 @@
 //! Owns an engine on the workbench: a store in a directory of its own, and peers that answer as a test says.
 //! Refuses to run any task by itself: a test asks for one round, or one delivery, and looks at what is remembered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,9 +10,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tidegate_rollout::{Alert, Period};
+use tidegate_rollout::begin::Start;
+use tidegate_rollout::plan::{Plan, source};
+use tidegate_rollout::{
+    Actor, Alert, Event, Outcome, Period, PersonId, ReadBack, Role, Rollout, Surface, Surroundings, Weight,
+};
 use tokio::net::TcpListener;
 use url::Url;
 
@@ -22,7 +27,7 @@ use crate::config::Alertmanager;
 use crate::net::{HostRule, Net};
 use crate::plans::Plans;
 use crate::render::Renderer;
-use crate::store::{Storage, Store};
+use crate::store::{Begun, Opening, Storage, Store};
 use crate::vitals::Vitals;
 
 /// A peer of Alertmanager: it lists what it is given, refuses what the real one refuses, and may be down.
@@ -144,4 +149,79 @@ pub(super) fn settings(polled: Vec<Alertmanager>) -> Settings {
         cluster: None,
         pages: None,
     }
+}
+
+const PLAN: &str = "apiVersion: tidegate.dev/v1alpha1
+kind: RolloutPlan
+metadata: { name: checkout }
+spec:
+  title: Checkout to production
+  service: checkout
+  environment: production
+  target: { flag: { key: checkout } }
+  phases:
+    - { name: canary, weight: 10%, bake: 30m }
+    - { name: everybody, weight: 100%, bake: 10m }
+  watch: 1h
+  triggers:
+    - name: errors
+      alert: { matchers: ['alertname=\"HighErrorRate\"'] }
+      severity: critical
+  severities:
+    critical: { action: rollback }
+  alerts: { receivers: [default], watchdog: none }
+  audiences:
+    oncall: { channels: [log], hears: pages }
+";
+
+/// Ana, who may do everything.
+pub(super) fn ana() -> Actor {
+    Actor {
+        person: PersonId::new("ana"),
+        roles: BTreeSet::from([Role::Admin]),
+        surface: Surface::Cli,
+    }
+}
+
+/// A rollout that bakes since `at`, started by a process that is gone or was never this one.
+pub(super) async fn baking(engine: &Engine, at: Timestamp) -> Rollout {
+    let plan: Arc<Plan> = Arc::new(source::read(PLAN).plan.unwrap());
+    let opening = Opening {
+        plan: plan.name(),
+        target: &plan.spec.target.name(),
+        also: &[],
+        environment: "production",
+        service: Some("checkout"),
+        window_since: at,
+        cause: None,
+        now: at,
+    };
+    let begun = engine.store.begin(opening, |facts| {
+        let start = Start {
+            plan: Arc::clone(&plan),
+            inputs: BTreeMap::new(),
+            actor: ana(),
+            counter: facts.counter,
+            recent: Vec::new(),
+            target_busy: None,
+            target_epoch: 0,
+        };
+        Rollout::begin(start, &Surroundings::calm(at), at)
+    });
+    let Ok(Begun::Started { step, .. }) = begun.await else {
+        panic!("it has to start");
+    };
+    let event = Event::Reported {
+        action: step.actions[0].id.clone(),
+        outcome: Outcome::Applied(ReadBack {
+            weight: Weight::percent(10),
+            how: "read back".to_owned(),
+            seen_in_traffic: false,
+            observed: None,
+            at,
+        }),
+    };
+    let arrived = tidegate_rollout::step(&step.next, &Surroundings::calm(at), &event, at).unwrap();
+    engine.store.save(&arrived, 0, None, at).await.unwrap();
+    arrived.next
 }

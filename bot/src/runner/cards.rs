@@ -27,8 +27,10 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 const MANY: u32 = 16;
 /// What a card says of times to come gets old by itself.
 const REDRAW_EVERY: SignedDuration = SignedDuration::from_secs(60);
-/// After a failed edit a card is left alone for so long, as long as nobody says for how long.
+/// After a failed edit a card is left alone for so long, as long as nobody says for how long; twice as long after the next.
 const REST: SignedDuration = SignedDuration::from_secs(5);
+/// But it is looked at this often.
+const LONGEST_REST: SignedDuration = SignedDuration::from_mins(10);
 
 /// Keeps every card true, until `stop`.
 pub(super) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
@@ -97,7 +99,7 @@ async fn edit(engine: &Engine, place: Place<'_>, key: CardKey<'_>, row: &CardRow
         Ok(None) => return rest(engine, key, REDRAW_EVERY).await,
         Err(failure) => {
             warn!("Could not draw the card of {}: {failure:#}", key.rollout);
-            return rest(engine, key, REST).await;
+            return rest(engine, key, after_failures(row.attempts)).await;
         }
     };
     let edited = place.edit(message, key.rollout, &drawn);
@@ -120,10 +122,16 @@ async fn edit(engine: &Engine, place: Place<'_>, key: CardKey<'_>, row: &CardRow
                 channel = key.channel,
                 "Could not edit the card of {}: {failure:#}", key.rollout
             );
-            rest(engine, key, REST).await;
+            rest(engine, key, after_failures(row.attempts)).await;
         }
-        Err(_) => rest(engine, key, REST).await,
+        Err(_) => rest(engine, key, after_failures(row.attempts)).await,
     }
+}
+
+/// How long a card is left alone that could not be written so often.
+fn after_failures(attempts: u64) -> SignedDuration {
+    let doubled = attempts.saturating_sub(1).min(10);
+    (REST * (1 << doubled)).min(LONGEST_REST)
 }
 
 /// The message under which notices about a rollout are told. Where there is none it is posted, or found again if a crash
@@ -260,5 +268,16 @@ async fn forget(engine: &Engine, key: CardKey<'_>) {
     let replica = engine.settings().replica.clone();
     if let Err(failure) = engine.store.card_lost(key, &replica).await {
         warn!("Could not note that the card of {} is gone: {failure}", key.rollout);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_that_cannot_be_written_is_tried_less_and_less_often() {
+        let waits = [1, 2, 3, 7, 8, u64::MAX].map(|attempts| after_failures(attempts).as_secs());
+        assert_eq!(waits, [5, 10, 20, 320, 600, 600]);
     }
 }

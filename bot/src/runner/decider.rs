@@ -2,12 +2,13 @@
 //! Refuses to wait for anything outside: workers do that.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tidegate_rollout::Event;
-use tidegate_rollout::attention::Moment;
+use tidegate_rollout::attention::{Attention, Moment};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,7 @@ use tracing::{error, warn};
 
 use super::arrivals::{BATCH, JUST_NOW};
 use super::decide::says_what_was_done;
-use super::{Engine, Job, Queues};
+use super::{Engine, Job, Queues, poller};
 use crate::chat::{Answer, DeskError, Order, Request};
 use crate::clock;
 use crate::store::{Arrival, Content, Settled};
@@ -23,6 +24,9 @@ use crate::telemetry::metrics::DECIDER_TICK;
 
 /// How often the store is searched for arrivals that other replicas took in, or that did not fit into the queue.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// The first round of polling has ended after this time, or something is wrong with it.
+const FIRST_ROUND: Duration = poller::LONGEST.saturating_add(Duration::from_secs(1));
 
 /// Runs until `stop`.
 pub(super) async fn run(engine: Arc<Engine>, queues: Queues, stop: CancellationToken) {
@@ -137,31 +141,92 @@ impl Engine {
         }
     }
 
-    /// Tells every rollout when nobody watched: the process stood still, or the wall clock jumped.
-    pub(super) async fn mind_breaks(&self, now: Timestamp) {
-        let moment = Moment {
-            wall: now,
-            steady: self.began.elapsed(),
+    /// Tells every rollout when nobody watched: the process stood still, or the wall clock jumped. Where another replica
+    /// watched meanwhile, this one goes on as if it had just started beside it. `false` when somebody could not be told;
+    /// the break is found again then.
+    pub(super) async fn mind_breaks(&self, now: Timestamp) -> bool {
+        let moment = self.moment(now);
+        let Some(away_since) = self.watching().away(moment) else {
+            self.watching().look(moment);
+            return true;
         };
-        let away = self
-            .attention
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .look(moment);
-        let Some(away_since) = away else {
-            return;
+        let others = self.store.last_beat_but(&self.settings().replica).await;
+        let others = others.unwrap_or_else(|failure| {
+            warn!("Could not read whether another replica watched: {failure}");
+            None
+        });
+        let told = match others.filter(|beat| (away_since..=now).contains(beat)) {
+            Some(last_beat) => {
+                warn!("This replica did not watch since {away_since}; another one did until {last_beat}");
+                // What it has watched itself says nothing of what the other one has.
+                let before = std::mem::take(&mut *self.watching());
+                let told = self.returned(last_beat, now).await;
+                if told.is_err() {
+                    *self.watching() = before;
+                }
+                told
+            }
+            None => {
+                warn!("Nobody watched since {away_since}, or the clock of this machine jumped");
+                self.returned(away_since, now).await
+            }
         };
-        warn!("Nobody watched since {away_since}, or the clock of this machine jumped");
+        if let Err(failure) = told {
+            warn!("Could not tell everybody about the break: {failure:#}");
+            return false;
+        }
+        self.watch_from(now);
+        true
+    }
+
+    /// Tells every rollout that somebody watched until `away_since`, and nobody from then to now.
+    pub(super) async fn returned(&self, away_since: Timestamp, now: Timestamp) -> anyhow::Result<()> {
+        let mut first = Ok(());
         for rollout in self.looked_after() {
             let event = Event::Returned { away_since };
             if let Err(failure) = self.apply(&rollout.id, &event, None, now).await {
-                warn!(rollout.id = %rollout.id, "Could not tell {} about the break: {failure:#}", rollout.id);
+                first = first.and(Err(failure.context(format!("tell {}", rollout.id))));
             }
+        }
+        first
+    }
+
+    /// From now on this process watches everything that is under way.
+    pub(super) fn watch_from(&self, now: Timestamp) {
+        let moment = self.moment(now);
+        let mut attention = self.watching();
+        attention.look(moment);
+        for rollout in self.cached() {
+            attention.watched(&rollout, moment.steady);
         }
     }
 
-    async fn tick(&self, now: Timestamp) {
-        self.mind_breaks(now).await;
+    fn watching(&self) -> MutexGuard<'_, Attention> {
+        self.attention.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn moment(&self, now: Timestamp) -> Moment {
+        Moment {
+            wall: now,
+            steady: self.began.elapsed(),
+        }
+    }
+
+    /// Whether this process knows what time may do. Before its first round of polling it knows nothing of the alert sources,
+    /// which is no reason to say that nobody does; but for no longer than a round may last.
+    fn knows(&self) -> bool {
+        self.asked_once.load(Ordering::Acquire) || self.began.elapsed() > FIRST_ROUND
+    }
+
+    pub(super) async fn tick(&self, now: Timestamp) {
+        if !self.mind_breaks(now).await {
+            return;
+        }
+        if !self.knows() {
+            self.watch_from(now);
+            self.vitals.well("decider");
+            return self.path_alive(now);
+        }
         let undecided = match self.undecided(None, now).await {
             Ok(undecided) => undecided,
             Err(failure) => return warn!("Could not look at the clock: {failure:#}"),

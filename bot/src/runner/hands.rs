@@ -173,7 +173,7 @@ async fn attempt(engine: &Engine, claimed: Claimed, led: Option<&Leadership>) {
     };
     let over = match &outcome {
         Outcome::Applied(_) | Outcome::GaveUp { .. } | Outcome::Asked { .. } | Outcome::Hooked(_) => true,
-        Outcome::Failing { .. } => false,
+        Outcome::Failing { why, .. } => engine.gives_up(&action, attempts, why, started).await,
         // The way to zero is gone on with, whoever else writes, while the rollout is on it.
         Outcome::Foreign { .. } | Outcome::Fenced { .. } => {
             action.lane() == Lane::Forward || is_final(engine, &action).await

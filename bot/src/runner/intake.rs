@@ -33,6 +33,16 @@ impl Intake for Engine {
             // Absence proves nothing now: look for ourselves.
             self.wake.poll.notify_one();
         }
+        if truncated > 0 && !self.asks(source, &receiver) {
+            // Nobody will ever list what was left out. The delivery itself is good, so it waits for nothing.
+            let lost = Lost {
+                source,
+                receiver: &receiver,
+                kind: "truncated",
+                why: format!("its sender left out {truncated} alerts"),
+            };
+            lost.page(self, clock::now()).await.map_err(Unavailable::because)?;
+        }
         for (index, why) in &unreadable.reasons {
             warn!(
                 source = source.word(),
@@ -112,11 +122,11 @@ impl Lost<'_> {
         let hour = now.as_second().div_euclid(3_600);
         let about = About::server();
         let id = NoticeId::new(format!("{}.{}-{receiver}-{kind}.{hour}", About::SERVER, source.word()));
-        let polls = engine.settings().polled.iter().any(|it| it.receiver == *receiver);
+        let polled = engine.asks(*source, receiver);
         let kind = NoticeKind::DeliveryMissed {
             source: source.word().to_owned(),
             receiver: (*receiver).to_owned(),
-            polled: *source == Source::Alertmanager && polls,
+            polled,
             why: self.why,
         };
         let said = Entry {
@@ -141,6 +151,11 @@ impl Lost<'_> {
 }
 
 impl Engine {
+    /// Whether what a delivery to a receiver does not tell is found by asking its source.
+    fn asks(&self, source: Source, receiver: &str) -> bool {
+        source == Source::Alertmanager && self.settings().polled.iter().any(|it| it.receiver == receiver)
+    }
+
     /// Stores a delivery. What concerns no rollout is settled by that, so that a storm of it never stands in the way of an
     /// alert that counts. The rest goes on to the decider.
     async fn take_in(&self, arrival: Arrival) -> Result<Answer, StoreError> {
@@ -305,6 +320,72 @@ mod tests {
             ("it is larger than 8 bytes", true),
         ];
         assert_eq!(told, expected, "again only in the next hour");
+        assert!(said.iter().all(|kind| kind.loudness() == Hears::Pages));
+    }
+
+    /// Whether somebody has rung for the next round of polling; rings are forgotten by that.
+    async fn rang(engine: &Engine) -> bool {
+        let bell = tokio::time::timeout(std::time::Duration::ZERO, engine.wake.poll.notified());
+        bell.await.is_ok()
+    }
+
+    /// Absence proves nothing where alerts were left out, or a delivery could not be taken.
+    #[tokio::test]
+    async fn what_does_not_tell_everything_has_the_source_asked_at_once() {
+        let directory = tempdir().unwrap();
+        let engine = engine(&directory, &[&Peer::default()]).await;
+        let delivery = |truncated| Received {
+            source: Source::Alertmanager,
+            receiver: "default".to_owned(),
+            nonce: None,
+            body: Bytes::from_static(b"{}"),
+            alerts: Vec::new(),
+            unreadable: Unreadable::default(),
+            truncated,
+        };
+        engine.accept(delivery(0)).await.unwrap();
+        assert!(!rang(&engine).await, "a whole delivery rings for nobody");
+        engine.accept(delivery(1)).await.unwrap();
+        assert!(rang(&engine).await, "one alert was left out");
+        let missed = Missed {
+            source: Source::Alertmanager,
+            receiver: "default".to_owned(),
+            why: MissedWhy::TooLarge { limit: 8 },
+        };
+        engine.missed(missed).await;
+        assert!(rang(&engine).await, "a delivery was missed");
+        let said = said(&engine, clock::now()).await;
+        assert_eq!(said.len(), 1, "what was left out will be listed: {said:?}");
+    }
+
+    #[tokio::test]
+    async fn alerts_that_were_left_out_page_once_an_hour_where_nobody_can_be_asked() {
+        let directory = tempdir().unwrap();
+        let engine = engine(&directory, &[]).await;
+        for (source, truncated) in [
+            (Source::Alertmanager, 7),
+            (Source::Alertmanager, 9),
+            (Source::Grafana, 1),
+        ] {
+            let received = Received {
+                source,
+                receiver: "default".to_owned(),
+                nonce: None,
+                body: Bytes::from_static(b"{}"),
+                alerts: Vec::new(),
+                unreadable: Unreadable::default(),
+                truncated,
+            };
+            assert!(matches!(engine.accept(received).await, Ok(Answer::Stored)));
+        }
+        let said = said(&engine, clock::now()).await;
+        let told: Vec<String> = said.iter().map(|kind| kind.sentence(&About::server())).collect();
+        // The two of one receiver may fall into two hours.
+        assert!((2..=3).contains(&told.len()), "{told:?}");
+        assert!(
+            told[0].contains("alertmanager") && told[0].contains("left out 7 alerts"),
+            "{told:?}"
+        );
         assert!(said.iter().all(|kind| kind.loudness() == Hears::Pages));
     }
 

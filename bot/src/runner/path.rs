@@ -10,6 +10,8 @@ use tidegate_rollout::surroundings::Poll;
 
 /// So many rounds without an answer make a source unreadable.
 pub(super) const ROUNDS: u32 = 3;
+/// An answer of which the store tells is news if it is so much newer than the last one: less is the way there and back.
+const NEWER: Duration = Duration::from_secs(1);
 
 /// What is known of every receiver.
 #[derive(Debug, Default)]
@@ -71,6 +73,24 @@ impl AlertPath {
         self.change(receiver, |known| {
             known.polled_at = Some(at);
             known.answered = Some(Instant::now());
+            known.failed_rounds = 0;
+            known.failing_since = None;
+        });
+    }
+
+    /// Every peer of the receiver answered somebody, here or on another replica, so long ago; its news are stored. Who is cut
+    /// off from the source alone knows as much as the others: else they would say by turns that nobody knows, and that it
+    /// is known again, and nothing would ever go on.
+    pub fn answered_somebody(&self, receiver: &str, age: Duration, at: Timestamp) {
+        let Some(answered) = Instant::now().checked_sub(age) else {
+            return;
+        };
+        self.change(receiver, |known| {
+            if known.answered.is_some_and(|own| answered < own + NEWER) {
+                return;
+            }
+            known.polled_at = known.polled_at.max(Some(at));
+            known.answered = Some(answered);
             known.failed_rounds = 0;
             known.failing_since = None;
         });
@@ -147,5 +167,37 @@ mod tests {
         assert_eq!(path.over_at(&names, later).1, Poll::Unreadable { since: at });
         path.answered("default", at);
         assert_eq!(path.over(&names).1, Poll::Good, "a new answer heals it");
+    }
+
+    /// One replica that cannot reach the source, and others that can.
+    #[test]
+    fn what_another_replica_was_answered_counts_here_and_gets_as_old() {
+        let path = AlertPath::default();
+        let names = ["default".to_owned()];
+        let (at, good_for) = (Timestamp::UNIX_EPOCH, Duration::from_secs(21));
+        path.polls(&["default"], good_for);
+        path.answered_somebody("default", good_for + Duration::from_secs(1), at);
+        assert_eq!(path.over(&names).1, Poll::Unreadable { since: at }, "that was long ago");
+        for _ in 0..10 {
+            path.silent("default", at);
+            path.silent("default", at);
+            path.answered_somebody("default", Duration::ZERO, at);
+            // The next answer comes seconds later; here the clock is moved instead.
+            path.change("default", |known| {
+                known.answered = known.answered.map(|at| at - NEWER * 2)
+            });
+            assert_eq!(path.over(&names).1, Poll::Good, "it is cut off, and the others are not");
+        }
+        let now = Instant::now();
+        assert_eq!(path.over_at(&names, now + good_for).1, Poll::Unreadable { since: at });
+        for _ in 0..ROUNDS {
+            path.silent("default", at);
+            path.answered_somebody("default", NEWER * 2, at);
+        }
+        assert_eq!(
+            path.over(&names).1,
+            Poll::Unreadable { since: at },
+            "the same answer, told again, is none"
+        );
     }
 }

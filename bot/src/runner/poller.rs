@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,13 +35,14 @@ const REST: Duration = Duration::from_secs(1);
 /// How often it gives a sign of life while it waits.
 const SIGN_EVERY: Duration = Duration::from_secs(5);
 /// No peer may take longer, whatever the configuration says: a worker's attempt ends soon after.
-const LONGEST: Duration = Duration::from_secs(8);
+pub(super) const LONGEST: Duration = Duration::from_secs(8);
 
 /// Runs until `stop`: a round at once, then every `poll_every`, or sooner when somebody rings.
 pub(super) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
     loop {
         let began = Instant::now();
         round(&engine).await;
+        engine.asked_once.store(true, Ordering::Release);
         engine.vitals.well("first poll");
         engine.vitals.well("poller");
         let next = began + jittered(engine.settings().poll_every);
@@ -121,12 +123,25 @@ async fn round(engine: &Engine) {
     let news = news(&round, &before, &engine.cached());
     // What could not be stored is found again in the next round; until then the answers count for nothing.
     let lost = tell(engine, news).await;
-    for Answer { receiver, complete, .. } in &answers {
+    for answer in &answers {
+        let Answer { receiver, complete, .. } = answer;
         if *complete && !lost.contains(receiver) {
             engine.path.answered(receiver, clock::now());
+            share(engine, answer).await;
         } else {
             engine.path.silent(receiver, clock::now());
         }
+    }
+}
+
+/// Tells the other replicas of a full answer, and whoever starts next.
+async fn share(engine: &Engine, answer: &Answer) {
+    let watchdog_at = answer.lists_watchdog().then(clock::now);
+    if let Err(failure) = engine.store.polled(&answer.receiver, watchdog_at).await {
+        warn!(
+            "Could not tell the other replicas that {} was polled: {failure}",
+            answer.receiver
+        );
     }
 }
 
@@ -136,6 +151,12 @@ struct Answer {
     listed: Vec<Alert>,
     /// Whether all of them did.
     complete: bool,
+}
+
+impl Answer {
+    fn lists_watchdog(&self) -> bool {
+        self.listed.iter().any(|alert| alert.is_watchdog() && alert.counts())
+    }
 }
 
 async fn answer(engine: &Engine, receiver: &Alertmanager, timeout: Duration) -> Answer {
@@ -158,7 +179,7 @@ async fn answer(engine: &Engine, receiver: &Alertmanager, timeout: Duration) -> 
             }
         }
     }
-    if answer.listed.iter().any(|alert| alert.is_watchdog() && alert.counts()) {
+    if answer.lists_watchdog() {
         engine.path.saw_watchdog(&receiver.receiver, clock::now());
     }
     answer

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use jiff::Timestamp;
-use tidegate_rollout::{Event, Period};
+use tidegate_rollout::Period;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -25,8 +25,6 @@ const PULSE: Duration = Duration::from_secs(2);
 const ORPHANED: Period = Period::seconds(2);
 /// How often old things are deleted.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
-/// A shorter absence is a pause of the machine, not a gap.
-const GAP: Period = Period::seconds(2);
 /// Whoever stops says so to the database within this time, or not at all.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -41,15 +39,14 @@ pub(super) async fn resume(engine: &Engine, now: Timestamp) -> anyhow::Result<Po
     let active = engine.store.active().await.context("read the active rollouts")?;
     engine.take_over(active, followed_from);
     watchdogs(engine).await;
-    let away_since = engine.store.last_beat().await.context("read the last heartbeat")?;
-    if let Some(away_since) = away_since.filter(|beat| Period::between(*beat, now) > GAP) {
-        for rollout in engine.looked_after() {
-            engine
-                .apply(&rollout.id, &Event::Returned { away_since }, None, now)
-                .await?
-                .ok();
-        }
+    polls(engine).await;
+    let last_beat = engine.store.last_beat().await.context("read the last heartbeat")?;
+    if let Some(last_beat) = last_beat {
+        // Also where it was a moment ago: what was watched until then is counted now, for this process has watched none of
+        // it. A clock ahead of ours is no reason to move anything.
+        engine.returned(last_beat.min(now), now).await?;
     }
+    engine.watch_from(now);
     pulse(engine, now).await;
     info!("Resumed {} active rollouts", engine.cached().len());
     Ok(followed_from)
@@ -128,6 +125,9 @@ async fn follow(engine: &Engine, mut seen: Position) {
             Err(failure) => warn!("Could not read what other replicas changed: {failure}"),
         }
         watchdogs(engine).await;
+        if engine.store.is_shared() {
+            polls(engine).await;
+        }
         if let Err(failure) = engine.store.release_orphans(ORPHANED).await {
             warn!("Could not free what silent replicas claimed: {failure}");
         }
@@ -174,3 +174,26 @@ async fn watchdogs(engine: &Engine) {
         }
     }
 }
+
+/// Takes over when the sources last answered in full, here or another replica.
+async fn polls(engine: &Engine) {
+    // Taken before: an answer that takes long makes what it tells of older, never younger.
+    let asked = Instant::now();
+    match engine.store.polls().await {
+        Ok(polls) => {
+            let now = clock::now();
+            for poll in polls {
+                let age = poll.age + asked.elapsed();
+                let at = now.saturating_sub(age).unwrap_or(Timestamp::MIN);
+                engine.path.answered_somebody(&poll.receiver, age, at);
+                if let Some(at) = poll.watchdog_at {
+                    engine.path.saw_watchdog(&poll.receiver, at);
+                }
+            }
+        }
+        Err(failure) => warn!("Could not read when the alert sources last answered: {failure}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,24 +1,26 @@
 //! Owns the start of a rollout: the facts it is decided on stand still until its first step is saved.
 //! Refuses two rollouts on one target, and two starts by one command.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use tidegate_rollout::step::QUIET;
-use tidegate_rollout::{Alert, DeliveryId, Refusal, RolloutId, Step};
+use tidegate_rollout::{Alert, DeliveryId, Refusal, Rollout, RolloutId, Step};
 
 use super::Store;
 use super::engine::Session;
 use super::environments::{self, Environment};
 use super::error::StoreError;
 use super::inbox::{Starts, settle_cause};
-use super::rollouts::{REVISIONS, STARTS};
-use super::save::{next_count, number, write_first};
+use super::rollouts::STARTS;
+use super::save::{next_count, revise, write_first};
 use super::sql::statements;
 use super::{alerts, value};
 use crate::failpoint;
 
 statements! {
-    BUSY: "find the rollout of a target" =
-        "SELECT id FROM rollouts WHERE target = $1 AND is_final = 0";
+    UNDER_WAY: "find the rollouts of some targets" =
+        "SELECT id, target, document FROM rollouts WHERE is_final = 0 ORDER BY started_at, id";
     TARGET: "find the epoch of a target" =
         "SELECT epoch FROM targets WHERE name = $1";
 }
@@ -30,7 +32,7 @@ pub struct Opening<'a> {
     pub plan: &'a str,
     /// The target's name; it carries one rollout at a time.
     pub target: &'a str,
-    /// What else it may write to on its way back.
+    /// What else it may write to on its way back; nobody else may write there meanwhile.
     pub also: &'a [String],
     /// The environment.
     pub environment: &'a str,
@@ -49,7 +51,7 @@ pub struct Opening<'a> {
 pub struct BeginFacts {
     /// The number of this start among the starts of the plan.
     pub counter: u64,
-    /// The rollout that moves the target already.
+    /// The rollout that may write already to one of the targets, as its own or on its way back.
     pub target_busy: Option<RolloutId>,
     /// The highest epoch that the target ever had; this rollout starts above it.
     pub target_epoch: u64,
@@ -85,11 +87,14 @@ impl Store {
         F: FnOnce(BeginFacts) -> Result<Step, Refusal> + Send,
     {
         let mut session = self.engine().begin().await?;
+        // First of all: while deliveries are stored this row may be waited for, and nothing that a rollback needs may be
+        // held meanwhile. Whoever stores deliveries takes it first, too.
+        let starts = Starts(next_count(&mut session, STARTS).await?);
         if !settle_cause(&mut session, opening.cause).await? {
             session.undo().await?;
             return Ok(Begun::SettledBefore);
         }
-        let (facts, revision, starts) = facts(&mut session, &opening).await?;
+        let facts = facts(&mut session, &opening).await?;
         let step = match begin(facts) {
             Ok(step) => step,
             Err(refusal) => {
@@ -98,7 +103,7 @@ impl Store {
             }
         };
         write_first(&mut session, &step, opening.now).await?;
-        number(&mut session, &step, revision).await?;
+        revise(&mut session, &step).await?;
         failpoint::hit!("store.begin.before-commit");
         session.commit("commit a start").await?;
         failpoint::hit!("store.begin.after-commit");
@@ -107,27 +112,23 @@ impl Store {
     }
 }
 
-/// The counter of revisions is taken first: its row lets one start through at a time, and what is read after it is
-/// what every earlier one has left. So it is with the counter of starts: what was filed away without this rollout in
-/// sight has been committed, and is read here.
-async fn facts(session: &mut Session, opening: &Opening<'_>) -> Result<(BeginFacts, u64, Starts), StoreError> {
+/// The counter of starts is taken already: its row lets one start through at a time, and what is read after it is what every
+/// earlier one has left, also what was filed away without its rollout in sight. The counter of revisions, which every rollback
+/// needs, is moved on last, as in every save.
+async fn facts(session: &mut Session, opening: &Opening<'_>) -> Result<BeginFacts, StoreError> {
     let environment = environments::lock(session, opening.environment, opening.window_since).await?;
-    let revision = next_count(session, REVISIONS).await?;
-    let starts = Starts(next_count(session, STARTS).await?);
     let counter = next_count(session, &format!("starts of {}", opening.plan)).await?;
-    let mut busy: Option<(String,)> = None;
+    let names = || std::iter::once(opening.target).chain(opening.also.iter().map(String::as_str));
+    let busy = busy(session, &names().collect()).await?;
     let mut epoch = 0;
-    for target in std::iter::once(opening.target).chain(opening.also.iter().map(String::as_str)) {
-        if busy.is_none() {
-            busy = session.row(&BUSY, &[target.into()]).await?;
-        }
+    for target in names() {
         let known: Option<(i64,)> = session.row(&TARGET, &[target.into()]).await?;
         epoch = known.map_or(epoch, |(known,)| value::count(known).max(epoch));
     }
     let quiet_since = opening.now.saturating_sub(QUIET);
-    let facts = BeginFacts {
+    Ok(BeginFacts {
         counter,
-        target_busy: busy.map(|(id,)| RolloutId::new(id)),
+        target_busy: busy,
         target_epoch: epoch,
         recent: alerts::recent(
             session,
@@ -136,6 +137,17 @@ async fn facts(session: &mut Session, opening: &Opening<'_>) -> Result<(BeginFac
         )
         .await?,
         environment,
+    })
+}
+
+/// The first rollout that is not over and may write to one of `names`. What a document says cannot be searched, and few
+/// rollouts are under way; of one that cannot be read its own target counts.
+async fn busy(session: &mut Session, names: &BTreeSet<&str>) -> Result<Option<RolloutId>, StoreError> {
+    let under_way: Vec<(String, String, String)> = session.rows(&UNDER_WAY, &[]).await?;
+    let writes_there = |(id, target, document): &(String, String, String)| {
+        let falls_back = |rollout: Rollout| rollout.plan.targets().iter().any(|name| names.contains(name.as_str()));
+        names.contains(target.as_str()) || value::open("rollouts", id, "document", document).is_ok_and(falls_back)
     };
-    Ok((facts, revision, starts))
+    let found = under_way.into_iter().find(writes_there);
+    Ok(found.map(|(id, ..)| RolloutId::new(id)))
 }

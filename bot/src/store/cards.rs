@@ -31,7 +31,7 @@ statements! {
         "SELECT c.rollout, c.channel FROM cards AS c JOIN rollouts AS r ON r.id = c.rollout
          WHERE c.message IS NOT NULL AND c.claimed_until <= $1
            AND (c.generation < r.generation OR (r.is_final = 0 AND c.shown_at < $2))
-         ORDER BY c.shown_at LIMIT $3";
+         ORDER BY c.claimed_until, c.shown_at LIMIT $3";
 }
 
 /// The card of a rollout in a channel.
@@ -136,7 +136,8 @@ impl Store {
         self.engine().execute(&LOST, &values).await.map(drop)
     }
 
-    /// Cards that show less than what is saved, or of rollouts under way and shown before `before`; the longest first.
+    /// Cards that show less than what is saved, or of rollouts under way and shown before `before`; the longest first, and
+    /// after those the ones that could not be written when they were tried last, so that they keep no others waiting.
     ///
     /// # Errors
     /// When the database does not answer.

@@ -82,6 +82,22 @@ pub(super) const BEAT: Statement = by_the_clock!(
        flags_revision = excluded.flags_revision"
 );
 
+/// `$1` which receiver, `$2` when the Watchdog was listed, if it was.
+pub(super) const POLLED: Statement = by_the_clock!(
+    "tell that a receiver was polled",
+    "INSERT INTO polls (receiver, answered_at, watchdog_at) VALUES ($1, ",
+    now,
+    ", $2) ON CONFLICT (receiver) DO UPDATE SET answered_at = excluded.answered_at, \
+       watchdog_at = COALESCE(excluded.watchdog_at, polls.watchdog_at)"
+);
+
+pub(super) const POLLS: Statement = by_the_clock!(
+    "read which receivers were polled",
+    "SELECT receiver, ",
+    now,
+    " - answered_at, watchdog_at FROM polls"
+);
+
 /// `$1` how long a heartbeat counts.
 pub(super) const LIVE_REPLICAS: Statement = by_the_clock!(
     "list the live replicas",
@@ -121,6 +137,8 @@ pub(super) const STATEMENTS: &[&Statement] = &[
     &CLAIM_MESSAGES,
     &LEAD,
     &BEAT,
+    &POLLED,
+    &POLLS,
     &LIVE_REPLICAS,
     &RELEASE_ORPHANS,
     &FENCE,

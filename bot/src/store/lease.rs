@@ -19,6 +19,8 @@ statements! {
         "UPDATE leases SET expires_at = 0 WHERE name = 'lead' AND holder = $1";
     LAST_BEAT: "find the last heartbeat" =
         "SELECT MAX(beat_at) FROM replicas";
+    LAST_BEAT_BUT: "find the last heartbeat of the others" =
+        "SELECT MAX(beat_at) FROM replicas WHERE id <> $1";
     LEAVE: "tell that a replica lives no more" =
         "UPDATE replicas SET seen_at = 0 WHERE id = $1";
 }
@@ -97,6 +99,15 @@ impl Store {
     /// When the database does not answer.
     pub async fn last_beat(&self) -> Result<Option<Timestamp>, StoreError> {
         let row: Option<(Option<i64>,)> = self.engine().row(&LAST_BEAT, &[]).await?;
+        Ok(row.and_then(|(at,)| at).map(moment))
+    }
+
+    /// The last moment at which any replica but this one lived.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn last_beat_but(&self, replica: &str) -> Result<Option<Timestamp>, StoreError> {
+        let row: Option<(Option<i64>,)> = self.engine().row(&LAST_BEAT_BUT, &[replica.into()]).await?;
         Ok(row.and_then(|(at,)| at).map(moment))
     }
 }

@@ -275,6 +275,7 @@ pub(super) fn sqlite_migrations() -> Migrator {
         (5, "slack", "0005_slack.sql"),
         (9, "starts", "0009_starts.sql"),
         (10, "commitments", "0010_commitments.sql"),
+        (11, "polls", "0011_polls.sql"),
     )
 }
 
@@ -287,5 +288,6 @@ pub(super) fn postgres_migrations() -> Migrator {
         (5, "slack", "0005_slack.sql"),
         (9, "starts", "0009_starts.sql"),
         (10, "commitments", "0010_commitments.sql"),
+        (11, "polls", "0011_polls.sql"),
     )
 }

@@ -104,7 +104,7 @@ async fn write(
     Ok(Saved::Done)
 }
 
-/// Saves the first step of a rollout. The caller holds the environment and has moved the revision on already.
+/// Saves the first step of a rollout. The caller holds the environment, and gives the change its number.
 pub(super) async fn write_first(session: &mut Session, step: &Step, now: Timestamp) -> Result<(), StoreError> {
     let next = &step.next;
     let document = value::seal("a rollout", next)?;
@@ -156,12 +156,8 @@ async fn consequences(session: &mut Session, step: &Step, now: Timestamp) -> Res
 }
 
 /// Gives the change its number. Last, because the counter is one row that every save waits for until this one commits.
-async fn revise(session: &mut Session, step: &Step) -> Result<(), StoreError> {
+pub(super) async fn revise(session: &mut Session, step: &Step) -> Result<(), StoreError> {
     let revision = next_count(session, REVISIONS).await?;
-    number(session, step, revision).await
-}
-
-pub(super) async fn number(session: &mut Session, step: &Step, revision: u64) -> Result<(), StoreError> {
     let values = [step.next.id.as_str().into(), revision.into()];
     session.execute(&REVISE, &values).await.map(drop)
 }

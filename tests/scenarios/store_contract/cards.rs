@@ -12,6 +12,7 @@ on_both!(
     a_card_has_one_writer_at_a_time,
     a_card_is_out_of_date_until_it_shows_what_is_saved,
     a_lost_card_and_a_late_writer_change_nothing_of_a_newer_one,
+    a_card_that_cannot_be_written_keeps_no_other_waiting,
     what_proved_a_request_is_taken_once,
     what_was_not_tried_does_not_count_as_tried,
 );
@@ -99,6 +100,34 @@ async fn a_card_is_out_of_date_until_it_shows_what_is_saved(world: World) -> Res
         .context("it is free")?;
     store.card_shown(card, "r1", shown, over.generation, after(14)).await?;
     ensure!(over.is_final() && store.stale_cards(after(90), after(90), 10).await?.is_empty());
+    Ok(())
+}
+
+async fn a_card_that_cannot_be_written_keeps_no_other_waiting(world: World) -> Result<()> {
+    let store = world.open().await?;
+    let mut rollouts = Vec::new();
+    for number in 0..4_u16 {
+        let rollout = started(&store, &plan(&format!("p{number}"), &format!("f{number}")), noon()).await?;
+        let card = key(&rollout.id);
+        store
+            .claim_card(card, "r1", noon(), CLAIM)
+            .await?
+            .context("it is free")?;
+        let at = after(i64::from(number));
+        store.card_shown(card, "r1", ("C1", &number.to_string()), 0, at).await?;
+        rollouts.push(rollout.id);
+    }
+    // The three that were shown longest ago cannot be written.
+    for (number, broken) in (0..).zip(&rollouts[..3]) {
+        store
+            .claim_card(key(broken), "r1", after(10), CLAIM)
+            .await?
+            .context("it is free")?;
+        store.postpone_card(key(broken), "r1", after(20 - number)).await?;
+    }
+    let stale = store.stale_cards(after(30), after(30), 2).await?;
+    let order: Vec<_> = stale.into_iter().map(|(rollout, _)| rollout).collect();
+    ensure!(order == [rollouts[3].clone(), rollouts[2].clone()], "{order:?}");
     Ok(())
 }
 

@@ -15,6 +15,7 @@ on_both!(
     the_term_grows_with_every_change,
     a_leader_gives_up_before_the_database_does,
     replicas_live_while_they_beat,
+    what_one_replica_has_polled_all_know,
 );
 
 const LONG: Period = Period::seconds(3_600);
@@ -80,6 +81,7 @@ async fn replicas_live_while_they_beat(world: World) -> Result<()> {
         seen == [("r1", 7), ("r2", 4)] && live[0].beat_at == after(9),
         "{live:?}"
     );
+    ensure!(store.last_beat_but("r1").await? == Some(after(5)) && store.last_beat_but("r2").await? == Some(after(9)));
     world.tamper("UPDATE replicas SET seen_at = 1 WHERE id = 'r1'").await?;
     ensure!(store.live_replicas(LONG).await?.len() == 1);
     ensure!(
@@ -93,5 +95,32 @@ async fn replicas_live_while_they_beat(world: World) -> Result<()> {
         "nobody watches from here to the next start"
     );
     ensure!(store.is_shared() == world.is_postgres());
+    Ok(())
+}
+
+async fn what_one_replica_has_polled_all_know(world: World) -> Result<()> {
+    let (store, asked) = (world.open().await?, Instant::now());
+    ensure!(store.polls().await?.is_empty());
+    store.polled("default", Some(noon())).await?;
+    store.polled("default", None).await?;
+    store.polled("other", None).await?;
+    let mut polls = store.polls().await?;
+    polls.sort_by(|one, other| one.receiver.cmp(&other.receiver));
+    let told: Vec<_> = polls
+        .iter()
+        .map(|poll| (poll.receiver.as_str(), poll.watchdog_at))
+        .collect();
+    ensure!(told == [("default", Some(noon())), ("other", None)], "{polls:?}");
+    // The clocks that are read may be a few milliseconds coarse.
+    let most = asked.elapsed() + Duration::from_millis(10);
+    ensure!(polls.iter().all(|poll| poll.age <= most), "{polls:?}");
+    world
+        .tamper("UPDATE polls SET answered_at = answered_at - 60000000000 WHERE receiver = 'default'")
+        .await?;
+    world
+        .tamper("UPDATE polls SET answered_at = answered_at + 60000000000 WHERE receiver = 'other'")
+        .await?;
+    let polls = store.polls().await?;
+    ensure!(polls.len() == 1 && polls[0].age >= Duration::from_secs(59), "{polls:?}");
     Ok(())
 }

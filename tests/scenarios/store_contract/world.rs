@@ -140,6 +140,22 @@ impl World {
 
 /// A plan of two phases on the flag `key`.
 pub(super) fn plan(name: &str, key: &str) -> Arc<Plan> {
+    plan_with(name, key, "")
+}
+
+/// The same, that falls back on a flag `rung` where its own cannot be written.
+pub(super) fn plan_falling_back(name: &str, key: &str, rung: &str) -> Arc<Plan> {
+    let ladder = format!(
+        "  rollback:
+    ladder:
+      - {{ name: own, target: {{ flag: {{ key: {key} }} }}, within: 10s }}
+      - {{ name: other, target: {{ flag: {{ key: {rung} }} }}, within: 10s }}
+"
+    );
+    plan_with(name, key, &ladder)
+}
+
+fn plan_with(name: &str, key: &str, more: &str) -> Arc<Plan> {
     let text = format!(
         "apiVersion: tidegate.dev/v1alpha1
 kind: RolloutPlan
@@ -162,7 +178,7 @@ spec:
   alerts: {{ receivers: [default], watchdog: none }}
   audiences:
     oncall: {{ channels: [pager], hears: pages }}
-"
+{more}"
     );
     let read = source::read(&text);
     Arc::new(read.plan.unwrap_or_else(|| panic!("{:?}", read.findings)))
@@ -194,9 +210,9 @@ pub(super) async fn begin_with(
     now: Timestamp,
     decide: impl FnOnce(BeginFacts) -> Result<Step, Refusal> + Send,
 ) -> Result<Begun> {
-    let target = plan.spec.target.name();
+    let (target, also) = (plan.spec.target.name(), plan.targets());
     let opening = Opening {
-        also: &[],
+        also: &also,
         plan: plan.name(),
         target: &target,
         environment: &plan.spec.environment,

@@ -161,6 +161,7 @@ fn about_the_end() -> Vec<NoticeKind> {
             why: text(),
             attempts: 7,
             lasting: Period::seconds(31),
+            given_up: false,
         },
         NoticeKind::RolledBack {
             because: text(),
@@ -242,6 +243,12 @@ fn about_gates_and_hooks() -> Vec<NoticeKind> {
             output: String::new(),
             hold: None,
             unknown: true,
+        },
+        NoticeKind::RollbackStuck {
+            why: text(),
+            attempts: 240,
+            lasting: Period::minutes(61),
+            given_up: true,
         },
     ]
 }

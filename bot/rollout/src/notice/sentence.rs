@@ -62,9 +62,18 @@ impl NoticeKind {
                 let how = if *automatic { "Automatic rollback" } else { "Rollback" };
                 format!("{how} from {from} to 0%: {because}.")
             }
-            Self::RollbackStuck { why, attempts, lasting } => {
-                format!("The rollback is stuck after {attempts} attempts in {lasting}: {why}")
-            }
+            Self::RollbackStuck {
+                why,
+                attempts,
+                lasting,
+                given_up: false,
+            } => format!("The rollback is stuck after {attempts} attempts in {lasting}: {why}"),
+            Self::RollbackStuck {
+                why,
+                attempts,
+                given_up: true,
+                ..
+            } => format!("A rung of the rollback is given up after {attempts} attempts: {why}"),
             Self::RolledBack {
                 from, took, read_back, ..
             } => format!(

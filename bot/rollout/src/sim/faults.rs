@@ -56,6 +56,8 @@ faults! {
     PollUnreadable => "alert source unreadable",
     /// One peer of the alert source does not answer in one round.
     RoundLost => "peer silent for one round",
+    /// A replica is cut off from the alert source for long, and from nothing else.
+    Blind => "replica cut off from the alert source",
     /// A call to the target never arrives.
     CallDropped => "target call dropped",
     /// A call to the target arrives long after its caller gave up.

@@ -2,6 +2,7 @@
 //! Refuses to trust the core's own words: a check looks at the truth of the simulation, or at the rollout before and after.
 
 mod commitments;
+mod progress;
 mod proof;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +52,9 @@ struct Ledger {
     /// Whether a replica started while their clocks differ: what it then takes over it measures by another's clock.
     /// Replicas of one database take their time from it, so that this is one fault too many.
     between_clocks: bool,
+    /// How long nothing has kept it from baking since then, and when that was last looked at, if it was so then.
+    well: u64,
+    well_at: Option<u64>,
     /// When a rollback was saved.
     decided: Option<u64>,
     /// Whether a zero of that rollback has arrived at the target.
@@ -183,6 +187,7 @@ impl Laws {
         if matches!(next.stage, Stage::Baking { .. } | Stage::Watching { .. }) && before.stage != next.stage {
             (ledger.arrived, ledger.last_look) = (commit.now, commit.now);
             (ledger.unwatched, ledger.between_clocks) = (0, false);
+            (ledger.well, ledger.well_at) = (0, None);
         }
     }
 

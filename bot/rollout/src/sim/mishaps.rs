@@ -14,6 +14,7 @@ const HOUR: i64 = 3_600_000;
 pub(super) enum Mishap {
     Crash,
     Pause,
+    Blind,
     ClockAhead,
     ClockBack,
     ForeignWrite,
@@ -21,9 +22,10 @@ pub(super) enum Mishap {
 }
 
 /// How often each happens in a history at most.
-const MISHAPS: [(Mishap, u64); 6] = [
+const MISHAPS: [(Mishap, u64); 7] = [
     (Mishap::Crash, 3),
     (Mishap::Pause, 3),
+    (Mishap::Blind, 1),
     (Mishap::ClockAhead, 1),
     (Mishap::ClockBack, 1),
     (Mishap::ForeignWrite, 1),
@@ -35,6 +37,7 @@ impl Mishap {
         match self {
             Self::Crash => Fault::Crash,
             Self::Pause => Fault::Pause,
+            Self::Blind => Fault::Blind,
             Self::ClockAhead => Fault::ClockAhead,
             Self::ClockBack => Fault::ClockBack,
             Self::ForeignWrite => Fault::ForeignWrite,
@@ -76,6 +79,10 @@ impl World<'_> {
             }
             Mishap::Pause => {
                 self.replicas[victim].still_until = self.now + self.random.between(1_000, 25_000);
+            }
+            Mishap::Blind => {
+                let until = self.now + self.random.between(20_000, 120_000);
+                self.replicas[victim].blind_until = until.min(self.setup.calm_from);
             }
             Mishap::ClockAhead => self.replicas[victim].offset += HOUR,
             Mishap::ClockBack => self.replicas[victim].offset -= HOUR,

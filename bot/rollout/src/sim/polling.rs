@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::alert::Alert;
+use crate::planted::{self, Bug};
 use crate::poll::{Before, Round, news};
 use crate::rollout::Rollout;
 
@@ -71,6 +72,8 @@ impl World<'_> {
         if self.source.unreadable(self.now) {
             self.fired.add(Fault::PollUnreadable);
             asking.complete = false;
+        } else if self.replicas[replica].blind_until > self.now {
+            asking.complete = false;
         } else if self.strikes(Fault::RoundLost, 12) {
             asking.complete = false;
         } else {
@@ -85,18 +88,42 @@ impl World<'_> {
         }
     }
 
+    /// What the round says of the source. An answer that another replica got since this one is in vain is as good as its own.
+    fn count_round(&mut self, replica: usize, complete: bool) {
+        let (now, wall, last) = (self.now, self.wall(replica), self.last_answer(replica));
+        let process = &mut self.replicas[replica];
+        if complete {
+            process.polled_at = Some(now);
+            (process.silent_rounds, process.silent_since) = (Some(0), None);
+            return;
+        }
+        let rounds = process.silent_rounds.unwrap_or_default();
+        let answered_since = process
+            .silent_since
+            .is_some_and(|(at, _)| last.is_some_and(|last| last > at));
+        if rounds == 0 || answered_since {
+            process.silent_rounds = Some(1);
+            process.silent_since = Some((now, wall));
+        } else {
+            process.silent_rounds = Some(rounds + 1);
+        }
+    }
+
+    /// When the source last answered in full, as far as this replica knows.
+    pub(super) fn last_answer(&self, replica: usize) -> Option<u64> {
+        if planted::on(Bug::OwnPollsOnly) {
+            self.replicas[replica].polled_at
+        } else {
+            self.store.polled_at
+        }
+    }
+
     /// What differs from what is believed is told, by the same rule that the service lives by.
     fn polled(&mut self, replica: usize, asking: &Asking) {
-        let now = self.wall(replica);
-        let process = &mut self.replicas[replica];
         if asking.complete {
-            process.silent_rounds = Some(0);
-            process.silent_since = None;
-            process.polled_at = self.now;
-        } else {
-            process.silent_rounds = Some(process.silent_rounds.unwrap_or_default() + 1);
-            process.silent_since.get_or_insert(now);
+            self.store.polled_at = Some(self.now);
         }
+        self.count_round(replica, asking.complete);
         let answered = asking.complete || !asking.listed.is_empty();
         if answered && !self.source.is_dead(self.now) {
             self.saw_watchdog(replica);

@@ -30,6 +30,10 @@ const TAKEN_FOR: u64 = 4_000;
 pub(super) const FRESH: Period = Period::seconds(15);
 /// An answer of the alert source that is older counts for nothing, in milliseconds.
 const OLD_ANSWER: u64 = 15_000;
+/// An answer or a Watchdog of this age is good for everybody, in milliseconds.
+const SURELY_GOOD: u64 = 9_000;
+/// A longer absence is no pause of the machine.
+const GAP: SignedDuration = SignedDuration::from_secs(2);
 /// The window of the budget: longer than any history, and than all that its clocks jump.
 const WINDOW: SignedDuration = SignedDuration::from_hours(24 * 7);
 /// Alerts heard of within this time before a start are not the rollout's fault.
@@ -49,9 +53,11 @@ pub(super) struct Replica {
     pub(super) leads_until: u64,
     /// Rounds of polling without an answer; `None` before the first round.
     pub(super) silent_rounds: Option<u32>,
-    pub(super) silent_since: Option<Timestamp>,
+    pub(super) silent_since: Option<(u64, Timestamp)>,
     /// When it last got an answer from the alert source.
-    pub(super) polled_at: u64,
+    pub(super) polled_at: Option<u64>,
+    /// Until when it is cut off from the alert source.
+    pub(super) blind_until: u64,
     /// The hooks that run in it, by their rows, and how those ended that did.
     pub(super) running: BTreeMap<usize, Option<HookEnd>>,
     attention: Attention,
@@ -67,6 +73,8 @@ pub(super) struct Job {
     pub(super) event: Event,
     pub(super) then: Then,
     pub(super) tries: u32,
+    /// Whether the replica tells it as one that has watched nothing yet. It does nothing else before that is saved.
+    pub(super) joins: bool,
 }
 
 /// What follows when it is decided.
@@ -113,11 +121,12 @@ impl World<'_> {
     /// A replica starts: what was missed is told to every rollout first.
     pub(super) fn boot(&mut self, replica: usize) {
         let process = &mut self.replicas[replica];
-        let (life, offset) = (process.life + 1, process.offset);
+        let (life, offset, blind_until) = (process.life + 1, process.offset, process.blind_until);
         *process = Replica {
             alive: true,
             life,
             offset,
+            blind_until,
             began: self.now,
             ..Replica::default()
         };
@@ -125,13 +134,11 @@ impl World<'_> {
         if self.replicas.iter().any(|other| other.offset != offset) {
             self.laws.restarted_between_clocks();
         }
-        let now = self.wall(replica);
-        if let Some(away_since) = self.store.beat
-            && Period::between(away_since, now).max(Period::between(now, away_since)) > Period::seconds(2)
-        {
-            self.tell_all_that_nobody_watched(replica, away_since);
+        if let Some(away_since) = self.store.last_beat(None) {
+            self.join(replica, away_since);
         }
-        self.store.beat = Some(now);
+        self.watch(replica);
+        self.beat(replica);
         let stagger = self.random.below(500);
         self.later(stagger, Task::Tick(replica, life));
         self.later(stagger + 50, Task::Sweep(replica, life));
@@ -139,9 +146,62 @@ impl World<'_> {
         self.later(stagger + 150, Task::Poll(replica, life));
     }
 
-    fn tell_all_that_nobody_watched(&mut self, replica: usize, away_since: Timestamp) {
+    fn tell_all_that_nobody_watched(&mut self, replica: usize, away_since: Timestamp, joins: bool) {
+        let life = self.replicas[replica].life;
         for rollout in self.store.active() {
-            self.decide_now(replica, rollout, Event::Returned { away_since }, Then::Rest);
+            self.decide(Job {
+                replica,
+                life,
+                rollout,
+                event: Event::Returned { away_since },
+                then: Then::Rest,
+                tries: 0,
+                joins,
+            });
+        }
+    }
+
+    /// A replica comes to the others, who were there at `last_beat` at least. A clock of theirs that is a little ahead is no
+    /// clock that went back.
+    fn join(&mut self, replica: usize, last_beat: Timestamp) {
+        let now = self.wall(replica);
+        let short = last_beat.duration_since(now).abs() <= GAP;
+        if short && planted::on(Bug::NewcomerCuts) {
+            return;
+        }
+        let away_since = if short { last_beat.min(now) } else { last_beat };
+        self.tell_all_that_nobody_watched(replica, away_since, true);
+    }
+
+    /// It looks at everything, from now on without a break.
+    fn watch(&mut self, replica: usize) {
+        let (wall, steady) = (self.wall(replica), self.steady(replica));
+        self.replicas[replica].attention.look(Moment { wall, steady });
+        for rollout in self.store.active() {
+            let rollout = &self.store.rollouts[rollout];
+            self.replicas[replica].attention.watched(rollout, steady);
+        }
+    }
+
+    fn beat(&mut self, replica: usize) {
+        let beat = (self.wall(replica), self.now);
+        self.store.beats.insert(replica, beat);
+    }
+
+    /// It stood still, or its clock jumped. Another replica may have watched meanwhile.
+    fn mind_breaks(&mut self, replica: usize) {
+        let (wall, steady) = (self.wall(replica), self.steady(replica));
+        let Some(away_since) = self.replicas[replica].attention.look(Moment { wall, steady }) else {
+            return;
+        };
+        let meanwhile = |beat: &Timestamp| *beat > away_since && *beat <= wall && !planted::on(Bug::NewcomerCuts);
+        match self.store.last_beat(Some(replica)).filter(meanwhile) {
+            None => self.tell_all_that_nobody_watched(replica, away_since, false),
+            Some(last_beat) => {
+                self.replicas[replica].attention = Attention::default();
+                self.tell_all_that_nobody_watched(replica, last_beat, true);
+                self.watch(replica);
+            }
         }
     }
 
@@ -150,16 +210,44 @@ impl World<'_> {
         if !self.lives(replica, life) {
             return;
         }
-        let (wall, steady) = (self.wall(replica), self.steady(replica));
-        if let Some(away_since) = self.replicas[replica].attention.look(Moment { wall, steady }) {
-            self.tell_all_that_nobody_watched(replica, away_since);
+        self.mind_breaks(replica);
+        self.beat(replica);
+        // Before the first round it knows nothing of the alert source, which is no reason to say that nobody does.
+        let knows = self.replicas[replica].silent_rounds.is_some() || planted::on(Bug::NewcomerCuts);
+        if !knows {
+            self.watch(replica);
         }
-        self.store.beat = Some(wall);
         for rollout in self.store.active() {
             self.laws.looked(rollout, self.now);
-            self.decide_now(replica, rollout, Event::Ticked, Then::Rest);
+            if knows {
+                self.decide_now(replica, rollout, Event::Ticked, Then::Rest);
+            }
         }
+        self.mind_progress();
         self.later(TICK, Task::Tick(replica, life));
+    }
+
+    /// Whether a rollout to which nothing happens gets on.
+    fn mind_progress(&mut self) {
+        let answered = self.store.polled_at.is_some_and(|at| self.now - at <= SURELY_GOOD);
+        let alive = self
+            .source
+            .watchdog_heard
+            .is_some_and(|at| self.now - at <= SURELY_GOOD);
+        let decided = self.store.inbox.iter().all(|arrival| arrival.settled);
+        let well = answered && alive && decided && self.store.freeze.is_none();
+        let Some(wall) = self
+            .replicas
+            .iter()
+            .position(|other| other.alive)
+            .map(|it| self.wall(it))
+        else {
+            return;
+        };
+        for rollout in self.store.active() {
+            self.laws
+                .gets_on(rollout, &self.store.rollouts[rollout], well, wall, self.now);
+        }
     }
 
     fn steady(&self, replica: usize) -> Duration {
@@ -231,6 +319,7 @@ impl World<'_> {
             event,
             then,
             tries: 0,
+            joins: false,
         });
     }
 
@@ -241,7 +330,10 @@ impl World<'_> {
             return;
         }
         let before = self.store.rollouts[job.rollout].clone();
-        let around = self.around(job.replica, &before, &job.event);
+        let mut around = self.around(job.replica, &before, &job.event);
+        if job.joins {
+            around.watched = None;
+        }
         let now = self.wall(job.replica);
         let step = match step(&before, &around, &job.event, now) {
             Err(refusal) => return self.refused(job, &before, &refusal),
@@ -260,7 +352,8 @@ impl World<'_> {
             environment: self.store.environment_generation,
             decided_at: self.now,
         };
-        if self.random.chance(if pending.step.spends_budget { 50 } else { 15 }) {
+        let slow = if pending.step.spends_budget { 50 } else { 15 };
+        if !pending.job.joins && self.random.chance(slow) {
             let after = self.random.between(1, 900);
             self.later(after, Task::Commit(Box::new(pending)));
         } else {
@@ -273,7 +366,7 @@ impl World<'_> {
         if !self.lives(pending.job.replica, pending.job.life) {
             return;
         }
-        if self.strikes(Fault::CommitFails, 2) {
+        if !pending.job.joins && self.strikes(Fault::CommitFails, 2) {
             return self.again(pending.job);
         }
         let order = match &pending.job.then {
@@ -374,13 +467,14 @@ impl World<'_> {
 
     fn around_a_start(&self, replica: usize, now: Timestamp) -> Surroundings {
         let process = &self.replicas[replica];
-        // A process that stood still knows nothing of the rounds that it missed.
-        let old = self.now - process.polled_at > OLD_ANSWER;
-        let poll = match (process.silent_rounds, process.silent_since) {
+        let answered = self.last_answer(replica);
+        let failed = process.silent_rounds.unwrap_or_default() >= 3;
+        let poll = match (answered, process.silent_since) {
+            (last, Some((at, since))) if failed && last.is_none_or(|last| last < at) => Poll::Unreadable { since },
             (None, _) => Poll::NotYet,
-            (Some(rounds), Some(since)) if rounds >= 3 => Poll::Unreadable { since },
-            (Some(_), since) if old => Poll::Unreadable {
-                since: since.unwrap_or(now),
+            // A process that stood still knows nothing of the rounds that it missed.
+            (Some(last), since) if self.now - last > OLD_ANSWER => Poll::Unreadable {
+                since: since.map_or(now, |(_, since)| since),
             },
             (Some(_), _) => Poll::Good,
         };
@@ -431,6 +525,7 @@ impl World<'_> {
                     event: Event::Ticked,
                     then: Then::Rest,
                     tries: 0,
+                    joins: false,
                 };
                 self.laws.began(plan, self.now);
                 let pending = Pending {

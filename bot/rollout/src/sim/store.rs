@@ -42,10 +42,12 @@ pub(super) struct Store {
     pub(super) denied: BTreeMap<AlertKey, usize>,
     /// The rounds of polling that every peer answered.
     pub(super) rounds: Vec<Seen>,
+    /// When any replica last got an answer from every peer, by the database's clock.
+    pub(super) polled_at: Option<u64>,
     /// When the Watchdog was last seen.
     pub(super) watchdog_seen: Option<Timestamp>,
-    /// The last heartbeat of any replica.
-    pub(super) beat: Option<Timestamp>,
+    /// The last heartbeat of each replica, by its own clock, and when that was, in milliseconds of the database's clock.
+    pub(super) beats: BTreeMap<usize, (Timestamp, u64)>,
     /// The replica that leads, and until when, in milliseconds of the database's clock.
     pub(super) lease: Option<(usize, u64)>,
 }
@@ -258,6 +260,12 @@ impl Store {
         let services: std::collections::BTreeSet<&str> =
             all.filter(alike).filter_map(|alert| alert.label("service")).collect();
         u32::try_from(services.len()).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// The last heartbeat of any replica but `except`.
+    pub(super) fn last_beat(&self, except: Option<usize>) -> Option<Timestamp> {
+        let beats = self.beats.iter().filter(|(replica, _)| Some(**replica) != except);
+        beats.max_by_key(|(_, (_, at))| *at).map(|(_, (wall, _))| *wall)
     }
 
     /// Indexes of the rollouts that are not over, or of which somebody still waits for word.

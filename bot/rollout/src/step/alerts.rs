@@ -128,10 +128,11 @@ fn firing(work: &mut Work<'_>, alert: &Alert, known: Option<Tracked>, word: Word
     }
     let after_its_end = tracked.last_end.is_some_and(|end| alert.starts_at <= end);
     // A silence that ended would make the source tell it again; so would a word that was sent before the silence.
-    let in_spite_of_a_silence =
-        matches!(tracked.standing, Standing::Suppressed(_)) && tracked.starts_at == alert.starts_at;
+    // So would one that was under way while its source, just back from a break, did not list it.
+    let in_spite_of_what_the_source_said =
+        matches!(tracked.standing, Standing::Suppressed(_) | Standing::Stale) && tracked.starts_at == alert.starts_at;
     tracked.starts_at = alert.starts_at;
-    if (after_its_end || in_spite_of_a_silence) && word == Word::Webhook {
+    if (after_its_end || in_spite_of_what_the_source_said) && word == Word::Webhook {
         suspects::suspect(work, alert.key(), tracked);
     } else {
         judge(work, alert.key(), tracked);
@@ -195,7 +196,8 @@ fn is_old_news(alert: &Alert, tracked: &Tracked, word: Word, worse: bool) -> boo
     match word {
         Word::Webhook => {
             let silenced = matches!(tracked.standing, Standing::Suppressed(_));
-            let over = tracked.standing == Standing::Resolved;
+            // Late word, as its source said when it was asked; told once more it may be true, and it is asked once more.
+            let over = matches!(tracked.standing, Standing::Resolved | Standing::Stale);
             older || (same && !over && !silenced && !worse)
         }
         Word::Api => match &alert.suppressed {

@@ -7,11 +7,15 @@ use crate::notice::NoticeKind;
 use crate::period::Period;
 use crate::plan::{DecideDefault, NoData};
 use crate::rollout::{Bake, Because, Guard, Stage, Unknown};
+use crate::surroundings::Poll;
 
 use super::{CLOCK_SKEW, Work, advance, commitments, hooks, outcomes, rollback, signoffs, suspects};
 
 /// How long health may be unknown before people are paged: two rounds of most things.
 pub const PAGE_AFTER: Period = Period::seconds(10);
+
+/// A shorter absence is a pause of the machine, or the beat between two signs of life; nobody is told of it.
+const BLINK: Period = Period::seconds(2);
 
 /// Brings everything that depends on time up to `now`. Runs at the end of every step.
 pub(super) fn settle(work: &mut Work<'_>) {
@@ -35,6 +39,9 @@ pub(super) fn settle(work: &mut Work<'_>) {
 
 /// Nobody watched from `away_since` to now: that time does not bake, ends no hold and calms nothing. An `away_since` that
 /// lies ahead means that the wall clock went back; deadlines go back with it, or they would come late by as much.
+///
+/// Whoever joins the others says so too: what they have watched until then is counted, for the newcomer has seen nothing
+/// of it and would count as much.
 pub(super) fn returned(work: &mut Work<'_>, away_since: Timestamp) {
     commitments::returned(work, away_since);
     if work.next.is_final() {
@@ -73,11 +80,13 @@ pub(super) fn returned(work: &mut Work<'_>, away_since: Timestamp) {
             since: Some(work.now),
         };
         let gap = Period::between(away_since.max(since), work.now);
-        work.note(
-            "returned",
-            "tidegate".to_owned(),
-            format!("Nobody watched for {gap}; that time does not count as baked."),
-        );
+        if gap > BLINK {
+            work.note(
+                "returned",
+                "tidegate".to_owned(),
+                format!("Nobody watched for {gap}; that time does not count as baked."),
+            );
+        }
     }
 }
 
@@ -124,6 +133,8 @@ fn mind_silence(work: &mut Work<'_>) {
                 });
             }
         }
+        // A process that has only just started has neither watched nor asked, which is no reason to say that nobody knows.
+        (Some(_), None) if work.around.poll == Poll::NotYet && work.around.watched.is_none() => {}
         (Some(why), None) => {
             work.next.no_data = Some(Unknown {
                 since: work.now,

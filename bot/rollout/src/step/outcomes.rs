@@ -394,5 +394,6 @@ fn stuck(work: &mut Work<'_>, state: RollingBack, asked: ActionId, why: &str, at
         why: why.to_owned(),
         attempts,
         lasting,
+        given_up: false,
     });
 }

@@ -159,6 +159,25 @@ fn a_suspect_alert_blocks_until_its_source_answers() {
     }
 }
 
+/// A source that was just back from a break did not list it yet, and tells it again once it does.
+#[test]
+fn what_is_told_again_after_its_source_denied_it_is_asked_about_again() {
+    let occasion = alert("HighErrorRate", at(1));
+    let mut bench = Bench::baking(plan());
+    bench.fires(&over(&occasion, at(9)));
+    bench.fires(&occasion);
+    bench.work();
+    assert_eq!(standing(&bench, "HighErrorRate"), Standing::Stale);
+    bench.fires(&occasion);
+    assert_eq!(standing(&bench, "HighErrorRate"), Standing::Suspect, "it blocks");
+    bench.work();
+    assert_eq!(standing(&bench, "HighErrorRate"), Standing::Stale, "late word, twice");
+    bench.peers = SuspectAnswer::Active;
+    bench.fires(&occasion);
+    bench.work();
+    assert!(bench.rollout.is_latched(), "{:?}", bench.rollout.stage);
+}
+
 #[test]
 fn an_unreadable_source_is_asked_again_until_it_answers() {
     let mut bench = Bench::baking(plan());

@@ -85,6 +85,54 @@ fn neither_a_pause_nor_a_restart_bakes() {
     );
 }
 
+/// A process that has just started has watched nothing of it; what others watched until then is not its to take away.
+#[test]
+fn who_joins_the_others_takes_nothing_away_that_they_have_watched() {
+    let mut bench = Bench::baking(plan());
+    bench.pass(100);
+    let before = baked(&bench);
+    bench.around.watched = None;
+    let last_beat = bench.now;
+    bench.now += SignedDuration::from_millis(400);
+    bench
+        .feed(&Event::Returned { away_since: last_beat })
+        .expect("never refused");
+    for watched in [None, Some(Period::ZERO)] {
+        bench.around.watched = watched;
+        assert_eq!(bench.rollout.baked(&bench.around, bench.now), before);
+    }
+    bench
+        .says(&jon(), Command::Pause { reason: String::new() })
+        .expect("a pause");
+    assert_eq!(
+        baked(&bench),
+        before,
+        "also where it is the newcomer that stops the clock"
+    );
+    assert!(
+        bench.log.iter().all(|entry| entry.kind != "returned"),
+        "nobody was away, and nobody is told so"
+    );
+}
+
+#[test]
+fn who_has_only_just_started_says_of_nothing_that_it_is_not_known() {
+    let mut bench = Bench::baking(plan());
+    bench.pass(100);
+    (bench.around.poll, bench.around.watched) = (Poll::NotYet, None);
+    let last_beat = bench.now;
+    bench
+        .feed(&Event::Returned { away_since: last_beat })
+        .expect("never refused");
+    assert_eq!(bench.rollout.no_data, None);
+    assert_eq!(bench.rollout.bake.since, Some(bench.now), "the clock runs on");
+    let refusal = bench.says(&jon(), Command::Advance).expect_err("it knows nothing");
+    assert!(refusal.to_string().contains("was not asked yet"), "{refusal}");
+    bench.around.watched = Some(Period::ZERO);
+    bench.pass(60);
+    assert_eq!(bench.notices_of("no-data"), 1, "but not for ever");
+}
+
 #[test]
 fn a_clock_that_goes_back_neither_bakes_nor_loses_what_baked() {
     let mut bench = Bench::baking(plan());

@@ -172,7 +172,7 @@ impl Laws {
                 }
             }
         }
-        // A raise waits for as long as something stands in its way.
+        // A raise waits for as long as something stands in its way, and somebody may ask for one in the last moment.
         let waits = |row: &&Row| {
             let rollout = &store.rollouts[row.rollout];
             if rollout.is_hook(&row.action.id) && self.hooks_go_on(rollout, ends_at) {

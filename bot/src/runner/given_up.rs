@@ -1,0 +1,169 @@
+//! Owns the end of what nobody waits for any more: a rung that never came through, of a rollout that was rolled back by another.
+//! Refuses to give up in silence, and before a person has had an hour to look.
+
+use jiff::Timestamp;
+use tidegate_rollout::ids::NoticeId;
+use tidegate_rollout::notice::About;
+use tidegate_rollout::plan::{Hears, Target};
+use tidegate_rollout::{Action, ActionKind, Entry, Notice, NoticeKind, Period, Rollout, Stage};
+use tracing::warn;
+
+use super::Engine;
+
+/// So long after the end of its rollout a target is still asked for zero.
+const TRIED_ON: Period = Period::minutes(60);
+
+impl Engine {
+    /// Whether an action that does not come through is given up now. Where people had to be told and could not be, it is not.
+    pub(super) async fn gives_up(&self, action: &Action, attempts: u32, why: &str, now: Timestamp) -> bool {
+        let ActionKind::ToZero { target } = &action.kind else {
+            return false;
+        };
+        if self.cached_one(&action.rollout).is_some() {
+            return false;
+        }
+        match self.store.rollout(&action.rollout).await {
+            // It is forgotten; nobody is left to be told.
+            Ok(None) => true,
+            Ok(Some(rollout)) => match over_for(&rollout, now) {
+                Some(lasting) if lasting >= TRIED_ON => {
+                    self.last_page(&rollout, (action, target), attempts, why, now).await
+                }
+                Some(_) | None => false,
+            },
+            Err(_) => false,
+        }
+    }
+
+    async fn last_page(
+        &self,
+        rollout: &Rollout,
+        (action, target): (&Action, &Target),
+        attempts: u32,
+        why: &str,
+        now: Timestamp,
+    ) -> bool {
+        let about = About::of(rollout);
+        let kind = NoticeKind::RollbackStuck {
+            why: format!("{} was never read back at zero; the last answer: {why}", target.name()),
+            attempts,
+            lasting: over_for(rollout, now).unwrap_or_default(),
+            given_up: true,
+        };
+        let said = Entry {
+            at: now,
+            kind: kind.word().to_owned(),
+            by: kind.by().to_owned(),
+            text: format!("{}: {}", rollout.id, kind.sentence(&about)),
+        };
+        let notice = Notice {
+            id: NoticeId::new(format!("{}.given-up", action.id)),
+            at: now,
+            about,
+            kind,
+        };
+        let channels = rollout.plan.channels_for(Hears::Pages);
+        // Where it was told before, and the closing of the row was lost, nothing happens.
+        match self.store.announce(&notice, &channels, &said, now).await {
+            Ok(_) => {
+                self.wake.voice.notify_one();
+                true
+            }
+            Err(failure) => {
+                warn!(
+                    "Could not page that {} is given up; it is tried on: {failure}",
+                    action.id
+                );
+                false
+            }
+        }
+    }
+}
+
+/// How long a rollout has been over.
+fn over_for(rollout: &Rollout, now: Timestamp) -> Option<Period> {
+    let since = match &rollout.stage {
+        Stage::RolledBack { read_back, .. } if rollout.is_final() => read_back.at,
+        Stage::Completed { at } | Stage::Aborted { at, .. } => *at,
+        Stage::RolledBack { .. }
+        | Stage::Advancing { .. }
+        | Stage::Baking { .. }
+        | Stage::AtGate { .. }
+        | Stage::Watching { .. }
+        | Stage::RollingBack { .. } => return None,
+    };
+    Some(Period::between(since, now))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use tempfile::tempdir;
+    use tidegate_rollout::{Command, Event, Outcome, ReadBack, Surroundings, Weight, step};
+
+    use super::*;
+    use crate::clock;
+    use crate::runner::bench::{ana, baking, engine};
+
+    /// The other rung came through: the rollout is over, and this one is asked for zero every quarter of a minute.
+    #[tokio::test]
+    async fn what_is_asked_of_a_rollout_that_is_over_ends_with_one_last_page() {
+        let directory = tempdir().unwrap();
+        let engine = engine(&directory, &[]).await;
+        let at = clock::now() - SignedDuration::from_hours(2);
+        let rollout = baking(&engine, at).await;
+        let rollback = Event::Commanded {
+            actor: ana(),
+            command: Command::Rollback {
+                reason: "bad".to_owned(),
+            },
+            seen: None,
+        };
+        let around = Surroundings::calm(at);
+        let falling = step(&rollout, &around, &rollback, at).unwrap();
+        engine.store.save(&falling, 0, None, at).await.unwrap();
+        let action = &falling.actions[0];
+        let long_after = at + SignedDuration::from_mins(61);
+        assert!(
+            !engine.gives_up(action, 240, "no route", long_after).await,
+            "it is not over"
+        );
+        let zero = Event::Reported {
+            action: action.id.clone(),
+            outcome: Outcome::Applied(ReadBack {
+                weight: Weight::ZERO,
+                how: "read back".to_owned(),
+                seen_in_traffic: false,
+                observed: None,
+                at,
+            }),
+        };
+        let over = step(&falling.next, &around, &zero, at).unwrap();
+        engine.store.save(&over, 0, None, at).await.unwrap();
+
+        let soon = at + SignedDuration::from_mins(59);
+        assert!(
+            !engine.gives_up(action, 236, "no route", soon).await,
+            "somebody may repair it"
+        );
+        for _ in 0..2 {
+            assert!(engine.gives_up(action, 240, "no route", long_after).await);
+        }
+        let claimed = engine
+            .store
+            .claim_messages("log", "one", clock::now(), Period::seconds(15), 100);
+        let said: Vec<String> = claimed
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|message| message.notice.kind.sentence(&message.notice.about))
+            .filter(|sentence| sentence.contains("given up"))
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "A rung of the rollback is given up after 240 attempts: flag/checkout was never read back at zero; the last answer: no route"
+            ]
+        );
+    }
+}
