@@ -59,6 +59,8 @@ impl Engine {
         let notice = Notice {
             id: NoticeId::new(format!("{}.given-up", action.id)),
             at: now,
+            to: Vec::new(),
+            severity: None,
             about,
             kind,
         };

@@ -72,9 +72,7 @@ impl World<'_> {
         if self.source.unreadable(self.now) {
             self.fired.add(Fault::PollUnreadable);
             asking.complete = false;
-        } else if self.replicas[replica].blind_until > self.now {
-            asking.complete = false;
-        } else if self.strikes(Fault::RoundLost, 12) {
+        } else if self.replicas[replica].blind_until > self.now || self.strikes(Fault::RoundLost, 12) {
             asking.complete = false;
         } else {
             asking.listed.extend(self.source.listed(asking.asked, self.now));

@@ -17,7 +17,7 @@ const SLACK: u64 = 12_000;
 const CALM: SignedDuration = SignedDuration::from_secs(31);
 
 impl Laws {
-    /// Law 12: a healthy rollout gets on, or somebody is paged. `well` says whether the path of the alerts is alive for
+    /// Law 13: a healthy rollout gets on, or somebody is paged. `well` says whether the path of the alerts is alive for
     /// certain, nothing waits to be decided, and nothing is frozen.
     pub(in crate::sim) fn gets_on(&mut self, index: usize, rollout: &Rollout, well: bool, wall: Timestamp, now: u64) {
         let clocks_jump = self.clocks_jump;
@@ -33,7 +33,7 @@ impl Laws {
             ledger.well += now - at;
         }
         let well = ledger.well;
-        self.must(well <= needed + SLACK, 12, || {
+        self.must(well <= needed + SLACK, 13, || {
             format!(
                 "{} was well for {well} ms of a bake of {needed} ms, and neither got on nor paged: {:?}, no data: {:?}",
                 rollout.id, rollout.bake, rollout.no_data
