@@ -19,8 +19,10 @@ use crate::doors::house::{House, METRICS_TOKEN, json_of};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The plan's name, and the prefix of its rollouts.
-const PLAN: &str = "checkout";
-const FLAG: &str = "checkout-v2";
+pub(crate) const PLAN: &str = "checkout";
+pub(crate) const FLAG: &str = "checkout-v2";
+/// What every channel signs with.
+const SECRET: &str = "the-secret-of-the-channel";
 
 /// A server with one plan, whose audiences hear everything on `channels`.
 struct Gate {
@@ -31,10 +33,15 @@ struct Gate {
 impl Gate {
     /// `channels` are configured as given; `changes` are laid over the usual settings.
     async fn open(channels: &[(&str, String)], changes: &[(&str, Value)]) -> Result<Self> {
+        Self::with_plan(&plan(channels), channels, changes).await
+    }
+
+    /// With another plan than the usual one.
+    async fn with_plan(plan: &Value, channels: &[(&str, String)], changes: &[(&str, Value)]) -> Result<Self> {
         let scratch = Scratch::new("telling")?;
-        let secret = scratch.write("channel.secret", "the-secret-of-the-channel")?;
+        let secret = scratch.write("channel.secret", SECRET)?;
         std::fs::create_dir(scratch.path().join("plans"))?;
-        scratch.write("plans/checkout.yaml", plan(channels).to_string())?;
+        scratch.write("plans/checkout.yaml", plan.to_string())?;
         let configured = channels.iter().map(|(name, url)| {
             let webhook = json!({ "webhook": { "url": url, "secret_file": secret } });
             ((*name).to_owned(), webhook)
@@ -93,7 +100,12 @@ impl Gate {
 
     /// Asks for the flag as a service of the same machine does: the status and the answer.
     async fn flag(&self) -> Result<(StatusCode, Value)> {
-        let context = json!({ "context": { "targetingKey": "ana" } });
+        self.flag_for("ana").await
+    }
+
+    /// The same, for one of its users.
+    async fn flag_for(&self, user: &str) -> Result<(StatusCode, Value)> {
+        let context = json!({ "context": { "targetingKey": user } });
         let path = format!("/ofrep/v1/evaluate/flags/{FLAG}");
         let answer = self.house.post(&path).json(&context).send().await?;
         Ok((answer.status(), json_of(answer).await))
@@ -129,7 +141,7 @@ impl Gate {
     }
 }
 
-fn plan(channels: &[(&str, String)]) -> Value {
+pub(crate) fn plan(channels: &[(&str, String)]) -> Value {
     let names: Vec<&str> = channels.iter().map(|(name, _)| *name).collect();
     let phase = |name, weight| json!({ "name": name, "weight": weight, "bake": "1h" });
     let audience = json!({ "everybody": { "channels": names, "hears": "everything" } });
