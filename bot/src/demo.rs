@@ -6,6 +6,7 @@ mod alerts;
 mod api;
 mod files;
 mod load;
+mod marks;
 mod pager;
 mod plan;
 mod play;
@@ -63,6 +64,12 @@ pub enum DemoError {
     /// The story about the crash ended without one.
     #[error("the service was not killed in the middle of the rollback, so nothing was shown")]
     NotKilled,
+    /// The story about the storm ended without one.
+    #[error("the other alerts were never all posted, so nothing was shown")]
+    NoStorm,
+    /// The story ended without the page that its plan asks for.
+    #[error("nobody was paged, although the plan pages for this")]
+    NotPaged,
     /// Nobody can read the story.
     #[error("could not write the story: {0}")]
     Untold(#[from] std::io::Error),

@@ -1,5 +1,8 @@
 //! The whole chain with real programs: an exporter fails, Prometheus sees it, Alertmanager tells, Tidegate shuts the gate, and a
 //! user's OpenFeature client gets the old version.
+//!
+//! An alert has two ways in, and each is proved without the other: where the webhook is the matter, nobody is asked back;
+//! where every webhook is lost, only the poll is left.
 
 use std::time::{Duration, Instant};
 
@@ -10,14 +13,19 @@ use tidegate_tests::exporter::{Exporter, Version};
 use tidegate_tests::openfeature::evaluate;
 use tidegate_tests::postgres::Postgres;
 use tidegate_tests::prometheus::{self, Prometheus, Rule};
+use tidegate_tests::relay::Relay;
 use tidegate_tests::sink::Sink;
 use tidegate_tests::tidegate::{RECEIVER_TOKEN, Setup, Tidegate};
 use tidegate_tests::wait;
+
+use crate::crash::ledger::Database;
 
 /// Longer than any of this takes on a busy machine; nothing waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const FLAG: &str = "checkout-v2";
+/// The alert that rolls back.
+const FAULT: &str = "HighErrorRate";
 
 const PLAN: &str = r#"
 apiVersion: tidegate.dev/v1alpha1
@@ -53,6 +61,15 @@ fn users() -> Vec<String> {
     (0..40).map(|number| format!("user-{number}")).collect()
 }
 
+/// By which ways Tidegate may hear of an alert.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ways {
+    /// Whatever is posted to it; nobody is asked back.
+    Webhook,
+    /// What is posted, and what the poll finds: how it is run in earnest.
+    Both,
+}
+
 /// A shop in production under a rollout.
 struct World {
     tidegate: Tidegate,
@@ -65,14 +82,14 @@ struct World {
 impl World {
     /// Starts everything around `setup`, starts the rollout, and waits until it carries traffic. `pair` asks for two
     /// Alertmanagers; `tell` is what they are told.
-    async fn start(setup: Setup, pair: bool, tell: alertmanager::Settings) -> Result<Self> {
+    async fn start(setup: Setup, ways: Ways, pair: bool, tell: alertmanager::Settings) -> Result<Self> {
         let exporter = Exporter::start("checkout").await?;
         let alertmanagers = if pair {
             Alertmanager::start_pair(&tell).await?.into()
         } else {
             vec![Alertmanager::start(&tell).await?]
         };
-        let errors = Rule::new("HighErrorRate", ERRORS)
+        let errors = Rule::new(FAULT, ERRORS)
             .label("severity", "critical")
             .label("environment", "production");
         let prometheus = Prometheus::start(&prometheus::Settings {
@@ -81,11 +98,13 @@ impl World {
             rules: vec![errors, Rule::watchdog()],
         })
         .await?;
-        let peers: Vec<String> = alertmanagers.iter().map(Alertmanager::url).collect();
+        let setup = match ways {
+            Ways::Webhook => setup,
+            Ways::Both => setup.peers(&alertmanagers.iter().map(Alertmanager::url).collect::<Vec<_>>()),
+        };
         let pager = Sink::start().await?;
         let tidegate = setup
             .plan("checkout", PLAN)?
-            .peers(&peers)
             .secret_file("pager.secret", "the-secret-of-the-pager", |file| {
                 json!({ "channels": { "pager": { "webhook": { "url": pager.url("/page"), "secret_file": file } } } })
             })?
@@ -157,9 +176,30 @@ impl World {
         }
         let (code, said) = self.tidegate.command(&["rollout", "wait", "checkout-1"]).await?;
         assert_eq!(code, 5, "the rollout ended rolled back: {said}");
-        let told = |page: &serde_json::Value| page.to_string().contains("HighErrorRate");
+        let told = |page: &serde_json::Value| page.to_string().contains(FAULT);
         let page = self.pager.delivery("somebody is paged", PATIENCE, told).await?;
         println!("the page: {}", String::from_utf8_lossy(&page.body));
+        Ok(())
+    }
+
+    /// How many deliveries were stored.
+    async fn stored(&self) -> Result<f64> {
+        let labels = [("source", "alertmanager"), ("result", "stored")];
+        let stored = self.tidegate.metric("tidegate_webhook_events_total", &labels).await?;
+        Ok(stored.unwrap_or(0.0))
+    }
+
+    /// The fault, and everything that follows from a webhook about it.
+    async fn assert_a_webhook_shuts(&self) -> Result<()> {
+        let before = self.stored().await?;
+        ensure!(before >= 1.0, "the Watchdog has not come by the webhook");
+        let fault = self.fault();
+        self.assert_shut(fault).await?;
+        let after = self.stored().await?;
+        ensure!(
+            after > before,
+            "{before} deliveries were stored before the fault, {after} after"
+        );
         Ok(())
     }
 }
@@ -176,7 +216,7 @@ fn bearer(setup: &Setup) -> alertmanager::Settings {
 async fn a_fault_shuts_the_gate() -> Result<()> {
     let setup = Setup::new()?;
     let tell = bearer(&setup);
-    let world = World::start(setup, false, tell).await?;
+    let world = World::start(setup, Ways::Webhook, false, tell).await?;
     let users = users();
     let seen = evaluate(
         &world.tidegate.url(""),
@@ -187,22 +227,20 @@ async fn a_fault_shuts_the_gate() -> Result<()> {
     .await?;
     let inside = seen.iter().filter(|evaluation| evaluation.value).count();
     assert_eq!(inside, world.inside().await?, "the SDK sees what the flag says");
-    let fault = world.fault();
-    world.assert_shut(fault).await
+    world.assert_a_webhook_shuts().await
 }
 
 #[tokio::test]
-async fn a_fault_shuts_the_gate_on_postgresql() -> Result<()> {
+async fn a_fault_shuts_the_gate_on_postgresql_with_both_ways_open() -> Result<()> {
     let server = Postgres::shared().await?;
     let setup = Setup::new()?.postgres(&server.create_database().await?)?;
     let tell = bearer(&setup);
-    let world = World::start(setup, false, tell).await?;
-    let fault = world.fault();
-    world.assert_shut(fault).await
+    let world = World::start(setup, Ways::Both, false, tell).await?;
+    world.assert_a_webhook_shuts().await
 }
 
 #[tokio::test]
-async fn a_pair_with_basic_authentication_shuts_the_gate_once() -> Result<()> {
+async fn a_pair_with_basic_authentication_that_tells_twice_shuts_the_gate_once() -> Result<()> {
     let setup = Setup::new()?;
     let password = "s3cr3t päss";
     let setup = setup.secret_file("basic.password", password, |file| {
@@ -214,22 +252,34 @@ async fn a_pair_with_basic_authentication_shuts_the_gate_once() -> Result<()> {
         user: "alertmanager".to_owned(),
         password: password.to_owned(),
     };
+    let relay = Relay::start(setup.webhook(), FAULT).await?;
     let tell = alertmanager::Settings {
         proof,
-        ..alertmanager::Settings::to(setup.webhook())
+        // How long the second one waits for the first; that one is not answered before the second has told of it, too.
+        peer_timeout: "500ms".to_owned(),
+        ..alertmanager::Settings::to(relay.url())
     };
-    let world = World::start(setup, true, tell).await?;
+    let world = World::start(setup, Ways::Webhook, true, tell).await?;
+    let before = world.stored().await?;
     let fault = world.fault();
     world.assert_shut(fault).await?;
-    for one in &world.alertmanagers {
-        let alerts = one.alerts().await?;
+    wait::until("both peers have delivered it", PATIENCE, async || {
+        let (told, stored) = (relay.told(), world.stored().await?);
+        ensure!(told == 2, "{told} of two have told of it");
         ensure!(
-            alerts
-                .iter()
-                .any(|alert| alert["labels"]["alertname"] == "HighErrorRate"),
-            "{alerts:?}"
+            stored >= before + 2.0,
+            "{stored} deliveries were stored, {before} before the fault"
         );
-    }
+        Ok(())
+    })
+    .await?;
+    let database = Database::of(&world.tidegate);
+    wait::until("both were decided about", PATIENCE, async || {
+        let open = database.column("SELECT id FROM deliveries WHERE settled = 0").await?;
+        ensure!(open.is_empty(), "{open:?} are not");
+        Ok(())
+    })
+    .await?;
     let (_, history) = world.tidegate.command(&["rollout", "history", "checkout-1"]).await?;
     let decisions = history.matches("Automatic rollback").count();
     assert_eq!(decisions, 1, "two peers, one decision: {history}");
@@ -243,37 +293,40 @@ async fn a_group_for_every_alert_shuts_the_gate() -> Result<()> {
         group_by: vec!["...".to_owned()],
         ..bearer(&setup)
     };
-    let world = World::start(setup, false, tell).await?;
-    let fault = world.fault();
-    world.assert_shut(fault).await
+    let world = World::start(setup, Ways::Webhook, false, tell).await?;
+    world.assert_a_webhook_shuts().await
 }
 
 #[tokio::test]
 async fn a_fault_while_the_server_is_down_shuts_the_gate_when_it_returns() -> Result<()> {
     let setup = Setup::new()?;
     let tell = bearer(&setup);
-    let mut world = World::start(setup, false, tell).await?;
+    let mut world = World::start(setup, Ways::Webhook, false, tell).await?;
     world.tidegate.kill()?;
     world.fault();
     wait::until("Alertmanager knows of the fault", PATIENCE, async || {
         let alerts = world.alertmanagers[0].alerts().await?;
-        let fault = alerts
-            .iter()
-            .find(|alert| alert["labels"]["alertname"] == "HighErrorRate");
+        let fault = alerts.iter().find(|alert| alert["labels"]["alertname"] == FAULT);
         fault.map(drop).context("it does not")
     })
     .await?;
     world.tidegate.start_again().await?;
-    world.assert_shut(Instant::now()).await
+    world.assert_shut(Instant::now()).await?;
+    let stored = world.stored().await?;
+    ensure!(stored >= 1.0, "{stored} deliveries were stored since the return");
+    Ok(())
 }
 
 #[tokio::test]
 async fn a_fault_shuts_the_gate_although_every_webhook_is_lost() -> Result<()> {
     let (setup, elsewhere) = (Setup::new()?, Sink::start().await?);
-    let world = World::start(setup, false, alertmanager::Settings::to(elsewhere.url("/webhook"))).await?;
+    let tell = alertmanager::Settings::to(elsewhere.url("/webhook"));
+    let world = World::start(setup, Ways::Both, false, tell).await?;
     let fault = world.fault();
     world.assert_shut(fault).await?;
-    let lost = |body: &serde_json::Value| body["groupLabels"]["alertname"] == "HighErrorRate";
+    let lost = |body: &serde_json::Value| body["groupLabels"]["alertname"] == FAULT;
     elsewhere.delivery("the webhook went elsewhere", PATIENCE, lost).await?;
+    let stored = world.stored().await?;
+    ensure!(stored == 0.0, "{stored} deliveries came all the same");
     Ok(())
 }

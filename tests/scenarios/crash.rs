@@ -23,9 +23,9 @@ const PROMISE: Duration = Duration::from_secs(5);
 /// The name of the plan; its rollouts are `sluice-1`, `sluice-2`, …
 pub(crate) const PLAN: &str = "sluice";
 /// The flag it moves.
-const FLAG: &str = "sluice-v2";
+pub(crate) const FLAG: &str = "sluice-v2";
 /// The service whose alerts count.
-const SERVICE: &str = "sluice";
+pub(crate) const SERVICE: &str = "sluice";
 /// The alert that rolls back.
 const ERRORS: &str = "ErrorRateHigh";
 

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod budget;
+#[cfg(test)]
 mod chain;
 #[cfg(test)]
 mod command_line;
@@ -30,6 +32,10 @@ mod hooks;
 mod kubernetes;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod replicas;
+#[cfg(test)]
+mod senders;
 #[cfg(test)]
 mod signoffs;
 #[cfg(test)]

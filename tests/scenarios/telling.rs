@@ -22,8 +22,10 @@ use crate::doors::house::{House, METRICS_TOKEN, json_of};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The plan's name, and the prefix of its rollouts.
-const PLAN: &str = "checkout";
-const FLAG: &str = "checkout-v2";
+pub(crate) const PLAN: &str = "checkout";
+pub(crate) const FLAG: &str = "checkout-v2";
+/// What every channel signs with.
+const SECRET: &str = "the-secret-of-the-channel";
 
 /// A server with one plan, whose audiences hear everything on `channels`.
 struct Gate {
@@ -41,7 +43,7 @@ impl Gate {
     /// The same with a plan of its own.
     async fn with_plan(plan: &Value, channels: &[(&str, String)], changes: &[(&str, Value)]) -> Result<Self> {
         let secret = Scratch::new("telling")?;
-        let file = secret.write("channel.secret", "the-secret-of-the-channel")?;
+        let file = secret.write("channel.secret", SECRET)?;
         let configured = channels
             .iter()
             .map(|(name, url)| (*name, json!({ "webhook": { "url": url, "secret_file": file } })));
@@ -115,7 +117,12 @@ impl Gate {
 
     /// Asks for the flag as a service of the same machine does: the status and the answer.
     async fn flag(&self) -> Result<(StatusCode, Value)> {
-        let context = json!({ "context": { "targetingKey": "ana" } });
+        self.flag_for("ana").await
+    }
+
+    /// The same, for one of its users.
+    async fn flag_for(&self, user: &str) -> Result<(StatusCode, Value)> {
+        let context = json!({ "context": { "targetingKey": user } });
         let path = format!("/ofrep/v1/evaluate/flags/{FLAG}");
         let answer = self.house.post(&path).json(&context).send().await?;
         Ok((answer.status(), json_of(answer).await))
@@ -151,7 +158,7 @@ impl Gate {
     }
 }
 
-fn plan(names: &[&str]) -> Value {
+pub(crate) fn plan(names: &[&str]) -> Value {
     let phase = |name, weight| json!({ "name": name, "weight": weight, "bake": "1h" });
     let audience = json!({ "everybody": { "channels": names, "hears": "everything" } });
     json!({

@@ -1,5 +1,6 @@
 //! The house rules that a compiler does not keep: files, rooms, packages, prose, fixtures.
 
+mod inside;
 mod packages;
 mod prose;
 mod rooms;

@@ -17,6 +17,8 @@ pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod prometheus;
+pub mod relay;
+pub mod scrape;
 pub mod scratch;
 pub mod serve;
 pub mod sink;

@@ -1,16 +1,20 @@
 //! A webhook receiver that writes down whatever arrives and answers as it is told.
 //!
-//! Stands where Tidegate will stand, to prove the world around it. Judges nothing.
+//! Stands where Tidegate will stand, to prove the world around it, and where a channel of ours ends. Judges nothing by itself.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::Value;
+use sha2::Sha256;
 
 use crate::serve::Served;
 use crate::wait;
@@ -28,9 +32,36 @@ pub struct Delivery {
     pub body: Bytes,
     /// When it had arrived whole.
     pub at: Instant,
+    /// What it was answered.
+    pub answered: StatusCode,
 }
 
 impl Delivery {
+    /// Checks the signature as a receiver does that knows Standard Webhooks and nothing of us: HMAC-SHA256 with `secret` over
+    /// `id.timestamp.body`, made within the last minute.
+    ///
+    /// # Errors
+    /// Says what is missing or does not fit.
+    pub fn is_signed_with(&self, secret: &str) -> Result<()> {
+        let header = |name: &str| {
+            let value = self.headers.get(name).with_context(|| format!("no {name}"))?;
+            value.to_str().with_context(|| format!("{name} is no text"))
+        };
+        let (id, timestamp) = (header("webhook-id")?, header("webhook-timestamp")?);
+        let age =
+            tidegate::clock::now().as_second() - timestamp.parse::<i64>().context("the timestamp is no number")?;
+        ensure!((-1..60).contains(&age), "it was signed {age} s ago");
+        let signature = header("webhook-signature")?;
+        let signature = signature.strip_prefix("v1,").context("no signature of version 1")?;
+        let signature = BASE64.decode(signature).context("the signature is not base64")?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).context("the secret is no key")?;
+        for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", &self.body] {
+            mac.update(part);
+        }
+        mac.verify_slice(&signature)
+            .context("the signature is over something else")
+    }
+
     /// The body as JSON.
     ///
     /// # Errors
@@ -119,14 +150,16 @@ async fn take(
     body: Bytes,
 ) -> StatusCode {
     let mut book = open(&book);
+    let answered = book.answer;
     book.deliveries.push(Delivery {
         method,
         uri,
         headers,
         body,
         at: Instant::now(),
+        answered,
     });
-    book.answer
+    answered
 }
 
 /// A panicking reader leaves the book whole.

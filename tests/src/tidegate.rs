@@ -14,6 +14,7 @@ use crate::built::Build;
 use crate::http;
 use crate::ports::Port;
 use crate::process::{Launch, Program};
+use crate::scrape;
 use crate::scratch::Scratch;
 
 /// A start takes a fraction of a second; a busy machine gets more.
@@ -275,6 +276,21 @@ impl Tidegate {
     pub async fn post(&self, path: &str, body: &Value) -> Result<(StatusCode, Value)> {
         let request = self.client.post(self.url(path)).bearer_auth(self.token()?).json(body);
         answer_of(request).await
+    }
+
+    /// What a scrape says of `name`, as [`scrape::sum`] does.
+    ///
+    /// # Errors
+    /// When there is no answer, or a value is no number.
+    pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Result<Option<f64>> {
+        let answer = self.client.get(self.url("/metrics")).send().await;
+        let answer = answer.context("the scrape was not answered")?;
+        ensure!(
+            answer.status().is_success(),
+            "the scrape was answered {}",
+            answer.status()
+        );
+        scrape::sum(&answer.text().await.context("the scrape broke off")?, name, labels)
     }
 
     /// Delivers a body as Alertmanager does, and returns the status of the answer.

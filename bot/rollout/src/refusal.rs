@@ -61,6 +61,7 @@ macro_rules! codes {
     };
 }
 
+// R204 and R208 are kept free, for a window of the plan and for an observed share that strays: nothing refuses for them yet.
 codes! {
     /// The verb is not known.
     R101,
@@ -80,16 +81,12 @@ codes! {
     R202,
     /// Somebody holds it.
     R203,
-    /// Outside the plan's window.
-    R204,
     /// The environment is frozen.
     R205,
     /// An alert fires.
     R206,
     /// Health is not known.
     R207,
-    /// The observed share is not the declared one.
-    R208,
     /// It is paused.
     R209,
     /// The target, or a hook, has not answered yet.

@@ -141,7 +141,7 @@ fn failure(error: DemoError) -> Failure {
             let hint = "On Debian: apt-get install prometheus prometheus-alertmanager. Without them: --alerts builtin";
             Failure::new(Exit::Unreachable, failure.message).hint(hint)
         }
-        DemoError::Failed { .. } | DemoError::NotKilled => {
+        DemoError::Failed { .. } | DemoError::NotKilled | DemoError::NoStorm | DemoError::NotPaged => {
             failure.hint("Run it again with -v to see what the service says.")
         }
         DemoError::Untold(_) => failure,

@@ -1,5 +1,5 @@
 //! Owns what the process says with its exit code. The numbers are a promise to scripts and never change.
-//! Refuses other numbers: a command that needs one adds it here, to the help and to the man page at once.
+//! Refuses other numbers: a command that needs one adds it here, and the help shows it; what scripts may rely on stands in docs/command-line.md.
 
 use std::process::ExitCode;
 
@@ -67,7 +67,7 @@ impl Exit {
         }
     }
 
-    /// The line of `--help` and of the man page.
+    /// The line of `--help`.
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Done => "done; for `wait`: finished healthy; for `lint`: no errors",

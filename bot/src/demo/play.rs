@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::api::{Card, Line, Silence};
+use super::marks::Marks;
 use super::plan;
 use super::scenario::{Cue, Ending, Scenario};
 use super::stage::Stage;
@@ -22,8 +23,10 @@ use crate::clock;
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a start may be refused because the alert path is not known to be alive yet.
 const WAIT_FOR_START: Duration = Duration::from_secs(15);
-/// How long pages are awaited after the end.
+/// How long further pages are awaited after the end.
 const LAST_PAGES: Duration = Duration::from_millis(500);
+/// How long what a story has to show may come after its end: the first page, the rest of a storm.
+const LATE: Duration = Duration::from_secs(5);
 /// What a story may take beyond the plan.
 const SLACK: Duration = Duration::from_secs(20);
 
@@ -44,17 +47,6 @@ struct Following {
     told: u64,
     phases: usize,
     card: Option<Card>,
-}
-
-/// Moments that are measured against one another.
-#[derive(Default)]
-struct Marks {
-    storm_told: bool,
-    told_at: Option<Timestamp>,
-    rolling_back_at: Option<Timestamp>,
-    killed_at: Option<Timestamp>,
-    restarted_at: Option<Timestamp>,
-    rolled_back_at: Option<Timestamp>,
 }
 
 impl<'a, 'b> Play<'a, 'b> {
@@ -153,28 +145,45 @@ impl<'a, 'b> Play<'a, 'b> {
     /// One look: at the service, the pager, the storm, the log, and the present.
     async fn look(&mut self) -> Result<Option<Ending>, DemoError> {
         self.mind_the_service().await?;
-        if !self.marks.storm_told
-            && let Some(took) = self.stage.source.storm_took().await
-        {
-            self.marks.storm_told = true;
-            let text = format!(
-                "{} alerts about other services were posted in {} ms.",
-                alerts::STORM,
-                took.as_millis()
-            );
-            let facts = facts([("alerts", json!(alerts::STORM)), ("took_ms", json!(took.as_millis()))]);
-            self.story.say_with("storm", text, facts)?;
-        }
+        self.tell_the_storm().await?;
         let ending = self.tell_news().await?;
         self.show().await;
         Ok(ending)
     }
 
-    /// Tells the lines that are new, and acts on their cues.
-    async fn tell_news(&mut self) -> Result<Option<Ending>, DemoError> {
+    /// Says it, once all of the storm was posted.
+    async fn tell_the_storm(&mut self) -> Result<(), DemoError> {
+        if self.marks.storm_told {
+            return Ok(());
+        }
+        let Some(took) = self.stage.source.storm_took().await else {
+            return Ok(());
+        };
+        self.marks.storm_told = true;
+        let text = format!(
+            "{} alerts about other services were posted in {} ms.",
+            alerts::STORM,
+            took.as_millis()
+        );
+        let facts = facts([("alerts", json!(alerts::STORM)), ("took_ms", json!(took.as_millis()))]);
+        self.story.say_with("storm", text, facts)?;
+        Ok(())
+    }
+
+    /// Says what the pager has shown since; whether there was anything.
+    fn tell_pages(&mut self) -> Result<bool, DemoError> {
+        let mut any = false;
         while let Some(page) = self.stage.pager.next() {
+            any = true;
             self.story.say("page", page)?;
         }
+        self.marks.paged |= any;
+        Ok(any)
+    }
+
+    /// Tells the lines that are new, and acts on their cues.
+    async fn tell_news(&mut self) -> Result<Option<Ending>, DemoError> {
+        self.tell_pages()?;
         let lines = match self.stage.api.log(&self.following.rollout).await {
             Ok(lines) => lines,
             // Somebody killed it; the log is still there when it is back.
@@ -194,6 +203,7 @@ impl<'a, 'b> Play<'a, 'b> {
 
     /// What a line means for the story.
     async fn heed(&mut self, line: &Line) -> Result<Option<Ending>, DemoError> {
+        self.marks.page_due |= Marks::pages(&line.kind);
         match line.kind.as_str() {
             "phase-began" => {
                 self.following.phases += 1;
@@ -265,32 +275,30 @@ impl<'a, 'b> Play<'a, 'b> {
 
     /// What there is to say at the end.
     async fn conclude(&mut self, ending: Ending) -> Result<(), DemoError> {
+        self.await_what_is_late().await?;
         match ending {
-            Ending::RolledBack => {
-                self.await_pages().await?;
-                self.measure()?;
-            }
-            Ending::Held => {
-                self.await_pages().await?;
-                self.try_to_advance().await?;
-            }
+            Ending::RolledBack => self.measure()?,
+            Ending::Held => self.try_to_advance().await?,
             Ending::Completed | Ending::Stuck | Ending::TimedOut | Ending::Interrupted => {}
         }
-        if self.scenario == Scenario::Crash && !self.was_killed_in_the_middle() {
-            return Err(DemoError::NotKilled);
-        }
+        self.marks.judge(self.scenario)?;
         self.show().await;
         Ok(())
     }
 
-    /// The pager rings a moment after the decision.
-    async fn await_pages(&mut self) -> Result<(), DemoError> {
-        let began = Instant::now();
-        while began.elapsed() < LAST_PAGES {
-            match self.stage.pager.next() {
-                Some(page) => self.story.say("page", page)?,
-                None => sleep(LOOK).await,
+    /// The pager rings a moment after the decision, and the last alerts of a storm may still be on their way.
+    async fn await_what_is_late(&mut self) -> Result<(), DemoError> {
+        let (began, mut quiet_since) = (Instant::now(), Instant::now());
+        while began.elapsed() < LATE {
+            self.tell_the_storm().await?;
+            if self.tell_pages()? {
+                quiet_since = Instant::now();
             }
+            let quiet = !self.marks.page_due || quiet_since.elapsed() >= LAST_PAGES;
+            if quiet && self.marks.are_whole(self.scenario) {
+                break;
+            }
+            sleep(LOOK).await;
         }
         Ok(())
     }
@@ -342,16 +350,6 @@ impl<'a, 'b> Play<'a, 'b> {
         let text = format!("Somebody says `advance`, and is refused: {code} {} {hint}", answer.text);
         self.story.say_with("refused", text, facts([("code", json!(code))]))?;
         Ok(())
-    }
-
-    fn was_killed_in_the_middle(&self) -> bool {
-        let Marks {
-            rolling_back_at,
-            killed_at,
-            rolled_back_at,
-            ..
-        } = self.marks;
-        rolling_back_at.is_some() && rolling_back_at <= killed_at && killed_at <= rolled_back_at && killed_at.is_some()
     }
 
     async fn show(&mut self) {

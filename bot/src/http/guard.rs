@@ -187,7 +187,7 @@ impl Guard {
             Err(error) => {
                 warn!(error = &error as &dyn std::error::Error, "Could not look up who asks");
                 return Err(Problem::unavailable(
-                    "Who asks could not be looked up. Nothing was done.",
+                    "Who asks could not be looked up: the store does not answer. Nothing was done.",
                 ));
             }
         };

@@ -26,6 +26,8 @@ const CACHE: usize = 1_024;
 const LOOKUPS: usize = 2;
 /// So long a lookup waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// So long it may take then: whoever asks, a prober above all, shall hear that the store is away before they give up.
+const LOOKUP: Duration = Duration::from_secs(4);
 
 /// A key could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +46,9 @@ pub enum FindError {
     /// Too many keys are being looked up.
     #[error("too many keys are being looked up")]
     Busy,
+    /// The store takes too long.
+    #[error("the store did not look up a key in {} s", LOOKUP.as_secs())]
+    Late,
     /// The store does not answer.
     #[error("could not look up a key")]
     Store(#[from] StoreError),
@@ -100,7 +105,8 @@ impl Keyring {
         let Ok(Ok(_turn)) = turn else {
             return Err(FindError::Busy);
         };
-        let found = self.store.token(&digest.0, now).await?;
+        let found = timeout(LOOKUP, self.store.token(&digest.0, now)).await;
+        let found = found.map_err(|_| FindError::Late)??;
         self.seen().note(digest, found.as_ref());
         Ok(found)
     }

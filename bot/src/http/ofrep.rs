@@ -146,8 +146,7 @@ fn targeting_key(body: &[u8]) -> Result<String, (&'static str, String)> {
 }
 
 fn evaluate(board: &FlagBoard, key: &str, user: &str, now: Instant) -> Result<Evaluated, Unserved> {
-    let Evaluation { on, why } = board.evaluate(key, user, now)?;
-    let posted = board.peek(key).ok_or(Unserved::Unknown)?;
+    let (Evaluation { on, why }, posted) = board.evaluate(key, user, now)?;
     Ok(Evaluated {
         key: key.to_owned(),
         value: on,
@@ -228,6 +227,71 @@ mod tests {
             StatusCode::SERVICE_UNAVAILABLE,
             "what the caller knows is not confirmed either"
         );
+    }
+
+    /// Whoever reads the weight beside an answer may compare the two.
+    #[test]
+    fn the_answer_and_what_it_tells_of_the_flag_are_of_one_moment() {
+        let board = board(Weight::FULL);
+        let flips = std::thread::spawn({
+            let board = Arc::clone(&board);
+            move || {
+                for epoch in 2..20_000 {
+                    let weight = if epoch % 2 == 0 { Weight::ZERO } else { Weight::FULL };
+                    board.put(flag(weight, epoch), epoch);
+                }
+            }
+        });
+        let mut seen = BTreeSet::new();
+        while !flips.is_finished() {
+            let answer = evaluate(&board, "checkout-v2", "ana", Instant::now()).unwrap();
+            assert_eq!(answer.value, answer.metadata.weight == "100%", "{answer:?}");
+            seen.insert(answer.value);
+        }
+        flips.join().unwrap();
+        assert_eq!(seen.len(), 2, "it never changed while it was asked");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_request_is_told_why_and_is_not_counted() {
+        let board = board(Weight::FULL);
+        let cases: [(&[u8], &str); 12] = [
+            (b"", "PARSE_ERROR"),
+            (b"{", "PARSE_ERROR"),
+            (b"ana", "PARSE_ERROR"),
+            (b"\"\xff\"", "PARSE_ERROR"),
+            (br#"{"context":"ana"}"#, "PARSE_ERROR"),
+            (b"[]", "INVALID_CONTEXT"),
+            (b"{}", "INVALID_CONTEXT"),
+            (br#"{"context":null}"#, "INVALID_CONTEXT"),
+            (br#"{"context":{"targetingKey":7}}"#, "INVALID_CONTEXT"),
+            (br#"{"context":{"targetingKey":null}}"#, "INVALID_CONTEXT"),
+            (br#"{"context":{"user":"ana"}}"#, "TARGETING_KEY_MISSING"),
+            (br#"{"context":{"targetingKey":""}}"#, "TARGETING_KEY_MISSING"),
+        ];
+        for (body, code) in cases {
+            let shown = String::from_utf8_lossy(body).into_owned();
+            let body = Bytes::from_static(body);
+            let path = Path("checkout-v2".to_owned());
+            let one = one(State(Arc::clone(&board)), path, body.clone()).await;
+            let all = all(State(Arc::clone(&board)), HeaderMap::new(), body).await;
+            for (answer, key) in [(one, Some("checkout-v2")), (all, None)] {
+                assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{shown}");
+                let body = to_bytes(answer.into_body(), BODY_LIMIT).await.unwrap();
+                let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+                assert_eq!(
+                    (body["errorCode"].as_str(), body["key"].as_str()),
+                    (Some(code), key),
+                    "{shown}"
+                );
+                assert!(
+                    !body["errorDetails"].as_str().unwrap_or_default().is_empty(),
+                    "{shown}: {body}"
+                );
+                assert_eq!(body.get("value"), None, "{shown}");
+            }
+        }
+        assert_eq!(board.peek("checkout-v2").unwrap().observed().total, 0);
     }
 
     #[tokio::test]

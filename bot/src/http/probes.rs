@@ -2,7 +2,7 @@
 //! Refuses to say more to strangers than whether it is alive and ready.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
@@ -12,11 +12,16 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::problem::Problem;
 use super::routes::{Auth, Routes};
 use crate::config::{Current, Faults};
 use crate::vitals::Vitals;
+
+/// What has to be read for an answer may take so long, and is left out then: a probe is asked above all when something does
+/// not answer.
+const READ: Duration = Duration::from_secs(2);
 
 /// Loads the configuration again: its warnings, or why the one in force stays so.
 pub type Reload = Arc<dyn Fn() -> BoxFuture<'static, Result<Vec<String>, Faults>> + Send + Sync>;
@@ -91,7 +96,7 @@ async fn health(State(probes): State<Probes>) -> Response {
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_s": probes.since.elapsed().as_secs(),
         "parts": signs,
-        "detail": (probes.detail)().await,
+        "detail": timeout(READ, (probes.detail)()).await.ok(),
         "receivers": receivers,
         "warnings": config.warnings,
         // The one in force is older than the files then; a restart would not come up with them as they are.
@@ -107,7 +112,7 @@ async fn health(State(probes): State<Probes>) -> Response {
 
 async fn metrics(State(probes): State<Probes>) -> Response {
     let content_type = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    let standing = (probes.standing)().await;
+    let standing = timeout(READ, (probes.standing)()).await.unwrap_or_default();
     (content_type, probes.metrics.render() + &standing).into_response()
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Served {
     pub(crate) rollout: String,
     /// In percent.
     pub(crate) weight: f64,
+    /// What the user is answered: whether it is the new version.
+    pub(crate) on: bool,
 }
 
 /// The answer to a command.
@@ -209,6 +211,7 @@ impl Client {
         Ok(Some(Served {
             rollout: rollout.as_str().context("the flag names no rollout")?.to_owned(),
             weight: weight.with_context(|| format!("no weight in {body}"))?,
+            on: body["value"].as_bool().context("the flag has no value")?,
         }))
     }
 
@@ -245,7 +248,7 @@ impl Client {
         wait::until(&format!("{rollout} is rolled back"), deadline, async || {
             let state = self.state(rollout).await.map_err(or_hopeless)?;
             let served = self.flag().await.map_err(or_hopeless)?;
-            let zero = served.is_some_and(|served| served.rollout == rollout && served.weight == 0.0);
+            let zero = served.is_some_and(|served| served.rollout == rollout && served.weight == 0.0 && !served.on);
             ensure!(
                 state == "ROLLED BACK" && zero,
                 "{rollout} is {state}, and at zero: {zero}"

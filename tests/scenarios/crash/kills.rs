@@ -276,7 +276,7 @@ impl Lane {
             self.ledger
                 .serves(served.as_ref())
                 .map_err(|rose| wait::hopeless(format!("{rose:#}")))?;
-            let zero = served.is_some_and(|served| served.rollout == *id && served.weight == 0.0);
+            let zero = served.is_some_and(|served| served.rollout == *id && served.weight == 0.0 && !served.on);
             ensure!(state == "ROLLED BACK" && zero, "{id} is {state}, and at zero: {zero}");
             Ok(())
         });

@@ -120,9 +120,18 @@ impl Ledger {
 
     /// Judges a weight: after the decision it never rises, and what is over stays at zero.
     pub(crate) fn serves(&mut self, served: Option<&Served>) -> Result<()> {
-        let Some(Served { rollout, weight }) = served else {
+        let Some(Served { rollout, weight, on }) = served else {
             return Ok(());
         };
+        // What a user is answered is what counts; the weight beside it must say the same.
+        ensure!(
+            !on || *weight > 0.0,
+            "{rollout} says {weight}%, and its user is in the new version"
+        );
+        ensure!(
+            *on || *weight < 100.0,
+            "{rollout} says {weight}%, and its user is in the old version"
+        );
         ensure!(
             !self.over.contains(rollout) || *weight == 0.0,
             "{rollout} is over and serves {weight}%"

@@ -16,10 +16,50 @@ use tidegate_tests::paths::repository;
 use super::on_both;
 use super::world::{CLAIM, World, plan, said, started};
 
-on_both!(rows_of_the_first_version_are_read, rows_of_the_fifth_version_are_read);
+on_both!(
+    rows_of_the_first_version_are_read,
+    rows_of_the_fifth_version_are_read,
+    rows_as_the_last_but_one_migration_left_them_are_read,
+    rows_of_the_newest_version_are_read
+);
+
+/// The numbers of the migrations, the newest last.
+fn versions() -> Result<Vec<i64>> {
+    let folder = std::fs::read_dir(repository().join("migrations/sqlite"))?;
+    let number = |entry: std::io::Result<std::fs::DirEntry>| -> Result<i64> {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let number = name.split('_').next().unwrap_or_default().parse();
+        number.with_context(|| format!("{name} has no number"))
+    };
+    let mut versions = folder.map(number).collect::<Result<Vec<_>>>()?;
+    versions.sort_unstable();
+    Ok(versions)
+}
+
+/// Brings an empty database to a released version, and puts everything into it that rows of it or of one before show.
+async fn whole_database_of_version(world: &World, version: i64) -> Result<()> {
+    let mut put_in = 0;
+    migrated(world, version).await?;
+    for version in 1..=version {
+        if repository()
+            .join(format!("tests/fixtures/store/rows-{version:04}.sql"))
+            .exists()
+        {
+            fill(world, version).await?;
+            put_in += 1;
+        }
+    }
+    ensure!(put_in >= 3, "only {put_in} files of rows were found");
+    Ok(())
+}
 
 /// Brings an empty database to a released version, from the files, and puts the rows of that version into it.
 async fn database_of_version(world: &World, version: i64) -> Result<()> {
+    migrated(world, version).await?;
+    fill(world, version).await
+}
+
+async fn migrated(world: &World, version: i64) -> Result<()> {
     let engine = if world.is_postgres() { "postgres" } else { "sqlite" };
     let migrations = Migrator::new(repository().join("migrations").join(engine)).await?;
     if world.is_postgres() {
@@ -34,6 +74,10 @@ async fn database_of_version(world: &World, version: i64) -> Result<()> {
         migrations.run_to(version, &mut connection).await?;
         connection.close().await?;
     }
+    Ok(())
+}
+
+async fn fill(world: &World, version: i64) -> Result<()> {
     let rows = std::fs::read_to_string(repository().join(format!("tests/fixtures/store/rows-{version:04}.sql")))?;
     world.tamper(&filled_in(&rows, world.is_postgres())?).await
 }
@@ -93,8 +137,51 @@ async fn rows_of_the_first_version_are_read(world: World) -> Result<()> {
 
 async fn rows_of_the_fifth_version_are_read(world: World) -> Result<()> {
     database_of_version(&world, 5).await?;
+    what_platforms_know(&world.open().await?, "2026-01-05T08:00:00Z".parse()?).await
+}
+
+async fn rows_as_the_last_but_one_migration_left_them_are_read(world: World) -> Result<()> {
+    let versions = versions()?;
+    let before_the_last = *versions.iter().rev().nth(1).context("there is one migration")?;
+    whole_database_of_version(&world, before_the_last).await?;
+    everything_is_read(&world).await
+}
+
+async fn rows_of_the_newest_version_are_read(world: World) -> Result<()> {
+    let newest = *versions()?.last().context("there is no migration")?;
+    whole_database_of_version(&world, newest).await?;
+    everything_is_read(&world).await
+}
+
+/// Every table with rows in it, and the next rollout.
+async fn everything_is_read(world: &World) -> Result<()> {
     let store = world.open().await?;
     let at: Timestamp = "2026-01-05T08:00:00Z".parse()?;
+    what_platforms_know(&store, at).await?;
+    what_was_heard(&store, at).await?;
+    what_goes_on(&store, at).await?;
+    let report = store.verify_log().await?;
+    ensure!(report.chains.len() == 2 && report.broken().count() == 0, "{report:?}");
+    let session = store.tokens(TokenKind::Session, at).await?;
+    let token = store.tokens(TokenKind::Token, at).await?.remove(0).number;
+    ensure!(session.len() == 1 && session[0].parent == Some(token), "{session:?}");
+    // What every start counts is there, whatever the last migration made of it.
+    ensure!(
+        world.count("counters WHERE name = 'starts'").await? == 1,
+        "no counter of starts"
+    );
+    // Nothing stands in the way of the next one.
+    world
+        .tamper("UPDATE environments SET frozen = NULL; DELETE FROM alerts")
+        .await?;
+    let next = started(&store, &plan("checkout", "other"), at).await?;
+    ensure!(next.id.as_str() == "checkout-18", "{}", next.id);
+    ensure!(store.active().await?.len() == 2, "both go on");
+    Ok(())
+}
+
+/// What the tables of migration 5 hold.
+async fn what_platforms_know(store: &Store, at: Timestamp) -> Result<()> {
     let mut proof = [0; 32];
     for (number, byte) in proof.iter_mut().enumerate() {
         *byte = u8::try_from(number)?;

@@ -1,15 +1,16 @@
-//! What cannot be said: a channel that hangs delays no other, and a dead letter is seen and tried once more.
+//! What is said: signed, and under one id until it is taken. What cannot be said: a channel that hangs delays no other, and a
+//! dead letter is seen and tried once more.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use reqwest::StatusCode;
-use tidegate_tests::sink::Sink;
+use tidegate_tests::sink::{Delivery, Sink};
 use tidegate_tests::wait;
 use tokio::net::TcpListener;
 
-use super::{Gate, PATIENCE, json_of};
+use super::{Gate, PATIENCE, SECRET, json_of};
 
 /// A channel that takes every connection, answers none, and counts them.
 async fn hangs() -> Result<(String, Arc<AtomicUsize>)> {
@@ -66,6 +67,79 @@ async fn a_channel_that_hangs_delays_no_other() -> Result<()> {
         kinds, expected,
         "within a channel the order is kept, and nothing is said twice"
     );
+    Ok(())
+}
+
+/// What tells a message from every other one.
+fn id_of(delivery: &Delivery) -> Result<&str> {
+    let id = delivery.headers.get("webhook-id").context("no id")?;
+    Ok(id.to_str()?)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_is_signed_and_comes_again_under_its_id_until_it_is_taken_once() -> Result<()> {
+    let pager = Sink::start().await?;
+    pager.answer_with(StatusCode::SERVICE_UNAVAILABLE);
+    let gate = Gate::open(&[("pager", pager.url("/page"))], &[]).await?;
+    let id = gate.start().await?;
+    let of = |kind: &'static str| move |body: &serde_json::Value| body["type"] == kind;
+    pager.delivery("the first try", PATIENCE, of("rollout.started")).await?;
+    pager.answer_with(StatusCode::OK);
+    gate.say(&format!("rollback {id} errors")).await?;
+    let kinds = [
+        "rollout.started",
+        "rollout.phase-began",
+        "rollout.rolling-back",
+        "rollout.rolled-back",
+    ];
+    // What was put off does not hold up what comes after it.
+    let told = wait::until("all of it is taken", PATIENCE, async || {
+        let told = pager.deliveries();
+        for kind in kinds {
+            let taken = |delivery: &Delivery| {
+                delivery.answered == StatusCode::OK && delivery.json().is_ok_and(|body| body["type"] == kind)
+            };
+            ensure!(told.iter().any(taken), "{kind} is not");
+        }
+        Ok(told)
+    })
+    .await?;
+    for delivery in &told {
+        delivery.is_signed_with(SECRET)?;
+        let forged = Delivery {
+            body: String::from_utf8(delivery.body.to_vec())?
+                .replace(&id, "another-1")
+                .into(),
+            ..delivery.clone()
+        };
+        ensure!(forged.is_signed_with(SECRET).is_err(), "any body fits the signature");
+        ensure!(delivery.is_signed_with("another-secret").is_err(), "any secret fits");
+    }
+    let mut taken = Vec::new();
+    for kind in kinds {
+        let tries: Vec<&Delivery> = told
+            .iter()
+            .filter(|delivery| delivery.json().is_ok_and(|body| body["type"] == kind))
+            .collect();
+        let (last, before) = tries.split_last().with_context(|| format!("no {kind}"))?;
+        assert_eq!(last.answered, StatusCode::OK, "{kind} was not taken");
+        for earlier in before {
+            assert_eq!(
+                earlier.answered,
+                StatusCode::SERVICE_UNAVAILABLE,
+                "{kind} came again after it was taken"
+            );
+            assert_eq!(id_of(earlier)?, id_of(last)?, "{kind} came again under another id");
+            assert_eq!(earlier.body, last.body, "{kind} came again in other words");
+        }
+        ensure!(kind != "rollout.started" || !before.is_empty(), "it was never refused");
+        taken.push(id_of(last)?);
+    }
+    taken.sort_unstable();
+    taken.dedup();
+    assert_eq!(taken.len(), 4, "two messages have one id");
+    let letters = gate.api("/api/v1/dead-letters").await?;
+    assert_eq!(letters["count"], 0, "{letters}");
     Ok(())
 }
 

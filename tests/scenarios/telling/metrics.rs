@@ -6,9 +6,9 @@ use anyhow::{Context, Result, ensure};
 use tidegate::telemetry::metrics::{EVERY, Kind};
 use tidegate_tests::paths::repository;
 use tidegate_tests::sink::Sink;
-use tidegate_tests::wait;
+use tidegate_tests::{scrape, wait};
 
-use super::{Gate, PATIENCE};
+use super::{Gate, PATIENCE, plan};
 
 /// The names of the series with their types, as a scrape announces them.
 fn announced(text: &str) -> BTreeMap<&str, &str> {
@@ -100,5 +100,35 @@ async fn what_is_exported_is_what_the_list_says() -> Result<()> {
         after.contains("tidegate_commands_total{surface=\"api\",command=\"start\",result=\"done\"}"),
         "{after}"
     );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_observed_share_is_what_users_were_answered() -> Result<()> {
+    let mut plan = plan(&[]);
+    plan["spec"]["phases"][0]["weight"] = "25%".into();
+    let gate = Gate::with_plan(&plan, &[], &[]).await?;
+    let id = gate.start().await?;
+    let observed = async || {
+        let labels = [("rollout", id.as_str()), ("kind", "observed")];
+        scrape::sum(&gate.metrics().await?, "tidegate_phase_weight_ratio", &labels)
+    };
+    assert_eq!(observed().await?, None, "nobody has asked yet");
+    let mut on = 0_u32;
+    for user in 0..90 {
+        let (_, answer) = gate.flag_for(&format!("user-{user}")).await?;
+        on += u32::from(answer["value"] == true);
+    }
+    // Never just what is declared: a quarter of ninety is no number of users.
+    ensure!((5..60).contains(&on), "{on} of ninety are in at 25 %");
+    let points = (f64::from(on) / 90.0 * 10_000.0).floor() / 10_000.0;
+    let seen = observed().await?.context("nothing is observed")?;
+    ensure!(
+        (seen - points).abs() < 0.000_2,
+        "{on} of ninety are in, and {seen} is exported"
+    );
+    let labels = [("rollout", id.as_str()), ("kind", "declared")];
+    let declared = scrape::sum(&gate.metrics().await?, "tidegate_phase_weight_ratio", &labels)?;
+    assert_eq!(declared, Some(0.25), "what is declared is another matter");
     Ok(())
 }

@@ -52,13 +52,32 @@ async fn the_chat_of_every_replica_shows_everything_once_also_after_a_start() ->
     Ok(())
 }
 
+/// Waits until both probes answer so, and, where they are not well, both name the part.
+async fn probes_say(gate: &Gate, expected: StatusCode) -> Result<()> {
+    wait::until(&format!("the probes say {expected}"), PATIENCE, async || {
+        for path in ["/-/ready", "/health"] {
+            let request = gate.house.get(path).bearer_auth(gate.house.admin());
+            let answer = request.send().await?;
+            let (status, body) = (answer.status(), answer.text().await?);
+            ensure!(status == expected, "{path} says {status}: {body}");
+            ensure!(
+                status == StatusCode::OK || body.contains("store"),
+                "{path} names no store: {body}"
+            );
+        }
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_is_cut_off_serves_no_flag_until_it_is_back() -> Result<()> {
+async fn a_replica_that_is_cut_off_serves_no_flag_and_says_why_until_it_is_back() -> Result<()> {
     let mut server = Postgres::start().await?;
     let gate = replica(&server.create_database().await?).await?;
     gate.start().await?;
     let (status, served) = gate.flag().await?;
     assert_eq!((status, &served["metadata"]["weight"]), (StatusCode::OK, &json!("50%")));
+    probes_say(&gate, StatusCode::OK).await?;
     server.stop().await?;
     let answer = wait::until("the flag is an error", PATIENCE, async || {
         let (status, body) = gate.flag().await?;
@@ -67,13 +86,17 @@ async fn a_replica_that_is_cut_off_serves_no_flag_until_it_is_back() -> Result<(
     })
     .await?;
     assert_eq!(answer["errorCode"], "GENERAL", "the default of the caller's code holds");
+    probes_say(&gate, StatusCode::SERVICE_UNAVAILABLE).await?;
+    let alive = gate.house.get("/-/healthy").send().await?.status();
+    assert_eq!(alive, StatusCode::OK, "nobody shall restart it for that");
     server.start_again().await?;
     wait::until("the flag is served again", PATIENCE, async || {
         let (status, body) = gate.flag().await?;
         ensure!(status == StatusCode::OK, "{status} {body}");
         Ok(())
     })
-    .await
+    .await?;
+    probes_say(&gate, StatusCode::OK).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

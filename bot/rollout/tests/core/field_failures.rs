@@ -1,8 +1,10 @@
 //! Failures that the closest tools of this field had in production, each as a test of ours.
-//! The name of each test is its name in the list of promises.
+//! The name of each test is its name in the list of promises. `stale_epoch_write_is_refused_at_target` is where a target is: in
+//! the contract of the store.
 
 use tidegate_rollout::action::{AdvanceToken, NoToken};
 use tidegate_rollout::alert::Alert;
+use tidegate_rollout::capacity::{self, Side, Split};
 use tidegate_rollout::command::Command;
 use tidegate_rollout::surroundings::Poll;
 use tidegate_rollout::{ActionKind, Code, Event, Fingerprint, Outcome, Role, Rollout, Stage, Weight, envelope, step};
@@ -261,7 +263,7 @@ fn missing_verdict_never_advances() {
 /// A delayed writer put an old plan over a newer one (AWS DynamoDB, October 2025). What the core owes the targets: every
 /// decision writes with a higher epoch than all before it, of this rollout and of the ones before on the same target.
 #[test]
-fn stale_epoch_write_is_refused_at_target() {
+fn every_write_is_above_all_epochs_before() {
     let mut bench = Bench::started(plan());
     bench.manner = Manner::Hangs;
     let mut highest = 0;
@@ -345,4 +347,57 @@ fn a_lying_target_is_never_called_rolled_back() {
         "{:?}",
         bench.rollout.stage
     );
+}
+
+/// Every split of up to six pods of each version, asked for and ready.
+fn every_side() -> impl Iterator<Item = Side> + Clone {
+    (0..=6).flat_map(|asked| (0..=6).map(move |ready| Side { asked, ready }))
+}
+
+/// An instant rollback onto an old version that was scaled down overloaded it (flagger #869): what returns is ready before what
+/// goes is taken away.
+#[test]
+fn capacity_before_traffic() {
+    const WANTED: Split = Split { new: 0, old: 5 };
+    for (new, old) in every_side().flat_map(|new| every_side().map(move |old| (new, old))) {
+        let (new_ready, old_ready) = (new.ready.min(new.asked), old.ready.min(old.asked));
+        let floor = 5.min(new_ready + old_ready);
+        let next = capacity::next(new, old, WANTED, 5);
+        // Kubernetes takes away what is not ready first.
+        let left = new_ready.min(next.new) + old_ready.min(next.old);
+        assert!(
+            left >= floor,
+            "{new:?} {old:?}: {next:?} leaves {left} of {floor} ready pods"
+        );
+        assert!(next.old >= 5, "{new:?} {old:?}: the old version does not come back");
+    }
+}
+
+/// A fast rollback gave 70 % of the traffic to a version that had pods for 5 % (argo-rollouts PR #4612): the old version shrinks by
+/// what the new one has ready, and on the way back no weight but zero is ever written.
+#[test]
+fn no_weight_above_verified_capacity() {
+    const WANTED: Split = Split { new: 3, old: 2 };
+    for ready in 0..=3 {
+        let (new, old) = (Side { asked: 3, ready }, Side { asked: 5, ready: 5 });
+        let next = capacity::next(new, old, WANTED, 5);
+        assert_eq!(next.old, 5 - ready, "with {ready} of 3 ready");
+    }
+    for (stage, mut bench) in under_way() {
+        bench.take_open();
+        bench
+            .says(&jon(), rollback())
+            .unwrap_or_else(|refusal| panic!("{stage}: {refusal}"));
+        let mut asked = 0;
+        for _ in 0..200 {
+            for action in bench.take_open() {
+                asked += 1;
+                let to_zero = matches!(action.kind, ActionKind::ToZero { .. });
+                assert!(to_zero, "{stage}: {action:?} after the decision");
+                bench.report(&action, Outcome::Applied(read_back(Weight::ZERO, bench.now)));
+            }
+            bench.pass(1);
+        }
+        assert!(asked > 0, "{stage}: nothing was asked of the target");
+    }
 }

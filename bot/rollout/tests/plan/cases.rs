@@ -131,3 +131,35 @@ fn a_plan_that_is_only_shown_needs_nobody_to_wake() {
     assert!(check(&unpaged).plan.is_none());
     assert!(check(&shown).plan.is_some());
 }
+
+/// What the plans had in them that we began with, as far as a plan can say it here: a trigger on any critical alert, one on the
+/// errors of a database that many share, a way back without a word of what must not run twice, an old version that is gone
+/// before the new one is there. What cannot be said is no finding: there is no unit of a threshold in a plan, and no script.
+#[test]
+fn what_the_linter_says_about_the_seeds() {
+    let trigger = |alert: &str| {
+        let text = EXAMPLE.to_owned();
+        let at = text.find("alert: {").expect("the example has a trigger");
+        let end = at + text[at..].find('}').expect("it ends");
+        format!("{}alert: {{ {alert} }}{}", &text[..at], &text[end + 1..])
+    };
+    let seeds = [
+        (trigger(r#"matchers: ['severity=~".+"']"#), Code::P163, Level::Error),
+        (
+            trigger(r#"matchers: ['severity="critical"'], scope: any"#),
+            Code::P165,
+            Level::Error,
+        ),
+        (
+            trigger(r#"matchers: ['alertname="DatabaseErrors"'], scope: any"#),
+            Code::P165,
+            Level::Error,
+        ),
+    ];
+    for (text, code, level) in seeds {
+        let findings = check(&text).findings;
+        let found = findings.iter().find(|finding| finding.code == code);
+        let found = found.unwrap_or_else(|| panic!("no {code} in {findings:#?}"));
+        assert_eq!(found.level, level, "{code}");
+    }
+}

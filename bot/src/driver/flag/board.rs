@@ -74,25 +74,30 @@ impl Default for FlagBoard {
 }
 
 impl FlagBoard {
-    /// Evaluates a flag for a user at `now`, and counts it.
+    /// Evaluates a flag for a user at `now`, and counts it; with the flag that was asked, which another may follow already.
     ///
     /// # Errors
     /// [`Unserved`]: there is no such flag, or this replica may not serve it now.
-    pub fn evaluate(&self, key: &str, targeting_key: &str, now: Instant) -> Result<Evaluation, Unserved> {
+    pub fn evaluate(
+        &self,
+        key: &str,
+        targeting_key: &str,
+        now: Instant,
+    ) -> Result<(Evaluation, Arc<Posted>), Unserved> {
         if !self.serves(now) {
             return Err(Unserved::OutOfTouch);
         }
         let flags = self.flags.load();
-        let posted = flags.get(key).ok_or(Unserved::Unknown)?;
+        let posted = Arc::clone(flags.get(key).ok_or(Unserved::Unknown)?);
         let answer = posted.state.evaluate(targeting_key);
         posted.total.fetch_add(1, Ordering::Relaxed);
         if answer.on {
             posted.on.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(answer)
+        Ok((answer, posted))
     }
 
-    /// Looks without counting: for pages and for what an evaluation tells beside its answer.
+    /// Looks without counting: for pages and read-backs.
     pub fn peek(&self, key: &str) -> Option<Arc<Posted>> {
         self.flags.load().get(key).map(Arc::clone)
     }

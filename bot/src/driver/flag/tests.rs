@@ -67,14 +67,14 @@ async fn zero_takes_everybody_out_groups_too_at_the_next_evaluation() {
     let (driver, board) = driver();
     driver.set(&wanted(1, 50, &["internal"]), NOW).await.unwrap();
     assert!(
-        board.evaluate("checkout-v2", "ana", Instant::now()).unwrap().on,
+        board.evaluate("checkout-v2", "ana", Instant::now()).unwrap().0.on,
         "the group is in"
     );
     let read_back = driver.to_zero("checkout-1", 2, NOW).await.unwrap();
     assert_eq!(read_back.weight, Weight::ZERO);
     for user in ["ana", "ben", "cleo", "dan"] {
         assert!(
-            !board.evaluate("checkout-v2", user, Instant::now()).unwrap().on,
+            !board.evaluate("checkout-v2", user, Instant::now()).unwrap().0.on,
             "{user} is out"
         );
     }
@@ -120,12 +120,12 @@ async fn a_lease_that_ran_out_raises_nothing() {
 async fn what_is_durable_is_served_also_when_it_cannot_be_read_back() {
     let (driver, board) = driver();
     driver.set(&wanted(1, 100, &[]), NOW).await.unwrap();
-    assert!(board.evaluate("checkout-v2", "ana", Instant::now()).unwrap().on);
+    assert!(board.evaluate("checkout-v2", "ana", Instant::now()).unwrap().0.on);
     driver.book.unreadable.store(true, Ordering::Relaxed);
     let unread = driver.to_zero("checkout-1", 2, NOW).await.unwrap_err();
     assert!(matches!(unread, DriverError::Unreachable { .. }), "{unread}");
     assert!(
-        !board.evaluate("checkout-v2", "ana", Instant::now()).unwrap().on,
+        !board.evaluate("checkout-v2", "ana", Instant::now()).unwrap().0.on,
         "the next request gets the old version"
     );
     assert_eq!(board.revision(), 2);
@@ -185,20 +185,20 @@ fn a_board_that_is_out_of_touch_answers_nobody_until_it_is_back() {
     let now = Instant::now();
     let later = now + Duration::from_secs(3);
     assert!(
-        board.evaluate("k", "ana", later).unwrap().on,
+        board.evaluate("k", "ana", later).unwrap().0.on,
         "alone it serves for ever"
     );
     board.serve_until(now + Duration::from_secs(2));
-    assert!(board.evaluate("k", "ana", now).unwrap().on);
-    assert_eq!(board.evaluate("k", "ana", later), Err(Unserved::OutOfTouch));
+    assert!(board.evaluate("k", "ana", now).unwrap().0.on);
+    assert_eq!(board.evaluate("k", "ana", later).err(), Some(Unserved::OutOfTouch));
     assert_eq!(
         board.peek("k").unwrap().observed().total,
         2,
         "what is not answered is not counted"
     );
     board.serve_until(later + Duration::from_secs(2));
-    assert!(board.evaluate("k", "ana", later).unwrap().on);
-    assert_eq!(board.evaluate("other", "ana", later), Err(Unserved::Unknown));
+    assert!(board.evaluate("k", "ana", later).unwrap().0.on);
+    assert_eq!(board.evaluate("other", "ana", later).err(), Some(Unserved::Unknown));
 }
 
 const ROLLOUT: &str = r#"{
@@ -228,4 +228,35 @@ async fn verify_every_target_reports_version() {
     assert!(early.is_err(), "one replica serves the old weight");
     one_is_behind.store(false, Ordering::Relaxed);
     assert!(to_zero.await.unwrap().weight.is_zero());
+}
+
+#[tokio::test]
+async fn the_observed_share_is_what_was_answered() {
+    let (driver, board) = driver();
+    driver.set(&wanted(1, 25, &["internal"]), NOW).await.unwrap();
+    let users: Vec<String> = (0..100).map(|number| format!("user-{number}")).collect();
+    let answered_on = |users: &[String]| {
+        let on = |user: &&String| board.evaluate("checkout-v2", user, Instant::now()).unwrap().0.on;
+        users.iter().filter(on).count() as u64
+    };
+    let on = answered_on(&users);
+    assert!((5..60).contains(&on), "{on} of a hundred are in at 25 %");
+    let observed = board.peek("checkout-v2").unwrap().observed();
+    assert_eq!((observed.new, observed.total), (on, 100));
+    let again = answered_on(&users[..10]);
+    let observed = board.peek("checkout-v2").unwrap().observed();
+    assert_eq!(
+        (observed.new, observed.total),
+        (on + again, 110),
+        "who asks twice counts twice"
+    );
+    let seen = driver.look(Weight::percent(25)).await.unwrap();
+    assert_eq!(seen.share, Some(observed));
+    driver.to_zero("checkout-1", 2, NOW).await.unwrap();
+    let observed = board.peek("checkout-v2").unwrap().observed();
+    assert_eq!(
+        (observed.new, observed.total),
+        (0, 0),
+        "it is counted since the last change"
+    );
 }
