@@ -28,6 +28,8 @@ pub struct Message {
     pub thread: Option<String>,
     /// Whether an earlier try may have worked without anybody knowing.
     pub again: bool,
+    /// What the same channel was told about the same rollout since, where that matters to it and this comes late.
+    pub since: Vec<Notice>,
 }
 
 impl Message {
@@ -38,6 +40,7 @@ impl Message {
             text,
             thread: None,
             again: false,
+            since: Vec::new(),
         }
     }
 }
@@ -119,6 +122,14 @@ impl Channel {
             Self::Discord(_) => Form::Discord,
             Self::Email(_) => Form::Email,
             Self::PagerDuty(_) => Form::Pager,
+        }
+    }
+
+    /// Whether somebody hears of a notice here; a pager keeps most of them to itself.
+    pub fn tells(&self, notice: &Notice) -> bool {
+        match self {
+            Self::PagerDuty(_) => pagerduty::tells(notice),
+            Self::Log | Self::Chat(_) | Self::Webhook(_) | Self::Slack(_) | Self::Discord(_) | Self::Email(_) => true,
         }
     }
 

@@ -167,7 +167,7 @@ pub enum NoticeKind {
         from: String,
         /// Whether no person decided.
         automatic: bool,
-        /// The numbers of the questions that this answers.
+        /// The numbers of the questions that this answers, and of the holds for hooks that it overtakes.
         #[serde(default)]
         questions: Vec<u32>,
     },

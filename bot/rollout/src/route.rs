@@ -5,6 +5,7 @@ use crate::alert::{Alert, Source};
 use crate::ids::RolloutId;
 use crate::plan::{Scope, SeverityAction, Trigger};
 use crate::rollout::Rollout;
+use crate::tracked::Tracked;
 
 /// How an alert concerns a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,13 +18,21 @@ pub enum Concern<'a> {
 
 /// The rollouts that `alert` concerns. An alert that concerns none is stored, counted and shown, never acted on.
 pub fn route<'a>(alert: &Alert, active: impl IntoIterator<Item = &'a Rollout>) -> Vec<RolloutId> {
-    let concerned =
-        |rollout: &&Rollout| concern(rollout, alert).is_some() || rollout.alerts.contains_key(&alert.fingerprint);
+    let concerned = |rollout: &&Rollout| concern(rollout, alert).is_some() || is_tracked(rollout, alert);
     active
         .into_iter()
         .filter(concerned)
         .map(|rollout| rollout.id.clone())
         .collect()
+}
+
+/// Whether it is word of an alert that the rollout knows: from where it was told before. Another receiver may use the same
+/// fingerprint for an alert of another environment, told apart only by the labels that the receiver adds.
+fn is_tracked(rollout: &Rollout, alert: &Alert) -> bool {
+    let from_there = |known: &Tracked| {
+        known.source == alert.source && (known.receiver.is_empty() || known.receiver == alert.receiver)
+    };
+    rollout.alerts.get(&alert.fingerprint).is_some_and(from_there)
 }
 
 /// Whether a delivery concerns none of `active`, whatever of them is being decided at this moment. What an alert concerns

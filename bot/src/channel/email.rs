@@ -4,6 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use futures_util::future::join_all;
 use lettre::address::Envelope;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
@@ -83,20 +84,21 @@ impl EmailChannel {
 
     async fn one_by_one(&self, mail: &lettre::Message) -> Result<(), ChannelError> {
         let bytes = mail.formatted();
-        let mut refused = Vec::new();
-        for to in &self.to {
-            let envelope = Envelope::new(Some(self.from.email.clone()), vec![to.email.clone()]);
-            let envelope = envelope.map_err(|error| self.later(error.into()))?;
-            match self.transport.send_raw(&envelope, &bytes).await {
-                Ok(_) => {}
-                Err(error) if is_final(&error) => refused.push(format!("{}: {error}", to.email)),
-                Err(error) => return Err(self.later(error.into())),
-            }
-        }
+        let sent = self.to.iter().map(|to| self.to_one(to, &bytes));
+        let refused: Vec<String> = join_all(sent).await.into_iter().filter_map(Result::err).collect();
         if refused.is_empty() {
             return Ok(());
         }
+        // Never again, also where one of them might work later: the others would get it twice.
         Err(self.never(refused.join("; ")))
+    }
+
+    async fn to_one(&self, to: &Mailbox, bytes: &[u8]) -> Result<(), String> {
+        let said = |error: &dyn std::fmt::Display| format!("{}: {error}", to.email);
+        let envelope = Envelope::new(Some(self.from.email.clone()), vec![to.email.clone()]);
+        let envelope = envelope.map_err(|error| said(&error))?;
+        let sent = self.transport.send_raw(&envelope, bytes).await;
+        sent.map(drop).map_err(|error| said(&error))
     }
 
     fn mail(&self, message: &Message) -> anyhow::Result<lettre::Message> {

@@ -8,12 +8,23 @@ use std::time::Duration;
 use anyhow::Context as _;
 use http::{Method, StatusCode};
 use secrecy::SecretString;
-use tidegate_rollout::Period;
+use tidegate_rollout::{Notice, Period};
 use url::Url;
 
 use super::{ChannelError, Message, page_of};
 use crate::net::{self, Net};
 use event::Event;
+
+/// Whether somebody is paged for a notice.
+pub fn tells(notice: &Notice) -> bool {
+    event::opens(notice).is_some()
+}
+
+/// Whether a notice acknowledges or closes incidents that others have opened. Whoever was paged needs it, however little
+/// their audience hears.
+pub fn settles(notice: &Notice) -> bool {
+    !event::closes(notice).is_empty() || !event::looks_at(&notice.kind).is_empty()
+}
 
 /// No single call lasts longer.
 const DEADLINE: Duration = Duration::from_secs(4);
@@ -42,7 +53,10 @@ impl PagerDuty {
     pub(super) async fn say(&self, message: &Message) -> Result<(), ChannelError> {
         let page = self.pages.as_ref().and_then(|pages| page_of(pages, &message.notice));
         for event in Event::all_of(&message.notice, &message.text, page.as_ref()) {
-            self.send(&event).await?;
+            // Late word of what is settled by now would open an incident that nothing closes any more.
+            if !event.is_settled_by(&message.since) {
+                self.send(&event).await?;
+            }
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! Owns saying what was decided to be said: claim, word, say, and again later when a channel is down.
 //! Refuses to delay traffic, and to let one channel delay another: each has a worker of its own, and nothing waits for it.
 
+mod others;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::{Engine, cards};
-use crate::channel::{ChannelError, Message};
+use crate::channel::{Channel, ChannelError, Message};
 use crate::clock;
 use crate::failpoint;
 use crate::store;
@@ -33,8 +35,10 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const WAITS: [u32; 6] = [1, 5, 30, 120, 600, 3_600];
 /// A page that failed so often is said by the channel that stands in as well; the first one is tried on all the same.
 const HAND_ON_AFTER: u32 = 2;
-/// A page waits no longer than this for a channel that takes no more for a while.
-const PATIENCE: Period = Period::seconds(30);
+/// So many messages are looked at together.
+const AT_ONCE: u32 = 100;
+/// The channel that every notice is said on.
+const LOG: &str = "log";
 /// What needs a person is tried for a day, the rest for an hour.
 const GIVE_UP_PAGES: Period = Period::minutes(24 * 60);
 const GIVE_UP_REST: Period = Period::minutes(60);
@@ -119,21 +123,29 @@ async fn attempt(engine: &Engine, message: store::Message) {
     let id = &message.notice.id;
     // However old: it was not tried.
     if let Err(ChannelError::Busy { after, .. }) = &result {
-        if Period::between(message.notice.at, clock::now()) >= PATIENCE {
-            hand_on(engine, &message).await;
-        }
+        others::hand_on_what_waits(engine, &message.channel).await;
         return put_off(engine, &message, *after).await;
     }
     let (noted, word) = match result {
         Ok(()) => {
             // Before it is noted as sent: after a crash in between it is said again, and the word is not lost.
-            told(engine, &message).await;
+            if engine
+                .settings()
+                .channels
+                .get(&message.channel)
+                .is_none_or(|channel| channel.tells(&message.notice))
+            {
+                told(engine, &message).await;
+            }
+            if message.channel == LOG {
+                others::settle_pages(engine, &message.notice).await;
+            }
             (engine.store.sent(id, &message.channel).await.map(drop), "sent")
         }
         Err(failure) => {
             let until = next_try(&message, clock::now(), &failure);
             if until.is_none() || message.attempts >= HAND_ON_AFTER {
-                hand_on(engine, &message).await;
+                others::hand_on(engine, &message).await;
             }
             let why = format!("{:#}", anyhow::Error::from(failure));
             match until {
@@ -154,26 +166,6 @@ async fn attempt(engine: &Engine, message: store::Message) {
     metrics::counter!(NOTIFICATIONS, "channel" => message.channel.clone(), "result" => word).increment(1);
     if let Err(failure) = noted {
         warn!("Could not note how {id} went; it may be said twice: {failure}");
-    }
-}
-
-/// Lets the channel that stands in say what needs a person.
-async fn hand_on(engine: &Engine, message: &store::Message) {
-    let settings = engine.settings();
-    let Some(other) = settings.fallbacks.get(&message.channel) else {
-        return;
-    };
-    if message.notice.kind.loudness() != Hears::Pages {
-        return;
-    }
-    let (id, channel) = (&message.notice.id, &message.channel);
-    match engine.store.hand_on(&message.notice, other, clock::now()).await {
-        Ok(true) => {
-            warn!(notice.id = %id, channel, "{id} is said on {other} too, because {channel} does not take it");
-            engine.wake.voice.notify_one();
-        }
-        Ok(false) => {}
-        Err(failure) => warn!("Could not hand {id} on to {other}; it is tried again with the next attempt: {failure}"),
     }
 }
 
@@ -257,6 +249,21 @@ async fn say(engine: &Engine, message: &store::Message) -> Result<(), ChannelErr
             channel: message.channel.clone(),
             source: fault.into(),
         })?;
+    let since = match &**channel {
+        Channel::PagerDuty(_) if message.attempts > 1 => {
+            let notice = &message.notice;
+            let rollout = notice.about.rollout.as_str();
+            let since = engine
+                .store
+                .told_since(rollout, &message.channel, notice.at, AT_ONCE)
+                .await;
+            since.map_err(|failure| ChannelError::Later {
+                channel: message.channel.clone(),
+                source: failure.into(),
+            })?
+        }
+        _ => Vec::new(),
+    };
     let thread = match cards::Place::of(channel) {
         Some(place) if message.notice.about.rollout.as_str() != About::SERVER => {
             Some(cards::thread(engine, place, &message.notice.about.rollout).await?)
@@ -266,6 +273,7 @@ async fn say(engine: &Engine, message: &store::Message) -> Result<(), ChannelErr
     let worded = Message {
         thread,
         again: message.attempts > 1,
+        since,
         ..Message::new(message.notice.clone(), text)
     };
     channel.say(&worded, clock::now()).await

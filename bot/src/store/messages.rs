@@ -46,6 +46,14 @@ statements! {
     DUE: "find the channels on which something is to be said" =
         "SELECT DISTINCT channel FROM messages WHERE state = 'waiting' AND due_at <= $1 AND claimed_until <= $1
          ORDER BY channel";
+    WAITING: "list what waits for a channel" =
+        "SELECT notice, document, attempts FROM messages
+         WHERE channel = $1 AND state = 'waiting' AND created_at <= $2 ORDER BY number LIMIT $3";
+    SINCE: "list what a channel was told of a rollout" =
+        "SELECT notice, document FROM messages
+         WHERE rollout = $1 AND channel = $2 AND created_at >= $3 ORDER BY number LIMIT $4";
+    TOLD: "list the channels that were told of a rollout" =
+        "SELECT DISTINCT channel FROM messages WHERE rollout = $1 ORDER BY channel";
     RELEASE: "release the messages of a replica" =
         "UPDATE messages SET claimed_until = 0 WHERE claimed_by = $1 AND state = 'waiting'";
 }
@@ -186,6 +194,45 @@ impl Store {
         let new: Vec<(String,)> = session.rows_many(&ANNOUNCE, &values).await?;
         session.commit("commit the handing on of a message").await?;
         Ok(!new.is_empty())
+    }
+
+    /// What waits for a channel since `before` or longer, the oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database does not answer. A row that cannot be read is told in the log and left out.
+    pub async fn waiting_for(&self, channel: &str, before: Timestamp, limit: u32) -> Result<Vec<Message>, StoreError> {
+        let values = [channel.into(), before.into(), limit.into()];
+        let rows: Vec<(String, String, i64)> = self.engine().rows(&WAITING, &values).await?;
+        let read = |(notice, document, attempts): (String, String, i64)| {
+            message(&notice, channel.to_owned(), &document, attempts)
+        };
+        Ok(readable(rows, read))
+    }
+
+    /// What a channel is told about a rollout from `since` on, the oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`Self::waiting_for`].
+    pub async fn told_since(
+        &self,
+        rollout: &str,
+        channel: &str,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Notice>, StoreError> {
+        let values = [rollout.into(), channel.into(), since.into(), limit.into()];
+        let rows: Vec<(String, String)> = self.engine().rows(&SINCE, &values).await?;
+        let read = |(notice, document): (String, String)| value::open("messages", &notice, "document", &document);
+        Ok(readable(rows, read))
+    }
+
+    /// The channels that are told anything about a rollout.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn channels_told_of(&self, rollout: &str) -> Result<Vec<String>, StoreError> {
+        let rows: Vec<(String,)> = self.engine().rows(&TOLD, &[rollout.into()]).await?;
+        Ok(rows.into_iter().map(|(channel,)| channel).collect())
     }
 
     pub(super) async fn release_messages(&self, by: &str) -> Result<u64, StoreError> {

@@ -48,7 +48,7 @@ impl Audience {
     }
 
     /// Whether they want to hear a notice.
-    fn wants(&self, notice: &Notice) -> bool {
+    pub(crate) fn wants(&self, notice: &Notice) -> bool {
         let caused = notice.severity.as_ref();
         let counts = self.severities.is_empty() || caused.is_none_or(|severity| self.severities.contains(severity));
         counts && self.hears >= notice.kind.loudness()

@@ -1,13 +1,14 @@
 //! Owns the model of one process: it hears, lets the core decide, saves, and may die between any two of these.
 //! Refuses to keep anything over its death: what counts is in the store.
 
+mod outlook;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::attention::{Attention, Moment};
-use crate::begin::Start;
 use crate::event::Event;
 use crate::hook::HookEnd;
 use crate::period::Period;
@@ -16,7 +17,6 @@ use crate::refusal::Refusal;
 use crate::rollout::Rollout;
 use crate::route::route;
 use crate::step::{Step, step};
-use crate::surroundings::{Poll, Surroundings};
 
 use super::faults::Fault;
 use super::store::{Content, Saved};
@@ -28,16 +28,10 @@ const TICK: u64 = 2_000;
 const TAKEN_FOR: u64 = 4_000;
 /// How long a seen Watchdog stays fresh here.
 pub(super) const FRESH: Period = Period::seconds(15);
-/// An answer of the alert source that is older counts for nothing, in milliseconds.
-const OLD_ANSWER: u64 = 15_000;
 /// An answer or a Watchdog of this age is good for everybody, in milliseconds.
 const SURELY_GOOD: u64 = 9_000;
 /// A longer absence is no pause of the machine.
 const GAP: SignedDuration = SignedDuration::from_secs(2);
-/// The window of the budget: longer than any history, and than all that its clocks jump.
-const WINDOW: SignedDuration = SignedDuration::from_hours(24 * 7);
-/// Alerts heard of within this time before a start are not the rollout's fault.
-const RECENT: SignedDuration = SignedDuration::from_mins(10);
 
 /// One process.
 #[derive(Debug, Default)]
@@ -447,96 +441,6 @@ impl World<'_> {
             Then::Postpone { row, until } => {
                 self.store.outbox[row].due = until;
                 self.store.outbox[row].claimed_until = 0;
-            }
-        }
-    }
-
-    /// What the rollout cannot know by itself, as this replica reads it.
-    pub(super) fn around(&mut self, replica: usize, rollout: &Rollout, event: &Event) -> Surroundings {
-        let (now, steady) = (self.wall(replica), self.steady(replica));
-        let services = event
-            .concerning(rollout)
-            .map_or(1, |(name, starts_at)| self.store.services_with(name, starts_at));
-        let watched = self.replicas[replica].attention.watched(rollout, steady);
-        Surroundings {
-            watched,
-            services_with_this_alert: services,
-            ..self.around_a_start(replica, now)
-        }
-    }
-
-    fn around_a_start(&self, replica: usize, now: Timestamp) -> Surroundings {
-        let process = &self.replicas[replica];
-        let answered = self.last_answer(replica);
-        let failed = process.silent_rounds.unwrap_or_default() >= 3;
-        let poll = match (answered, process.silent_since) {
-            (last, Some((at, since))) if failed && last.is_none_or(|last| last < at) => Poll::Unreadable { since },
-            (None, _) => Poll::NotYet,
-            // A process that stood still knows nothing of the rounds that it missed.
-            (Some(last), since) if self.now - last > OLD_ANSWER => Poll::Unreadable {
-                since: since.map_or(now, |(_, since)| since),
-            },
-            (Some(_), _) => Poll::Good,
-        };
-        let since = now.saturating_sub(WINDOW).unwrap_or(Timestamp::MIN);
-        let spent = self.store.spent.iter().filter(|at| **at >= since).count();
-        Surroundings {
-            watchdog_seen: self.store.watchdog_seen,
-            watchdog_fresh: FRESH,
-            poll,
-            automatic_rollbacks: u32::try_from(spent).unwrap_or(u32::MAX),
-            automatic_rollbacks_allowed: self.budget,
-            freeze: self.store.freeze.clone(),
-            watched: None,
-            undecided: self.store.undecided(now),
-            services_with_this_alert: 1,
-        }
-    }
-
-    /// A person starts a plan: decided and saved in one transaction.
-    pub(super) fn start(&mut self, replica: usize, plan: usize) -> bool {
-        let now = self.wall(replica);
-        let around = self.around_a_start(replica, now);
-        let moves_it =
-            |rollout: &usize| self.store.plan_of[*rollout] == plan && !self.store.rollouts[*rollout].is_final();
-        let busy = self.store.active().into_iter().find(moves_it);
-        let starts = self.store.plan_of.iter().filter(|other| **other == plan).count();
-        let start = Start {
-            plan: std::sync::Arc::clone(&self.plans[plan]),
-            inputs: super::people::inputs(&self.plans[plan]),
-            actor: super::people::lee(),
-            counter: u64::try_from(starts).unwrap_or_default() + 1,
-            recent: self.store.recent(now.saturating_sub(RECENT).unwrap_or(Timestamp::MIN)),
-            target_busy: busy.map(|rollout| self.store.rollouts[rollout].id.clone()),
-            target_epoch: self.store.target_epochs.get(&plan).copied().unwrap_or_default(),
-        };
-        match Rollout::begin(start, &around, now) {
-            Err(refusal) => {
-                self.tell(|_| format!("start refused: {refusal}"));
-                self.facts.refusals += 1;
-                false
-            }
-            Ok(step) => {
-                let rollout = self.store.begin(plan, &step);
-                let job = Job {
-                    replica,
-                    life: self.replicas[replica].life,
-                    rollout,
-                    event: Event::Ticked,
-                    then: Then::Rest,
-                    tries: 0,
-                    joins: false,
-                };
-                self.laws.began(plan, self.now);
-                let pending = Pending {
-                    job,
-                    before: step.next.clone(),
-                    step,
-                    environment: self.store.environment_generation,
-                    decided_at: self.now,
-                };
-                self.saved(&pending, false);
-                true
             }
         }
     }

@@ -182,7 +182,6 @@ fn mind_deadlines(work: &mut Work<'_>) {
         .filter(|decision| decision.deadline <= now)
         .cloned()
         .collect();
-    work.next.decisions.retain(|decision| decision.deadline > now);
     for decision in due {
         match decision.default {
             DecideDefault::Rollback => rollback::automatic(
@@ -200,6 +199,8 @@ fn mind_deadlines(work: &mut Work<'_>) {
             }
         }
     }
+    // A rollback has taken them with it, and says so.
+    work.next.decisions.retain(|decision| decision.deadline > now);
 }
 
 /// The bake clock counts only time with known health that nobody paused.

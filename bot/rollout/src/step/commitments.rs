@@ -149,24 +149,27 @@ fn first_word(work: &mut Work<'_>, name: &str, commitment: &Commitment, within: 
         let missed = matches!(notice.kind, NoticeKind::CommitmentMissed { .. });
         notice.kind.loudness() == Hears::Pages && !missed
     };
-    let words: Vec<NoticeId> = work
-        .notices
-        .iter()
-        .filter(|notice| pages(notice))
-        .map(|notice| notice.id.clone())
-        .collect();
+    let said: Vec<&Notice> = work.notices.iter().filter(|notice| pages(notice)).collect();
+    let words: Vec<NoticeId> = said.iter().map(|notice| notice.id.clone()).collect();
+    // Whom a plan spares this severity, nobody owes word of it.
+    let audiences = &work.next.plan.spec.audiences;
+    let owed = |name: &&String| {
+        let audience = audiences.get(*name);
+        said.is_empty() || audience.is_none_or(|audience| said.iter().any(|notice| audience.wants(notice)))
+    };
+    let waiting: Vec<String> = commitment.to.iter().filter(owed).cloned().collect();
     let now = work.now;
     let Some(mut track) = track(work, name, news) else {
         return;
     };
     // One that is owed already is due earlier, and word of this is word of that.
-    if news && track.open.is_none() {
+    if news && track.open.is_none() && !waiting.is_empty() {
         let due = later(now, within);
         track.number += 1;
         track.open = Some(Occasion {
             due,
             until: due,
-            waiting: commitment.to.clone(),
+            waiting,
             words: Vec::new(),
         });
     }

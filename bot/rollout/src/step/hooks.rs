@@ -349,8 +349,9 @@ fn is_for(holder: &Holder) -> bool {
 }
 
 /// A rollback is decided: nobody has to settle what was done on the way forward.
-pub(super) fn overtaken(work: &mut Work<'_>) {
-    work.next.holds.retain(|hold| !is_for(&hold.by));
+pub(super) fn overtaken(work: &mut Work<'_>) -> Vec<u32> {
+    let over = work.next.holds.extract_if(.., |hold| is_for(&hold.by));
+    over.map(|hold| hold.number).collect()
 }
 
 /// A worker that says nothing is as bad as one that fails. Its time is counted anew while it rightly waits.

@@ -103,8 +103,8 @@ fn begin(work: &mut Work<'_>, because: Because) {
         work.next.epoch += 1;
     }
     work.next.wanted = Weight::ZERO;
-    let questions = work.next.decisions.drain(..).map(|decision| decision.number).collect();
-    hooks::overtaken(work);
+    let mut questions: Vec<u32> = work.next.decisions.drain(..).map(|decision| decision.number).collect();
+    questions.extend(hooks::overtaken(work));
     work.next.pause = None;
     work.next.bake.since = None;
     let action = climb(work, 0);

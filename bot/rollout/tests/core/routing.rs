@@ -4,7 +4,7 @@ use tidegate_rollout::alert::{Alert, Fingerprint};
 use tidegate_rollout::route::{Concern, concern, route};
 use tidegate_rollout::{Rollout, Weight};
 
-use crate::bench::{Bench, alert, at, labelled, plan, plan_with};
+use crate::bench::{Bench, alert, at, labelled, over, plan, plan_with};
 
 fn rollout() -> Rollout {
     Bench::baking(plan()).rollout
@@ -120,4 +120,32 @@ fn a_trigger_that_looks_beyond_its_service_holds_and_never_rolls_back() {
     bench.fires(&labelled(alert("HighErrorRate", at(5)), "service", "database"));
     assert_eq!(bench.rollout.holds.len(), 1);
     assert_eq!(bench.rollout.wanted, Weight::percent(5));
+}
+
+/// Alertmanagers of two environments whose alerts only their receivers' labels tell apart give them the same fingerprint.
+#[test]
+fn word_from_another_receiver_is_not_about_the_alert_that_is_known() {
+    let mut bench = Bench::baking(plan_with(|plan| {
+        plan["spec"]["triggers"][0]["severity"] = "sev3".into();
+    }));
+    let ours = alert("HighErrorRate", bench.now);
+    bench.fires(&ours);
+    let theirs = Alert {
+        receiver: "staging".to_owned(),
+        ..over(&labelled(ours.clone(), "environment", "staging"), bench.now)
+    };
+    assert_eq!(route(&theirs, [&bench.rollout]), []);
+    assert_eq!(
+        route(&over(&ours, bench.now), [&bench.rollout]),
+        [bench.rollout.id.clone()]
+    );
+    let unlabelled = Alert {
+        labels: [("alertname".to_owned(), "HighErrorRate".to_owned())].into(),
+        ..over(&ours, bench.now)
+    };
+    assert_eq!(
+        route(&unlabelled, [&bench.rollout]),
+        [bench.rollout.id.clone()],
+        "its own source may change the labels under a fingerprint"
+    );
 }

@@ -19,7 +19,7 @@ const DETAIL: usize = 8_000;
 
 /// How bad it is, in PagerDuty's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Severity {
+pub(super) enum Severity {
     Critical,
     Error,
     Warning,
@@ -98,6 +98,12 @@ impl Event {
         triggered.into_iter().chain(acknowledged).chain(resolved).collect()
     }
 
+    /// Whether it opens what one of these notices, which came after it, has closed.
+    pub(super) fn is_settled_by(&self, since: &[Notice]) -> bool {
+        let closed = |notice: &Notice| closes(notice).iter().any(|open| key(&notice.about, open) == self.key);
+        matches!(self.action, Action::Trigger(_)) && since.iter().any(closed)
+    }
+
     /// The event as it is sent.
     pub(super) fn document(&self, routing_key: &SecretString) -> Value {
         let mut document = match &self.action {
@@ -116,7 +122,7 @@ impl Event {
 }
 
 /// What needs a person from now on, and how badly.
-fn opens(notice: &Notice) -> Option<(String, Severity)> {
+pub(super) fn opens(notice: &Notice) -> Option<(String, Severity)> {
     let (open, severity) = match &notice.kind {
         NoticeKind::RollingBack { automatic: true, .. } | NoticeKind::RollbackStuck { .. } => {
             (Open::Rollback, Severity::Critical)
@@ -144,7 +150,7 @@ fn opens(notice: &Notice) -> Option<(String, Severity)> {
 }
 
 /// What somebody looks at.
-fn looks_at(kind: &NoticeKind) -> Vec<String> {
+pub(super) fn looks_at(kind: &NoticeKind) -> Vec<String> {
     let NoticeKind::Acknowledged { what, .. } = kind else {
         return Vec::new();
     };
@@ -155,7 +161,7 @@ fn looks_at(kind: &NoticeKind) -> Vec<String> {
 }
 
 /// What is settled.
-fn closes(notice: &Notice) -> Vec<String> {
+pub(super) fn closes(notice: &Notice) -> Vec<String> {
     let numbered = |numbers: &[u32]| numbers.iter().map(|number| Open::Numbered(*number)).collect();
     let closed: Vec<Open> = match &notice.kind {
         NoticeKind::AlertResolved { alert } => return vec![of_alert(alert)],
