@@ -184,12 +184,13 @@ async fn what_is_settled_before_the_pager_hears_of_it_wakes_nobody_any_more() ->
     .await?;
     gate.say(&format!("decide {id} continue 1")).await?;
     pagerduty.answer_with(None);
-    wait::until("both are dealt with", PATIENCE, async || {
-        let metrics = gate.metrics().await?;
-        let dealt = metrics
-            .lines()
-            .find(|line| line.contains("channel=\"oncall\"") && line.contains("result=\"sent\""));
-        ensure!(dealt.is_some_and(|line| line.ends_with(" 2")), "{dealt:?}");
+    let file = gate.house.scratch.path().join("data/tidegate.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file).read_only(true);
+    let mut reader = sqlx::ConnectOptions::connect(&options).await?;
+    wait::until("the question and its answer are dealt with", PATIENCE, async || {
+        let sent = "SELECT COUNT(*) FROM messages WHERE channel = 'oncall' AND state = 'sent'";
+        let sent: i64 = sqlx::query_scalar(sent).fetch_one(&mut reader).await?;
+        ensure!(sent == 2, "{sent} were sent");
         Ok(())
     })
     .await?;
