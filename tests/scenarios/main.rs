@@ -25,6 +25,8 @@ mod doors;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod full_disk;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod hooks;

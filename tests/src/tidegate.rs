@@ -133,15 +133,22 @@ impl Setup {
     /// # Errors
     /// Carries the end of its log.
     pub async fn start(self) -> Result<Tidegate> {
-        self.scratch.write("tidegate.yml", self.settings.to_string())?;
-        let client = http::client()?;
-        let mut tidegate = Tidegate {
-            program: None,
-            setup: self,
-            client,
-        };
+        let mut tidegate = self.install()?;
         tidegate.start_again().await?;
         Ok(tidegate)
+    }
+
+    /// Writes its configuration, and leaves the start to [`Tidegate::start_again`].
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn install(self) -> Result<Tidegate> {
+        self.scratch.write("tidegate.yml", self.settings.to_string())?;
+        Ok(Tidegate {
+            program: None,
+            client: http::client()?,
+            setup: self,
+        })
     }
 }
 
@@ -160,13 +167,11 @@ impl Tidegate {
     /// # Errors
     /// When it runs, or does not come up; carries the end of its log.
     pub async fn start_again(&mut self) -> Result<()> {
-        let mut program = self.launch()?;
-        let (client, ready) = (&self.client, self.url("/-/ready"));
-        program
-            .ready(START, async || http::answers(client, &ready).await)
-            .await?;
-        self.program = Some(program);
-        Ok(())
+        self.launch_again()?;
+        let (client, ready) = (self.client.clone(), self.url("/-/ready"));
+        self.program()?
+            .ready(START, async || http::answers(&client, &ready).await)
+            .await
     }
 
     /// Starts it as [`Tidegate::start_again`] does, and waits for nothing.

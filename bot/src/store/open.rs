@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, Executor, SqlSafeStr};
 
 use super::engine::Engine;
@@ -97,6 +97,7 @@ async fn open_sqlite(dir: &Path, pool: u32) -> Result<Engine, OpenError> {
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(2 * PATIENCE)
+        .after_release(|connection, _| Box::pin(is_clean(connection)))
         .connect_with(writing)
         .await
         .map_err(connect("open the SQLite file"))?;
@@ -109,6 +110,14 @@ async fn open_sqlite(dir: &Path, pool: u32) -> Result<Engine, OpenError> {
         .await
         .map_err(connect("open the SQLite file for reading"))?;
     Ok(Engine::Sqlite { writer, readers })
+}
+
+/// Whether a connection may be used again. On a full disk, and after other failures of the system, SQLite undoes a transaction by
+/// itself; the driver goes on counting it as open, cannot undo it either, and would begin no other on this connection, ever.
+async fn is_clean(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // What was dropped without a commit is undone before this is answered.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// Only what is there already, and only to read: no file, table or row is made or changed.
