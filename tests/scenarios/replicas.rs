@@ -23,8 +23,8 @@ use crate::crash::{FLAG, PLAN, SERVICE};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long it may take until another replica has brought to its end what a dead one had begun.
 const TAKEN_OVER: Duration = Duration::from_secs(15);
-/// A raise waits until the lease of the dead has run out, by the clock of the database, and is done then.
-const LED_AGAIN: Duration = Duration::from_secs(25);
+/// A raise waits until the lease of the dead has run out, by the clock of the database, and is done then: promised, too.
+const LED_AGAIN: Duration = Duration::from_secs(15);
 /// So many rollouts are rolled back one after another.
 const ROUNDS: u64 = 5;
 

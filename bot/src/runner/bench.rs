@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tidegate_rollout::begin::Start;
 use tidegate_rollout::plan::{Plan, source};
 use tidegate_rollout::{
-    Actor, Alert, Event, Outcome, Period, PersonId, ReadBack, Role, Rollout, Surface, Surroundings, Weight,
+    Actor, Alert, Event, Outcome, Period, PersonId, ReadBack, Role, Rollout, Step, Surface, Surroundings, Weight,
 };
 use tokio::net::TcpListener;
 use url::Url;
@@ -183,8 +183,8 @@ pub(super) fn ana() -> Actor {
     }
 }
 
-/// A rollout that bakes since `at`, started by a process that is gone or was never this one.
-pub(super) async fn baking(engine: &Engine, at: Timestamp) -> Rollout {
+/// The first step of a rollout that was started at `at`: it asks for the weight of its first phase.
+pub(super) async fn begun(engine: &Engine, at: Timestamp) -> Step {
     let plan: Arc<Plan> = Arc::new(source::read(PLAN).plan.unwrap());
     let opening = Opening {
         plan: plan.name(),
@@ -208,9 +208,15 @@ pub(super) async fn baking(engine: &Engine, at: Timestamp) -> Rollout {
         };
         Rollout::begin(start, &Surroundings::calm(at), at)
     });
-    let Ok(Begun::Started { step, .. }) = begun.await else {
-        panic!("it has to start");
-    };
+    match begun.await {
+        Ok(Begun::Started { step, .. }) => *step,
+        other => panic!("it has to start: {other:?}"),
+    }
+}
+
+/// A rollout that bakes since `at`, started by a process that is gone or was never this one.
+pub(super) async fn baking(engine: &Engine, at: Timestamp) -> Rollout {
+    let step = begun(engine, at).await;
     let event = Event::Reported {
         action: step.actions[0].id.clone(),
         outcome: Outcome::Applied(ReadBack {

@@ -92,23 +92,31 @@ async fn claim(engine: &Engine, part: Part, room: u32) -> Vec<Claimed> {
 pub(super) async fn forward(engine: Arc<Engine>, stop: CancellationToken) {
     let mut lease: Option<Leadership> = None;
     while wait(&engine.wake.forward, &stop).await {
-        let settings = engine.settings();
-        let fresh = lease
-            .as_ref()
-            .is_some_and(|led| led.holds(Instant::now() + half(settings.lease_for)));
-        if !fresh {
-            lease = match engine.store.lead(&settings.replica, settings.lease_for).await {
-                Ok(lease) => lease,
-                Err(failure) => {
-                    warn!("Could not ask for the lease: {failure}");
-                    None
-                }
-            };
-        }
-        if let Some(led) = lease.as_ref().filter(|led| led.holds(Instant::now())) {
-            drain(&engine, led).await;
+        // Asked for again between batches, too: with enough to do, the bell is not waited for until the lease has run out.
+        while let Some(led) = renewed(&engine, &mut lease).await {
+            if !batch(&engine, led).await || stop.is_cancelled() {
+                break;
+            }
         }
     }
+}
+
+/// The lease, if this replica leads: asked for again once half of it is over.
+async fn renewed<'l>(engine: &Engine, lease: &'l mut Option<Leadership>) -> Option<&'l Leadership> {
+    let settings = engine.settings();
+    let fresh = lease
+        .as_ref()
+        .is_some_and(|led| led.holds(Instant::now() + half(settings.lease_for)));
+    if !fresh {
+        *lease = match engine.store.lead(&settings.replica, settings.lease_for).await {
+            Ok(lease) => lease,
+            Err(failure) => {
+                warn!("Could not ask for the lease: {failure}");
+                None
+            }
+        };
+    }
+    lease.as_ref().filter(|led| led.holds(Instant::now()))
 }
 
 fn half(period: Period) -> Duration {
@@ -124,22 +132,23 @@ async fn wait(bell: &Notify, stop: &CancellationToken) -> bool {
     }
 }
 
-async fn drain(engine: &Engine, led: &Leadership) {
+/// Claims what may raise, and brings it to its end; `false` when there was nothing.
+async fn batch(engine: &Engine, led: &Leadership) -> bool {
     let settings = engine.settings();
-    loop {
-        let claimed = engine
-            .store
-            .claim_forward(led, &settings.replica, clock::now(), settings.claim_for, CLAIM);
-        let claimed = match claimed.await {
-            Ok(claimed) => claimed,
-            Err(failure) => return warn!("Could not look for things to do: {failure}"),
-        };
-        if claimed.is_empty() {
-            return;
+    let claimed = engine
+        .store
+        .claim_forward(led, &settings.replica, clock::now(), settings.claim_for, CLAIM);
+    let claimed = match claimed.await {
+        Ok(claimed) => claimed,
+        Err(failure) => {
+            warn!("Could not look for things to do: {failure}");
+            return false;
         }
-        let work = claimed.into_iter().map(|claimed| attempt(engine, claimed, Some(led)));
-        futures_util::future::join_all(work).await;
-    }
+    };
+    let any = !claimed.is_empty();
+    let work = claimed.into_iter().map(|claimed| attempt(engine, claimed, Some(led)));
+    futures_util::future::join_all(work).await;
+    any
 }
 
 /// One attempt at one action, and what is noted of it.
@@ -161,6 +170,10 @@ async fn attempt(engine: &Engine, claimed: Claimed, led: Option<&Leadership>) {
         Ok(Ok(Done::Overtaken)) => return close(engine, &action, "overtaken").await,
         // Nothing has happened yet.
         Ok(Ok(Done::InTheWay(why))) => return put_off(engine, &action, &why).await,
+        // That is not the target's fault, and does not count against it: whoever leads next tries again.
+        Ok(Err(failure)) if led.is_some_and(|led| !led.holds(Instant::now())) => {
+            return put_off(engine, &action, &format!("the lease ran out: {failure:#}")).await;
+        }
         Ok(Err(failure)) => {
             waits = matches!(failure.downcast_ref(), Some(DriverError::Waiting { .. }));
             let final_word = matches!(failure.downcast_ref(), Some(DriverError::Refused { .. }));
@@ -345,3 +358,6 @@ async fn close(engine: &Engine, action: &Action, why: &str) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;
