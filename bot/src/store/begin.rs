@@ -1,11 +1,9 @@
 //! Owns the start of a rollout: the facts it is decided on stand still until its first step is saved.
 //! Refuses two rollouts on one target, and two starts by one command.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use tidegate_rollout::step::QUIET;
-use tidegate_rollout::{Alert, DeliveryId, Refusal, Rollout, RolloutId, Step};
+use tidegate_rollout::{Alert, DeliveryId, Refusal, RolloutId, Step};
 
 use super::Store;
 use super::engine::Session;
@@ -19,8 +17,9 @@ use super::{alerts, value};
 use crate::failpoint;
 
 statements! {
-    UNDER_WAY: "find the rollouts of some targets" =
-        "SELECT id, target, document FROM rollouts WHERE is_final = 0 ORDER BY started_at, id";
+    HOLDER: "find the rollout that may write to a target" =
+        "SELECT id FROM rollouts
+         WHERE is_final = 0 AND (target = $1 OR id = (SELECT rollout FROM targets WHERE name = $1))";
     TARGET: "find the epoch of a target" =
         "SELECT epoch FROM targets WHERE name = $1";
 }
@@ -118,10 +117,10 @@ impl Store {
 async fn facts(session: &mut Session, opening: &Opening<'_>) -> Result<BeginFacts, StoreError> {
     let environment = environments::lock(session, opening.environment, opening.window_since).await?;
     let counter = next_count(session, &format!("starts of {}", opening.plan)).await?;
-    let names = || std::iter::once(opening.target).chain(opening.also.iter().map(String::as_str));
-    let busy = busy(session, &names().collect()).await?;
-    let mut epoch = 0;
-    for target in names() {
+    let (mut busy, mut epoch) = (None, 0);
+    for target in std::iter::once(opening.target).chain(opening.also.iter().map(String::as_str)) {
+        let holder: Option<(String,)> = session.row(&HOLDER, &[target.into()]).await?;
+        busy = busy.or(holder.map(|(id,)| RolloutId::new(id)));
         let known: Option<(i64,)> = session.row(&TARGET, &[target.into()]).await?;
         epoch = known.map_or(epoch, |(known,)| value::count(known).max(epoch));
     }
@@ -138,16 +137,4 @@ async fn facts(session: &mut Session, opening: &Opening<'_>) -> Result<BeginFact
         .await?,
         environment,
     })
-}
-
-/// The first rollout that is not over and may write to one of `names`. What a document says cannot be searched, and few
-/// rollouts are under way; of one that cannot be read its own target counts.
-async fn busy(session: &mut Session, names: &BTreeSet<&str>) -> Result<Option<RolloutId>, StoreError> {
-    let under_way: Vec<(String, String, String)> = session.rows(&UNDER_WAY, &[]).await?;
-    let writes_there = |(id, target, document): &(String, String, String)| {
-        let falls_back = |rollout: Rollout| rollout.plan.targets().iter().any(|name| names.contains(name.as_str()));
-        names.contains(target.as_str()) || value::open("rollouts", id, "document", document).is_ok_and(falls_back)
-    };
-    let found = under_way.into_iter().find(writes_there);
-    Ok(found.map(|(id, ..)| RolloutId::new(id)))
 }

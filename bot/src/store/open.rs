@@ -285,6 +285,7 @@ pub(super) fn sqlite_migrations() -> Migrator {
         (9, "starts", "0009_starts.sql"),
         (10, "commitments", "0010_commitments.sql"),
         (11, "polls", "0011_polls.sql"),
+        (12, "holders", "0012_holders.sql"),
     )
 }
 
@@ -298,5 +299,6 @@ pub(super) fn postgres_migrations() -> Migrator {
         (9, "starts", "0009_starts.sql"),
         (10, "commitments", "0010_commitments.sql"),
         (11, "polls", "0011_polls.sql"),
+        (12, "holders", "0012_holders.sql"),
     )
 }

@@ -24,8 +24,9 @@ statements! {
                                revision, document)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, 0, $9)";
     RAISE_TARGET: "note the epoch of a target" =
-        "INSERT INTO targets (name, epoch) VALUES ($1, $2)
-         ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch WHERE targets.epoch < excluded.epoch";
+        "INSERT INTO targets (name, epoch, rollout) VALUES ($1, $2, $3)
+         ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch, rollout = excluded.rollout
+         WHERE targets.epoch < excluded.epoch OR (targets.epoch = excluded.epoch AND targets.rollout IS NULL)";
     REVISE: "number a change" =
         "UPDATE rollouts SET revision = $2 WHERE id = $1";
     COUNT: "move a counter on" =
@@ -146,8 +147,8 @@ async fn hold(session: &mut Session, step: &Step, generation: u64, now: Timestam
 /// What a step leaves to be done, to be said, and to be read later.
 async fn consequences(session: &mut Session, step: &Step, now: Timestamp) -> Result<(), StoreError> {
     for target in step.next.plan.targets() {
-        let epoch = [target.into(), step.next.epoch.into()];
-        session.execute(&RAISE_TARGET, &epoch).await?;
+        let held = [target.into(), step.next.epoch.into(), step.next.id.as_str().into()];
+        session.execute(&RAISE_TARGET, &held).await?;
     }
     outbox::overtake(session, &step.next).await?;
     outbox::enqueue(session, &step.actions, now).await?;
