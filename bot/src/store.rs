@@ -11,6 +11,7 @@ mod environments;
 mod error;
 mod examine;
 mod flags;
+mod hurry;
 mod inbox;
 mod lease;
 mod letters;
@@ -33,6 +34,7 @@ mod writer;
 
 use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +61,8 @@ pub use said::{FEED, Said};
 pub use save::Saved;
 pub use tokens::{NewToken, Token, TokenHash, TokenKind};
 
-use engine::Engine;
+use engine::{Engine, Session};
+use hurry::Hurry;
 use sql::Markers;
 use writer::{Job, QUEUE, Queues, Writer};
 
@@ -73,6 +76,8 @@ struct Shared {
     /// The ways to the one task that writes what is heard: one for what people said, one for the rest.
     urgent: mpsc::Sender<Job>,
     jobs: mpsc::Sender<Job>,
+    /// Tells that task to take little at a time.
+    hurry: Hurry,
     /// Asks that task to write what waits, and to end.
     closing: CancellationToken,
     writer: TaskTracker,
@@ -105,14 +110,15 @@ impl Store {
             urgent: urgent_queue,
             jobs: queue,
         };
-        let closing = CancellationToken::new();
+        let (closing, hurry) = (CancellationToken::new(), Hurry::none(Instant::now()));
         let writer = TaskTracker::new();
-        writer.spawn(Writer::new(engine.clone(), queues, closing.clone()).run());
+        writer.spawn(Writer::new(engine.clone(), queues, hurry.clone(), closing.clone()).run());
         writer.close();
         Self(Arc::new(Shared {
             engine,
             urgent,
             jobs,
+            hurry,
             closing,
             writer,
             lock: Mutex::default(),
@@ -144,6 +150,12 @@ impl Store {
             }
         }
         refused
+    }
+
+    /// Begins a transaction on the way to the traffic: what a storm brings makes room for it and for those after it.
+    async fn begin_in_a_hurry(&self) -> Result<Session, StoreError> {
+        self.0.hurry.note(Instant::now());
+        self.engine().begin().await
     }
 
     fn engine(&self) -> &Engine {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 use tidegate_tests::tidegate::{Setup, Tidegate};
 use tidegate_tests::wait;
@@ -92,7 +92,15 @@ async fn start(server: &Tidegate, rollouts: usize) -> Result<()> {
     }
     for number in 0..rollouts {
         wait::until("the flag is on", PATIENCE, async || {
-            ensure!(server.flag(&name(number), "probe").await?, "still off");
+            if !server.flag(&name(number), "probe").await? {
+                let (_, card) = server
+                    .post(
+                        "/api/v1/commands",
+                        &json!({ "text": format!("status {}", name(number)) }),
+                    )
+                    .await?;
+                bail!("still off: {card}");
+            }
             Ok(())
         })
         .await?;

@@ -56,7 +56,7 @@ impl Store {
     /// # Errors
     /// When it could not be saved.
     pub async fn write_flag(&self, flag: &FlagState) -> Result<FlagWrite, StoreError> {
-        let mut session = self.engine().begin().await?;
+        let mut session = self.begin_in_a_hurry().await?;
         // Its row lets one writer of flags through at a time.
         let revision = next_count(&mut session, REVISIONS).await?;
         let stored = read(&mut session, &flag.key).await?;

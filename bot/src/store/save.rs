@@ -60,7 +60,10 @@ impl Store {
         cause: Option<&DeliveryId>,
         now: Timestamp,
     ) -> Result<Saved, StoreError> {
-        let mut session = self.engine().begin().await?;
+        let mut session = match step.actions.is_empty() {
+            true => self.engine().begin().await?,
+            false => self.begin_in_a_hurry().await?,
+        };
         let saved = write(&mut session, step, environment_generation, cause, now).await?;
         if saved != Saved::Done {
             session.undo().await?;

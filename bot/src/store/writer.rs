@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::time::Instant;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -15,6 +16,7 @@ use super::alerts::{self, AlertRow};
 use super::dialect::STARTS;
 use super::engine::{Engine, Session};
 use super::error::StoreError;
+use super::hurry::Hurry;
 use super::inbox::{Content, Remembered, Settled, Starts};
 use super::sql::{Many, statements};
 use super::value::{self, Value};
@@ -151,8 +153,9 @@ pub(super) const QUEUE: usize = 1_024;
 /// which waits for the same connection does not wait long.
 const BATCH: usize = 256;
 const BATCH_BYTES: usize = 4 << 20;
-/// A batch that somebody waits for is smaller.
+/// A batch that somebody waits for is smaller, and so are those while a step is on its way.
 const URGENT_BATCH: usize = 32;
+const HURRIED_BATCH: usize = 16;
 /// So much of the rest goes with it however much is urgent: the Watchdog must be heard too.
 const ALWAYS: usize = 8;
 /// A batch that lost against a concurrent transaction is tried so often before its senders are told.
@@ -169,17 +172,19 @@ pub(super) struct Writer {
     engine: Engine,
     urgent: mpsc::Receiver<Job>,
     jobs: mpsc::Receiver<Job>,
+    hurry: Hurry,
     closing: CancellationToken,
     /// A job that would have made the last batch too large.
     left_over: Option<Job>,
 }
 
 impl Writer {
-    pub(super) fn new(engine: Engine, queues: Queues, closing: CancellationToken) -> Self {
+    pub(super) fn new(engine: Engine, queues: Queues, hurry: Hurry, closing: CancellationToken) -> Self {
         Self {
             engine,
             urgent: queues.urgent,
             jobs: queues.jobs,
+            hurry,
             closing,
             left_over: None,
         }
@@ -230,11 +235,7 @@ impl Writer {
             weight += job.weight();
             batch.push(job);
         }
-        let most = if batch.iter().any(Job::is_urgent) {
-            URGENT_BATCH.max(batch.len() + ALWAYS)
-        } else {
-            BATCH
-        };
+        let most = self.most(&batch);
         while batch.len() < most
             && let Ok(job) = self.jobs.try_recv()
         {
@@ -246,6 +247,20 @@ impl Writer {
             batch.push(job);
         }
         Some(batch)
+    }
+
+    /// How many jobs may go with these, which are all that is urgent: each of them makes somebody wait longer.
+    fn most(&self, batch: &[Job]) -> usize {
+        let now = Instant::now();
+        if batch.iter().any(Job::is_urgent) {
+            // What is decided on it comes next.
+            self.hurry.note(now);
+            URGENT_BATCH.max(batch.len() + ALWAYS)
+        } else if self.hurry.is_on(now) {
+            HURRIED_BATCH
+        } else {
+            BATCH
+        }
     }
 
     /// Once the store is closing nothing is taken in any more, and what waits is still written.
