@@ -1,7 +1,8 @@
 //! Owns the named moments at which the crash tests kill the process.
 //! Refuses to exist in a shipped build: without the feature `failpoints` a point compiles to nothing, its name included.
 
-/// Stops the process here if the environment says so: `TIDEGATE_FAILPOINT=<name>` or `<name>:<nth>` (from 1).
+/// Stops the process here if the environment says so: `TIDEGATE_FAILPOINT=<name>` or `<name>:<nth>` (from 1). A name is a
+/// point of the list, or `before …` or `after …` with the words of a transaction of the store.
 #[cfg(feature = "failpoints")]
 macro_rules! hit {
     ($name:literal) => {
@@ -17,13 +18,30 @@ macro_rules! hit {
 
 pub(crate) use hit;
 
+/// A point on either side of every commit there is: `$when` is "before" or "after", `$tried` says what is committed.
 #[cfg(feature = "failpoints")]
-pub use armed::{POINTS, reached};
+macro_rules! commit {
+    ($when:literal, $tried:expr) => {
+        $crate::failpoint::commits($when, $tried)
+    };
+}
+
+/// Nothing, in this build.
+#[cfg(not(feature = "failpoints"))]
+macro_rules! commit {
+    ($when:literal, $tried:expr) => {};
+}
+
+pub(crate) use commit;
+
+#[cfg(feature = "failpoints")]
+pub use armed::{POINTS, commits, reached};
 
 #[cfg(feature = "failpoints")]
 mod armed {
-    use std::sync::OnceLock;
+    use std::collections::BTreeSet;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::{Mutex, OnceLock, PoisonError};
 
     /// Every point there is, in the order of an alert's way through the process.
     pub const POINTS: &[&str] = &[
@@ -62,8 +80,35 @@ mod armed {
 
     /// Counts a pass of the point called `name`, and aborts at the chosen one: no destructor runs, nothing is flushed.
     pub fn reached(name: &str) {
-        static PASSED: AtomicU64 = AtomicU64::new(0);
         debug_assert!(POINTS.contains(&name), "{name} is not in the list of failpoints");
+        pass(name);
+    }
+
+    /// A pass of the point `when` ("before" or "after") the commit of what was `tried`.
+    pub fn commits(when: &str, tried: &str) {
+        let name = format!("{when} {tried}");
+        note(&name);
+        pass(&name);
+    }
+
+    /// Adds `name` to the file that `TIDEGATE_FAILPOINTS_PASSED` names, once: so that a test knows which commits its story meets.
+    fn note(name: &str) {
+        static NOTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+        let Some(file) = std::env::var_os("TIDEGATE_FAILPOINTS_PASSED") else {
+            return;
+        };
+        let mut noted = NOTED.lock().unwrap_or_else(PoisonError::into_inner);
+        if !noted.insert(name.to_owned()) {
+            return;
+        }
+        let lines: String = noted.iter().map(|name| format!("{name}\n")).collect();
+        if let Err(failure) = std::fs::write(&file, lines) {
+            tracing::error!("could not note that {name} was passed: {failure}");
+        }
+    }
+
+    fn pass(name: &str) {
+        static PASSED: AtomicU64 = AtomicU64::new(0);
         let Some((chosen, nth)) = chosen() else { return };
         if chosen == name && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *nth {
             std::process::abort();

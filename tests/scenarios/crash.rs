@@ -31,6 +31,11 @@ const ERRORS: &str = "ErrorRateHigh";
 
 /// One plan, three quick phases, and a watch that never ends by itself: every rollout is rolled back some day.
 pub(crate) fn setup() -> Result<Setup> {
+    telling(&["chat", "log"])
+}
+
+/// The same, told on these channels.
+pub(crate) fn telling(channels: &[&str]) -> Result<Setup> {
     let phase = |name, weight| json!({ "name": name, "weight": weight, "bake": "1s" });
     let plan = json!({
         "apiVersion": "tidegate.dev/v1alpha1",
@@ -53,7 +58,7 @@ pub(crate) fn setup() -> Result<Setup> {
             "severities": { "sev1": { "action": "rollback" } },
             "alerts": { "receivers": ["default"], "watchdog": "required" },
             "noData": "hold",
-            "audiences": { "team": { "channels": ["chat", "log"], "hears": "everything" } },
+            "audiences": { "team": { "channels": channels, "hears": "everything" } },
         },
     });
     // JSON is YAML, too.

@@ -12,6 +12,7 @@ use sqlx::{AssertSqlSafe, Executor, FromRow, Transaction};
 use super::error::StoreError;
 use super::sql::{Many, Markers, Statement, groups};
 use super::value::{Value, arguments};
+use crate::failpoint;
 
 /// A row of either engine: any tuple of integers, texts and bytes.
 pub(super) trait Row:
@@ -198,10 +199,12 @@ impl Session {
 
     /// Makes it durable.
     pub(super) async fn commit(self, tried: &'static str) -> Result<(), StoreError> {
+        failpoint::commit!("before", tried);
         let committed = match self {
             Self::Sqlite(transaction) => transaction.commit().await,
             Self::Postgres(transaction) => transaction.commit().await,
         };
+        failpoint::commit!("after", tried);
         committed.map_err(StoreError::database(tried))
     }
 

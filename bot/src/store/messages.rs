@@ -124,7 +124,7 @@ impl Store {
         let values = [by.into(), until.into(), now.into(), limit.into(), channel.into()];
         let mut session = self.engine().begin().await?;
         let mut rows: Vec<Row> = session.rows(&CLAIM_MESSAGES, &values).await?;
-        session.commit("commit a claim").await?;
+        session.commit("commit the claim of messages").await?;
         // RETURNING promises no order.
         rows.sort_unstable_by_key(|row| row.0);
         let read = |(_, notice, channel, document, attempts): Row| message(&notice, channel, &document, attempts);

@@ -189,6 +189,51 @@ impl Client {
         Ok(Answered { status, body })
     }
 
+    /// What people do besides rollouts: an environment is frozen and thawed, a token made and taken back.
+    pub(crate) async fn keeps_house(&self) -> Result<()> {
+        let freeze = json!({ "verb": "freeze", "environment": "staging", "reason": "the crash test" });
+        for said in [freeze, json!({ "verb": "thaw", "environment": "staging" })] {
+            let key = format!("{}-staging", said["verb"].as_str().unwrap_or_default());
+            let answer = self.say(&key, &said).await?;
+            ensure!(answer.status.is_success(), "{said}: {answer:?}");
+        }
+        let tokens = format!("{}/api/v1/tokens", self.base);
+        let wanted = json!({ "person": "house", "roles": ["health"] });
+        let made = self
+            .http
+            .post(&tokens)
+            .bearer_auth(&self.token)
+            .json(&wanted)
+            .send()
+            .await?;
+        let (status, text) = (made.status(), made.text().await?);
+        ensure!(status.is_success(), "a token: {status} {text}");
+        let number = serde_json::from_str::<Value>(&text)?["number"].clone();
+        let revoked = self.http.delete(format!("{tokens}/{number}")).bearer_auth(&self.token);
+        let revoked = revoked.send().await?;
+        ensure!(revoked.status().is_success(), "token {number}: {}", revoked.status());
+        Ok(())
+    }
+
+    /// Waits for a dead letter, and has it said again.
+    pub(crate) async fn says_it_again(&self, deadline: Duration) -> Result<()> {
+        let letters = format!("{}/api/v1/dead-letters", self.base);
+        wait::until("a dead letter waits again", deadline, async || {
+            let listed = self.http.get(&letters).bearer_auth(&self.token).send();
+            let listed: Value = listed.await.map_err(|gone| or_hopeless(gone.into()))?.json().await?;
+            let letter = listed["dead_letters"]
+                .get(0)
+                .with_context(|| format!("none in {listed}"))?;
+            let path = |key: &str| letter[key].as_str().with_context(|| format!("no {key} in {letter}"));
+            let url = format!("{letters}/{}/{}/retry", path("notice")?, path("channel")?);
+            let said = self.http.post(url).bearer_auth(&self.token).send().await;
+            let said = said.map_err(|gone| or_hopeless(gone.into()))?;
+            ensure!(said.status().is_success(), "{}", said.status());
+            Ok(())
+        })
+        .await
+    }
+
     /// What the flag serves; nothing before it was ever moved.
     pub(crate) async fn flag(&self) -> Result<Option<Served>> {
         let url = format!("{}/ofrep/v1/evaluate/flags/{FLAG}", self.base);
