@@ -1,8 +1,9 @@
 //! The weights of an HTTPRoute, and nothing else of it.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use reqwest::Method;
 use serde_json::{Value, json};
-use tidegate_tests::kubernetes::{Kubernetes, Readiness};
+use tidegate_tests::kubernetes::{Kubernetes, Mishap, Readiness};
 use tidegate_tests::paths::repository;
 use tidegate_tests::wait;
 
@@ -34,7 +35,10 @@ fn route() -> Result<Value> {
 }
 
 async fn house() -> Result<House> {
-    let cluster = Kubernetes::start().await?;
+    house_in(Kubernetes::start().await?).await
+}
+
+async fn house_in(cluster: Kubernetes) -> Result<House> {
     cluster.deployment(NAMESPACE, "stable", 3, "checkout", "stable")?;
     cluster.deployment(NAMESPACE, "canary", 3, "checkout", "canary")?;
     cluster.service(NAMESPACE, "checkout-stable", "checkout", Some("stable"))?;
@@ -78,6 +82,56 @@ async fn two_numbers_change_and_everything_else_of_the_route_stays() -> Result<(
         object(&house)?["spec"],
         route()?["spec"],
         "matches, filters and parents are as they were"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_writes_to_the_route_in_between_is_read_again_and_not_undone() -> Result<()> {
+    let house = house_in(Kubernetes::fake().await?).await?;
+    let contended = |times| {
+        house
+            .cluster
+            .trouble(Method::PATCH, "httproutes", times, Mishap::Overtaken)
+    };
+    contended(3)?;
+    let id = house.begin().await?;
+    house.waits(&id, "some").await?;
+    assert_eq!(weights(&house)?, (90.into(), 10.into()));
+    contended(3)?;
+    house.strike().await?;
+    house.becomes(&id, "ROLLED BACK").await?;
+    assert_eq!(weights(&house)?, (100.into(), 0.into()));
+    assert_eq!(house.cluster.struck()?, 6, "somebody else wrote every time");
+    let touched = object(&house)?["metadata"]["annotations"]["example.org/touched"].clone();
+    assert!(touched.is_string(), "what somebody else wrote stands");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rule_that_somebody_takes_away_in_between_is_read_again() -> Result<()> {
+    let house = house_in(Kubernetes::fake().await?).await?;
+    let mut two = object(&house)?["spec"]["rules"].clone();
+    let first = two[0].clone();
+    let rules = two.as_array_mut().context("no rules")?;
+    rules.insert(0, first.clone());
+    let set = |rules: Value| json!({ "spec": { "rules": rules } });
+    let place = ("gateway.networking.k8s.io", "httproutes", NAMESPACE, "boka");
+    house
+        .cluster
+        .patch(place.0, place.1, place.2, place.3, &set(two.clone()))?;
+    // The first rule goes between the read and the write: the places of the others are no longer what was read.
+    let gone = set(json!([two[2], first]));
+    house
+        .cluster
+        .trouble(Method::PATCH, "httproutes", 1, Mishap::OvertakenBy(gone))?;
+    let id = house.begin().await?;
+    house.waits(&id, "some").await?;
+    let rules = object(&house)?["spec"]["rules"].clone();
+    assert_eq!(
+        (&rules[0], &rules[1]["backendRefs"][1]["weight"], rules[2].is_null()),
+        (&two[2], &json!(10), true),
+        "{rules}"
     );
     Ok(())
 }

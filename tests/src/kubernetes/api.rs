@@ -286,8 +286,10 @@ fn one(
         _ => match media {
             "application/merge-patch+json" => patch::merge(&mut changed, &parsed()?),
             "application/json-patch+json" => {
+                // Which operation did not apply, and why, the API server tells nobody.
+                let rejected = "the server rejected our request due to an error in our request";
                 let applied = patch::json(&mut changed, &parsed()?);
-                applied.map_err(|why| (422, "Invalid", format!("json patch: {why}")))?;
+                applied.map_err(|_| (422, "Invalid", rejected.to_owned()))?;
             }
             other => {
                 let message = format!("the body of the request was in an unknown format: {other}");

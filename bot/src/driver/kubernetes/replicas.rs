@@ -9,7 +9,7 @@ use tidegate_rollout::capacity::{self, Side, Split};
 use tidegate_rollout::plan::{ReplicasTarget, Target};
 use tidegate_rollout::{ReadBack, Share, Weight};
 
-use super::cluster::{Cluster, Fault, Patch};
+use super::cluster::{Cluster, Fault};
 use super::mark::Mark;
 use super::{Intent, Moves, TRIES, Verdict, Written, because, news, read_at, unsettled, weight_of};
 use crate::driver::{DriverError, Seen};
@@ -170,10 +170,10 @@ impl ReplicasDriver {
         // Going forward, what somebody else wrote stays; it is noted, so that a person's next word finds it known.
         let replicas = if foreign { found.side.asked } else { replicas };
         let mark = intent.mark(found.mark.as_ref(), replicas.to_string(), verdict);
-        let patch = Patch::Merge(json!({
+        let patch = json!({
             "metadata": { "resourceVersion": found.object["metadata"]["resourceVersion"], "annotations": mark.annotations() },
             "spec": { "replicas": replicas },
-        }));
+        });
         intent.may_write(self.cluster.call_lasts())?;
         failpoint::hit!("kubernetes.before-write");
         match self.cluster.patch(&self.path(self.name(which)), &patch).await {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tidegate_rollout::plan::{RouteTarget, Target};
 use tidegate_rollout::{ReadBack, Weight};
 
-use super::cluster::{Cluster, Fault, Patch};
+use super::cluster::{Cluster, Fault};
 use super::mark::Mark;
 use super::{Intent, Moves, TRIES, Verdict, Written, because, news, pods, read_at, unsettled, weight_of};
 use crate::driver::{DriverError, Seen};
@@ -233,7 +233,7 @@ impl RouteDriver {
         let mark = intent.mark(found.mark.as_ref(), wrote.clone(), verdict);
         intent.may_write(self.cluster.call_lasts())?;
         failpoint::hit!("kubernetes.before-write");
-        let patch = Patch::Json(self.patch(found, &mark, changes.then_some(wanted)));
+        let patch = found.patch(&mark, changes.then_some(wanted));
         match self.cluster.patch(&self.path(), &patch).await {
             Ok(_) => {}
             Err(Fault::Conflict) => return Ok(Written::Conflict),
@@ -247,33 +247,6 @@ impl RouteDriver {
             news::tell(&self.cluster, intent, &found.object, &format!("weights {wrote}"), now);
         }
         Ok(Written::Done)
-    }
-
-    /// A patch of exactly two numbers in each rule, and of the mark. Each is written only where the backend is still the
-    /// one that was read, and the whole only on the version that was read.
-    fn patch(&self, found: &Found, mark: &Mark, wanted: Option<Weights>) -> Value {
-        let mut patch = vec![json!({
-            "op": "test", "path": "/metadata/resourceVersion", "value": found.object["metadata"]["resourceVersion"],
-        })];
-        if found.object["metadata"]["annotations"].is_null() {
-            patch.push(json!({ "op": "add", "path": "/metadata/annotations", "value": {} }));
-        }
-        for (key, value) in mark.annotations().as_object().into_iter().flatten() {
-            let key = key.replace('~', "~0").replace('/', "~1");
-            patch.push(json!({ "op": "add", "path": format!("/metadata/annotations/{key}"), "value": value }));
-        }
-        for pair in &found.pairs {
-            let Some(wanted) = wanted else { break };
-            for (index, name, weight) in [
-                (pair.new, &self.target.new, wanted.new),
-                (pair.old, &self.target.old, wanted.old),
-            ] {
-                let backend = format!("/spec/rules/{}/backendRefs/{index}", pair.rule);
-                patch.push(json!({ "op": "test", "path": format!("{backend}/name"), "value": name }));
-                patch.push(json!({ "op": "add", "path": format!("{backend}/weight"), "value": weight }));
-            }
-        }
-        Value::Array(patch)
     }
 
     /// Whether every gateway says that it has taken over the route as it is now.
@@ -310,6 +283,24 @@ impl RouteDriver {
 }
 
 impl Found {
+    /// The mark, and the rules as they were read but for the two numbers of each pair. It is written only on the version that was
+    /// read, so that nothing else of them can change by it.
+    fn patch(&self, mark: &Mark, wanted: Option<Weights>) -> Value {
+        let mut patch = json!({
+            "metadata": { "resourceVersion": self.object["metadata"]["resourceVersion"], "annotations": mark.annotations() },
+        });
+        if let Some(wanted) = wanted {
+            let mut rules = self.object["spec"]["rules"].clone();
+            for pair in &self.pairs {
+                let backends = &mut rules[pair.rule]["backendRefs"];
+                backends[pair.new]["weight"] = wanted.new.into();
+                backends[pair.old]["weight"] = wanted.old.into();
+            }
+            patch["spec"] = json!({ "rules": rules });
+        }
+        patch
+    }
+
     /// The weights as they read now.
     fn is(&self) -> String {
         let all: Vec<String> = self.pairs.iter().map(|pair| pair.weights.to_string()).collect();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tidegate_rollout::plan::{SelectorTarget, Target};
 use tidegate_rollout::{ReadBack, Share, Weight};
 
-use super::cluster::{Cluster, Fault, Patch};
+use super::cluster::{Cluster, Fault};
 use super::mark::Mark;
 use super::{Intent, Moves, TRIES, Verdict, Written, because, news, pods, read_at, unsettled};
 use crate::driver::{DriverError, Seen};
@@ -155,10 +155,10 @@ impl SelectorDriver {
             return Err(waiting);
         }
         let mark = intent.mark(found.mark.as_ref(), select.to_owned(), verdict);
-        let patch = Patch::Merge(json!({
+        let patch = json!({
             "metadata": { "resourceVersion": found.object["metadata"]["resourceVersion"], "annotations": mark.annotations() },
             "spec": { "selector": { self.target.label.as_str(): select } },
-        }));
+        });
         intent.may_write(self.cluster.call_lasts())?;
         failpoint::hit!("kubernetes.before-write");
         match self.cluster.patch(&self.path(), &patch).await {
