@@ -2,6 +2,7 @@
 //! Refuses to write over a higher epoch, over somebody else's word while going forward, and more than once while going back.
 
 pub mod cluster;
+mod gateways;
 pub mod job;
 mod mark;
 mod news;

@@ -149,7 +149,7 @@ async fn rolled_back_is_said_only_when_the_gateway_has_taken_it_over() -> Result
     })
     .await?;
     house
-        .shows(&id, "a gateway has not looked at generation 3 of boka yet")
+        .shows(&id, "the gateway shop/gw has not looked at generation 3 of boka yet")
         .await?;
     assert_eq!(
         house.card(&id).await?["state"],
@@ -157,6 +157,34 @@ async fn rolled_back_is_said_only_when_the_gateway_has_taken_it_over() -> Result
         "written is not read back"
     );
     house.cluster.gateways_stand_still(false);
+    house.becomes(&id, "ROLLED BACK").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_gateway_that_has_not_reported_is_waited_for_whatever_another_one_says() -> Result<()> {
+    let house = house().await?;
+    let both = json!({ "spec": { "parentRefs": [{ "name": "gw" }, { "name": "edge", "sectionName": "https" }] } });
+    let (group, resource) = ("gateway.networking.k8s.io", "httproutes");
+    house.cluster.patch(group, resource, NAMESPACE, "boka", &both)?;
+    house.cluster.gateway_is_silent("edge", true);
+    let id = house.begin().await?;
+    let silent = "the gateway shop/edge/https says nothing about boka";
+    house.shows(&id, silent).await?;
+    assert_eq!(weights(&house)?, (90.into(), 10.into()));
+    assert_eq!(house.card(&id).await?["state"], "ADVANCING");
+    house.cluster.gateway_is_silent("edge", false);
+    house.waits(&id, "some").await?;
+    house.cluster.gateway_is_silent("edge", true);
+    house.strike().await?;
+    house.shows(&id, silent).await?;
+    assert_eq!(weights(&house)?, (100.into(), 0.into()));
+    assert_eq!(
+        house.card(&id).await?["state"],
+        "ROLLING BACK",
+        "one of two gateways may still send everything to the new version"
+    );
+    house.cluster.gateway_is_silent("edge", false);
     house.becomes(&id, "ROLLED BACK").await?;
     Ok(())
 }

@@ -12,7 +12,6 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::api::{Place, handle};
-use super::crew::Readiness;
 use super::rights::Rights;
 use super::world::{Key, No, World};
 use super::{ADMIN, TIDEGATE, patch};
@@ -94,18 +93,6 @@ impl Fake {
         cluster.accounts.retain(|(token, _)| token != TIDEGATE);
         cluster.accounts.push((TIDEGATE.to_owned(), rights));
         Ok(())
-    }
-
-    pub(super) fn readiness(&self, namespace: &str, name: &str, readiness: Readiness) {
-        let world = &mut self.open().world;
-        world.crews.readiness(namespace, name, readiness);
-        world.tick();
-    }
-
-    pub(super) fn gateways_stand_still(&self, still: bool) {
-        let world = &mut self.open().world;
-        world.crews.gateways_stand_still = still;
-        world.tick();
     }
 
     pub(super) fn patch(&self, key: &Key, patch: &Value) -> Result<()> {

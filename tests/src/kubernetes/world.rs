@@ -155,7 +155,7 @@ impl World {
         let Some(mut object) = self.objects.get(key).cloned() else {
             return;
         };
-        let status = accepted(&object);
+        let status = accepted(&object, &self.crews.silent_gateways);
         if object["status"] != status {
             object["status"] = status;
             object["metadata"]["resourceVersion"] = self.next_version().into();

@@ -10,7 +10,7 @@ use tidegate_rollout::{ReadBack, Weight};
 
 use super::cluster::{Cluster, Fault};
 use super::mark::Mark;
-use super::{Intent, Moves, TRIES, Verdict, Written, because, news, pods, read_at, unsettled, weight_of};
+use super::{Intent, Moves, TRIES, Verdict, Written, because, gateways, news, pods, read_at, unsettled, weight_of};
 use crate::driver::{DriverError, Seen};
 use crate::failpoint;
 
@@ -248,38 +248,6 @@ impl RouteDriver {
         }
         Ok(Written::Done)
     }
-
-    /// Whether every gateway says that it has taken over the route as it is now.
-    fn accepted(&self, object: &Value) -> Result<(), DriverError> {
-        let generation = object["metadata"]["generation"].as_u64().unwrap_or(0);
-        let waiting = |what: String| Err(DriverError::Waiting { what });
-        let parents = object["status"]["parents"]
-            .as_array()
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        if parents.is_empty() {
-            return waiting(format!("no gateway says anything about {}", self.target.route));
-        }
-        for parent in parents {
-            let conditions = || parent["conditions"].as_array().into_iter().flatten();
-            let accepted = conditions().find(|condition| condition["type"] == "Accepted");
-            let current = accepted.filter(|it| it["observedGeneration"].as_u64().unwrap_or(0) >= generation);
-            let Some(current) = current else {
-                return waiting(format!(
-                    "a gateway has not looked at generation {generation} of {} yet",
-                    self.target.route
-                ));
-            };
-            let refusing = conditions()
-                .find(|it| (it["type"] == "Accepted" || it["type"] == "ResolvedRefs") && it["status"] != "True");
-            if current["status"] != "True" || refusing.is_some() {
-                let words = refusing.unwrap_or(current)["message"].as_str().unwrap_or_default();
-                let words: String = words.chars().take(200).collect();
-                return waiting(format!("a gateway does not take {}: {words}", self.target.route));
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Found {
@@ -329,7 +297,7 @@ impl Moves for RouteDriver {
             match self.write(intent, &found, &verdict, wanted, now).await? {
                 Written::Nothing => {
                     failpoint::hit!("kubernetes.before-read-back");
-                    self.accepted(&found.object)?;
+                    gateways::accept(&found.object).map_err(|what| DriverError::Waiting { what })?;
                     return Ok(ReadBack {
                         weight,
                         how: format!(
