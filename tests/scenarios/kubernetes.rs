@@ -10,3 +10,4 @@ mod replicas;
 mod rights;
 mod route;
 mod selector;
+mod way_back;

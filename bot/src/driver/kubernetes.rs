@@ -60,6 +60,9 @@ trait Moves: Send + Sync {
     /// As [`Driver::may_start`].
     fn may_start(&self) -> impl Future<Output = Result<(), DriverError>> + Send;
 
+    /// As [`Driver::way_back`].
+    fn way_back(&self) -> impl Future<Output = Result<(), DriverError>> + Send;
+
     /// As [`Driver::look`].
     fn look(&self, weight: Weight) -> impl Future<Output = Result<Seen, DriverError>> + Send;
 }
@@ -93,6 +96,10 @@ impl<T: Moves> Driver for T {
 
     async fn may_start(&self) -> Result<(), DriverError> {
         Moves::may_start(self).await
+    }
+
+    async fn way_back(&self) -> Result<(), DriverError> {
+        Moves::way_back(self).await
     }
 
     async fn look(&self, weight: Weight) -> Result<Seen, DriverError> {

@@ -9,7 +9,7 @@ use tidegate_tests::wait;
 
 use super::house::{House, PATIENCE, phase};
 
-const NAMESPACE: &str = "shop";
+pub(super) const NAMESPACE: &str = "shop";
 const RIGHTS: &str = "httproute.yaml";
 
 fn target() -> Value {
@@ -38,7 +38,7 @@ async fn house() -> Result<House> {
     house_in(Kubernetes::start().await?).await
 }
 
-async fn house_in(cluster: Kubernetes) -> Result<House> {
+pub(super) async fn house_in(cluster: Kubernetes) -> Result<House> {
     cluster.deployment(NAMESPACE, "stable", 3, "checkout", "stable")?;
     cluster.deployment(NAMESPACE, "canary", 3, "checkout", "canary")?;
     cluster.service(NAMESPACE, "checkout-stable", "checkout", Some("stable"))?;
@@ -55,7 +55,7 @@ fn object(house: &House) -> Result<Value> {
 }
 
 /// The weights of the stable and the canary backend.
-fn weights(house: &House) -> Result<(Value, Value)> {
+pub(super) fn weights(house: &House) -> Result<(Value, Value)> {
     let backends = object(house)?["spec"]["rules"][0]["backendRefs"].clone();
     Ok((backends[0]["weight"].clone(), backends[1]["weight"].clone()))
 }

@@ -7,7 +7,7 @@ use tidegate_tests::wait;
 
 use super::house::{House, PATIENCE, phase};
 
-const NAMESPACE: &str = "shop";
+pub(super) const NAMESPACE: &str = "shop";
 const RIGHTS: &str = "service-selector.yaml";
 
 fn target() -> Value {
@@ -18,14 +18,17 @@ fn target() -> Value {
 }
 
 async fn house() -> Result<House> {
-    let cluster = Kubernetes::start().await?;
+    house_in(Kubernetes::start().await?).await
+}
+
+pub(super) async fn house_in(cluster: Kubernetes) -> Result<House> {
     cluster.deployment(NAMESPACE, "boka-blue", 3, "boka", "blue")?;
     cluster.deployment(NAMESPACE, "boka-green", 3, "boka", "green")?;
     cluster.service(NAMESPACE, "boka", "boka", Some("blue"))?;
     House::start(cluster, &target(), &[phase("green", "100%")], RIGHTS).await
 }
 
-fn colour(house: &House) -> Result<Value> {
+pub(super) fn colour(house: &House) -> Result<Value> {
     let service = house.cluster.object("", "services", NAMESPACE, "boka")?;
     assert_eq!(
         service["spec"]["selector"]["app"], "boka",

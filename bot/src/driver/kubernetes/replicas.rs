@@ -347,6 +347,19 @@ impl Moves for ReplicasDriver {
         self.nobody_fights().await
     }
 
+    async fn way_back(&self) -> Result<(), DriverError> {
+        let (_, old) = self.read().await?;
+        if old.side.ready < old.side.asked {
+            return Err(DriverError::Waiting {
+                what: format!(
+                    "{} has {} ready pods and is to have {}",
+                    self.target.old, old.side.ready, old.side.asked
+                ),
+            });
+        }
+        Ok(())
+    }
+
     async fn look(&self, weight: Weight) -> Result<Seen, DriverError> {
         let (new, old) = self.read().await?;
         let wanted = self.target.split(weight);

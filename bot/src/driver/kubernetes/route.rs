@@ -320,6 +320,21 @@ impl Moves for RouteDriver {
         self.read().await.map(drop)
     }
 
+    async fn way_back(&self) -> Result<(), DriverError> {
+        self.read().await?;
+        let behind = pods::behind(&self.cluster, &self.target.namespace, &self.target.old).await;
+        let ready = behind.map_err(|fault| because(READ, fault))?.len();
+        if ready < usize::try_from(self.target.ready).unwrap_or(usize::MAX) {
+            return Err(DriverError::Waiting {
+                what: format!(
+                    "{ready} endpoints of {} are ready and {} are needed",
+                    self.target.old, self.target.ready
+                ),
+            });
+        }
+        Ok(())
+    }
+
     async fn look(&self, weight: Weight) -> Result<Seen, DriverError> {
         let found = self.read().await?;
         let wanted = Weights::of(weight);

@@ -265,6 +265,17 @@ impl Moves for SelectorDriver {
         self.read().await.map(drop)
     }
 
+    async fn way_back(&self) -> Result<(), DriverError> {
+        let found = self.read().await?;
+        let (ready, old) = (found.old.len(), &self.target.old);
+        if ready < usize::try_from(self.target.ready).unwrap_or(usize::MAX) {
+            return Err(DriverError::Waiting {
+                what: format!("{ready} pods of {old} are ready and {} are needed", self.target.ready),
+            });
+        }
+        Ok(())
+    }
+
     async fn look(&self, weight: Weight) -> Result<Seen, DriverError> {
         let found = self.read().await?;
         let wanted = if weight.is_zero() {
