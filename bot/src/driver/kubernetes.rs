@@ -186,7 +186,10 @@ impl Intent<'_> {
 fn because(tried: &'static str, fault: Fault) -> DriverError {
     match fault {
         Fault::Refused { why } => DriverError::Refused { tried, why },
-        Fault::Conflict => unsettled(tried, true),
+        Fault::Conflict => DriverError::Unreachable {
+            tried,
+            source: anyhow::anyhow!("somebody else writes to it at the same moment"),
+        },
         Fault::Unreachable(source) => DriverError::Unreachable { tried, source },
     }
 }
@@ -202,11 +205,26 @@ enum Written {
     Conflict,
 }
 
+/// A write that did not come through, and what was read before it: whoever is told has to know what is left.
+fn unwritten(tried: &'static str, fault: Fault, reads: &str) -> DriverError {
+    match because(tried, fault) {
+        DriverError::Refused { tried, why } => DriverError::Refused {
+            tried,
+            why: format!("{why}; {reads}"),
+        },
+        DriverError::Unreachable { tried, source } => DriverError::Unreachable {
+            tried,
+            source: source.context(format!("{reads}, and the write did not come through")),
+        },
+        known @ (DriverError::Fenced { .. } | DriverError::Foreign { .. } | DriverError::Waiting { .. }) => known,
+    }
+}
+
 /// An attempt that wrote again and again and never found what it wrote.
-fn unsettled(tried: &'static str, crowd: bool) -> DriverError {
+fn unsettled(tried: &'static str, crowd: bool, reads: &str) -> DriverError {
     let source = match crowd {
-        true => anyhow::anyhow!("somebody else writes to it all the time"),
-        false => anyhow::anyhow!("the API takes the write and goes on showing what was there before"),
+        true => anyhow::anyhow!("somebody else writes to it all the time; {reads}"),
+        false => anyhow::anyhow!("the API takes the write and goes on showing what was there before: {reads}"),
     };
     DriverError::Unreachable { tried, source }
 }

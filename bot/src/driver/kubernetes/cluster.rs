@@ -1,5 +1,5 @@
 //! Owns the calls to the Kubernetes API: where it is, who we are, how long one may take, what an answer means.
-//! Refuses proxies from the environment, calls without a deadline, and to know what an object is for.
+//! Refuses proxies from the environment, calls without a deadline, to try again by itself, and to know what an object is for.
 
 use std::time::Duration;
 
@@ -140,6 +140,8 @@ async fn connect(access: &Access) -> anyhow::Result<Client> {
         }
     };
     config.proxy_url = None;
+    // Whoever calls tries again by itself, and has to be told what the API answered.
+    config.default_retry = false;
     Client::try_from(config).context("the Kubernetes client cannot be made")
 }
 

@@ -10,7 +10,9 @@ use tidegate_rollout::{ReadBack, Weight};
 
 use super::cluster::{Cluster, Fault};
 use super::mark::Mark;
-use super::{Intent, Moves, TRIES, Verdict, Written, because, gateways, news, pods, read_at, unsettled, weight_of};
+use super::{
+    Intent, Moves, TRIES, Verdict, Written, because, gateways, news, pods, read_at, unsettled, unwritten, weight_of,
+};
 use crate::driver::{DriverError, Seen};
 use crate::failpoint;
 
@@ -142,6 +144,11 @@ impl RouteDriver {
         })
     }
 
+    /// Its weights, in words.
+    fn reads(&self, found: &Found) -> String {
+        format!("the weights of {} read {}", self.target.route, found.is())
+    }
+
     fn is_service(&self, backend: &Value, name: &str) -> bool {
         let kind = backend["kind"].as_str().unwrap_or("Service");
         let namespace = backend["namespace"].as_str().unwrap_or(&self.target.namespace);
@@ -215,7 +222,7 @@ impl RouteDriver {
                 .map(|pair| pair.weights.weight())
                 .max()
                 .unwrap_or(Weight::ZERO),
-            how: format!("the weights of {} read {}", self.target.route, found.is()),
+            how: self.reads(found),
         };
         if foreign && intent.goes_back() {
             return Err(report());
@@ -237,7 +244,7 @@ impl RouteDriver {
         match self.cluster.patch(&self.path(), &patch).await {
             Ok(_) => {}
             Err(Fault::Conflict) => return Ok(Written::Conflict),
-            Err(fault) => return Err(because(WRITE, fault)),
+            Err(fault) => return Err(unwritten(WRITE, fault, &self.reads(found))),
         }
         failpoint::hit!("kubernetes.after-write");
         if foreign {
@@ -290,9 +297,10 @@ impl Moves for RouteDriver {
     async fn bring(&self, intent: &Intent<'_>, weight: Weight, now: Timestamp) -> Result<ReadBack, DriverError> {
         let began = tokio::time::Instant::now();
         let wanted = Weights::of(weight);
-        let mut crowd = false;
+        let (mut crowd, mut reads) = (false, String::new());
         for _ in 0..TRIES {
             let found = self.read().await?;
+            reads = self.reads(&found);
             let verdict = intent.judge(found.mark.as_ref(), &found.is())?;
             match self.write(intent, &found, &verdict, wanted, now).await? {
                 Written::Nothing => {
@@ -313,7 +321,7 @@ impl Moves for RouteDriver {
                 Written::Done => {}
             }
         }
-        Err(unsettled(WRITE, crowd))
+        Err(unsettled(WRITE, crowd, &reads))
     }
 
     async fn may_start(&self) -> Result<(), DriverError> {
@@ -338,7 +346,7 @@ impl Moves for RouteDriver {
     async fn look(&self, weight: Weight) -> Result<Seen, DriverError> {
         let found = self.read().await?;
         let wanted = Weights::of(weight);
-        let how = format!("the weights of {} read {}", self.target.route, found.is());
+        let how = self.reads(&found);
         if found.pairs.iter().any(|pair| pair.weights != wanted) {
             return Err(DriverError::Foreign {
                 found: found
