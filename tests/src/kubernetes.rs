@@ -285,6 +285,18 @@ impl Kubernetes {
         }
     }
 
+    /// The fewest ready endpoints that ever stood behind a Service, or behind a backend that a route gave traffic, since the last
+    /// object was placed.
+    ///
+    /// # Errors
+    /// On a real cluster, or when it is not there.
+    pub fn least_carried(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Result<usize> {
+        let world = &mut self.told()?.open().world;
+        world.tick();
+        let least = world.least_carried.get(&key(group, resource, namespace, name));
+        least.copied().context("nothing of that name carries traffic")
+    }
+
     /// The Events that Tidegate wrote.
     ///
     /// # Errors

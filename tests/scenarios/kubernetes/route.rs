@@ -8,6 +8,7 @@ use tidegate_tests::paths::repository;
 use tidegate_tests::wait;
 
 use super::house::{House, PATIENCE, phase};
+use super::moved::Moved;
 
 pub(super) const NAMESPACE: &str = "shop";
 const RIGHTS: &str = "httproute.yaml";
@@ -39,13 +40,82 @@ async fn house() -> Result<House> {
 }
 
 pub(super) async fn house_in(cluster: Kubernetes) -> Result<House> {
-    cluster.deployment(NAMESPACE, "stable", 3, "checkout", "stable")?;
-    cluster.deployment(NAMESPACE, "canary", 3, "checkout", "canary")?;
-    cluster.service(NAMESPACE, "checkout-stable", "checkout", Some("stable"))?;
-    cluster.service(NAMESPACE, "checkout-canary", "checkout", Some("canary"))?;
-    cluster.place("gateway.networking.k8s.io", "httproutes", route()?)?;
-    let phases = [phase("some", "10%"), phase("third", "33.3%"), phase("all", "100%")];
-    House::start(cluster, &target(), &phases, RIGHTS).await
+    Route.furnish(&cluster)?;
+    House::start(cluster, &target(), &Route.phases(), RIGHTS).await
+}
+
+/// The weights of one HTTPRoute, each side of which takes three pods.
+#[derive(Clone, Copy)]
+pub(super) struct Route;
+
+impl Moved for Route {
+    fn target(self) -> Value {
+        let mut target = target();
+        target["httproute"]["ready"] = 3.into();
+        target
+    }
+
+    fn phases(self) -> Vec<Value> {
+        vec![phase("some", "10%"), phase("third", "33.3%"), phase("all", "100%")]
+    }
+
+    fn raised(self) -> &'static [&'static str] {
+        &["some", "third", "all"]
+    }
+
+    fn rights(self) -> &'static str {
+        RIGHTS
+    }
+
+    fn furnish(self, cluster: &Kubernetes) -> Result<()> {
+        cluster.deployment(NAMESPACE, "stable", 3, "checkout", "stable")?;
+        cluster.deployment(NAMESPACE, "canary", 3, "checkout", "canary")?;
+        // Behind the rule that is nobody's business.
+        cluster.deployment(NAMESPACE, "static", 3, "static", "v1")?;
+        cluster.service(NAMESPACE, "static", "static", None)?;
+        cluster.service(NAMESPACE, "checkout-stable", "checkout", Some("stable"))?;
+        cluster.service(NAMESPACE, "checkout-canary", "checkout", Some("canary"))?;
+        cluster.place("gateway.networking.k8s.io", "httproutes", route()?)
+    }
+
+    fn written(self) -> &'static [&'static str] {
+        &["httproutes/boka"]
+    }
+
+    fn read(self) -> &'static [&'static str] {
+        &["httproutes/boka", "/endpointslices"]
+    }
+
+    fn namespace(self) -> &'static str {
+        NAMESPACE
+    }
+
+    fn versions(self) -> [&'static str; 2] {
+        ["canary", "stable"]
+    }
+
+    fn too_few(self) -> usize {
+        2
+    }
+
+    fn left(self) -> &'static str {
+        "the weights of boka read 100:0"
+    }
+
+    fn at_zero(self, cluster: &Kubernetes) -> Result<()> {
+        let weights = divided(cluster)?;
+        ensure!(weights == (100.into(), 0.into()), "the weights read {weights:?}");
+        Ok(())
+    }
+
+    fn never_dipped(self, cluster: &Kubernetes) -> Result<()> {
+        let least = cluster.least_carried("gateway.networking.k8s.io", "httproutes", NAMESPACE, "boka")?;
+        ensure!(
+            least == 3,
+            "a backend with {least} ready endpoints got traffic at some moment"
+        );
+        Ok(())
+    }
 }
 
 fn object(house: &House) -> Result<Value> {
@@ -56,7 +126,12 @@ fn object(house: &House) -> Result<Value> {
 
 /// The weights of the stable and the canary backend.
 pub(super) fn weights(house: &House) -> Result<(Value, Value)> {
-    let backends = object(house)?["spec"]["rules"][0]["backendRefs"].clone();
+    divided(&house.cluster)
+}
+
+fn divided(cluster: &Kubernetes) -> Result<(Value, Value)> {
+    let route = cluster.object("gateway.networking.k8s.io", "httproutes", NAMESPACE, "boka")?;
+    let backends = route["spec"]["rules"][0]["backendRefs"].clone();
     Ok((backends[0]["weight"].clone(), backends[1]["weight"].clone()))
 }
 
