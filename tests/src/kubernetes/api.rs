@@ -167,10 +167,19 @@ fn review(rights: &[Rights], body: &Bytes) -> Result<(StatusCode, Value), No> {
         ));
     }
     let text = |key: &str| asked[key].as_str().unwrap_or_default();
+    // With a stroke in it no rule of a Role means the part of an object.
+    if text("resource").contains('/') {
+        object["status"] = json!({ "allowed": false });
+        return Ok((StatusCode::CREATED, object));
+    }
+    let resource = match asked["subresource"].as_str() {
+        Some(part) => format!("{}/{part}", text("resource")),
+        None => text("resource").to_owned(),
+    };
     let wish = Wish {
         verb: text("verb"),
         group: text("group"),
-        resource: text("resource"),
+        resource: &resource,
         namespace: text("namespace"),
         name: asked["name"].as_str(),
     };
