@@ -96,6 +96,9 @@ pub trait Driver: Send + Sync {
     /// Looks whether a rollout could begin with the target as it is. Writes nothing.
     fn may_start(&self) -> impl Future<Output = Result<(), DriverError>> + Send;
 
+    /// Looks whether the way back is alive: who carried the traffic before is there, ready, and can be read. Writes nothing.
+    fn way_back(&self) -> impl Future<Output = Result<(), DriverError>> + Send;
+
     /// Looks whether the target still reads as it was written for `weight`. Writes nothing.
     fn look(&self, weight: Weight) -> impl Future<Output = Result<Seen, DriverError>> + Send;
 }

@@ -25,6 +25,7 @@ mod services;
 mod tail;
 mod upkeep;
 mod voice;
+mod way_back;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;

@@ -2,5 +2,6 @@
 //! cluster that holds their own manifests. From the start to the end, and from an alert of their own rules back to zero.
 
 mod blue_green;
+mod network;
 mod story;
 mod weekly_replicas;

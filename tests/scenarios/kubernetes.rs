@@ -3,10 +3,13 @@
 //! The server has exactly the rights of the manifests that users apply. Whatever the API does to it, the capacity never falls
 //! below the floor, the new version ends at zero or somebody is told exactly what is left, and nobody's word is overwritten twice.
 
+mod deaths;
 mod faults;
 mod house;
 mod ladder;
+mod moved;
 mod replicas;
 mod rights;
 mod route;
 mod selector;
+mod way_back;

@@ -25,6 +25,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::scratch::Scratch;
+use crew::Crews;
 use fake::{Fake, Trouble};
 use real::Real;
 use world::Key;
@@ -176,23 +177,32 @@ impl Kubernetes {
 
     /// When the pods of a Deployment become ready from now on.
     pub fn readiness(&self, namespace: &str, name: &str, readiness: Readiness) {
-        match &self.0 {
-            Kind::Fake(fake) => fake.readiness(namespace, name, readiness),
-            Kind::Real(real) => {
-                let mut crews = real.crews.lock().unwrap_or_else(PoisonError::into_inner);
-                crews.readiness(namespace, name, readiness);
-            }
-        }
+        self.change_crews(|crews| crews.readiness(namespace, name, readiness));
     }
 
     /// Whether gateways look at routes.
     pub fn gateways_stand_still(&self, still: bool) {
+        self.change_crews(|crews| crews.gateways_stand_still = still);
+    }
+
+    /// Whether this gateway says nothing about any route, and takes back what it said.
+    pub fn gateway_is_silent(&self, name: &str, silent: bool) {
+        self.change_crews(|crews| {
+            match silent {
+                true => crews.silent_gateways.insert(name.to_owned()),
+                false => crews.silent_gateways.remove(name),
+            };
+        });
+    }
+
+    fn change_crews(&self, change: impl FnOnce(&mut Crews)) {
         match &self.0 {
-            Kind::Fake(fake) => fake.gateways_stand_still(still),
-            Kind::Real(real) => {
-                let mut crews = real.crews.lock().unwrap_or_else(PoisonError::into_inner);
-                crews.gateways_stand_still = still;
+            Kind::Fake(fake) => {
+                let world = &mut fake.open().world;
+                change(&mut world.crews);
+                world.tick();
             }
+            Kind::Real(real) => change(&mut real.crews.lock().unwrap_or_else(PoisonError::into_inner)),
         }
     }
 
@@ -273,6 +283,18 @@ impl Kubernetes {
                 crews.least(app)
             }
         }
+    }
+
+    /// The fewest ready endpoints that ever stood behind a Service, or behind a backend that a route gave traffic, since the last
+    /// object was placed.
+    ///
+    /// # Errors
+    /// On a real cluster, or when it is not there.
+    pub fn least_carried(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Result<usize> {
+        let world = &mut self.told()?.open().world;
+        world.tick();
+        let least = world.least_carried.get(&key(group, resource, namespace, name));
+        least.copied().context("nothing of that name carries traffic")
     }
 
     /// The Events that Tidegate wrote.

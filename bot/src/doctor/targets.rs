@@ -1,16 +1,17 @@
-//! Owns the check of the rights on what plans move: exactly those that the drivers use, no more and no fewer.
+//! Owns the check of the rights on what plans move, and on the Jobs that are their hooks: exactly those that are used, no more and
+//! no fewer.
 //! Refuses to try a write.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use tidegate_rollout::plan::Target;
+use tidegate_rollout::plan::{Hook, Run, Target};
 
 use super::{Finding, Level, Subject};
 use crate::driver::DriverError;
 use crate::driver::kubernetes::cluster::Cluster;
-use crate::driver::kubernetes::rights::{Right, needed};
+use crate::driver::kubernetes::rights::{Right, needed, needed_for_hook};
 
 /// How many questions are asked at a time.
 const AT_A_TIME: usize = 8;
@@ -34,7 +35,7 @@ pub(super) async fn look(subject: Arc<Subject>) -> Vec<Finding> {
     }
 }
 
-/// What is moved in Kubernetes, with the rights that takes.
+/// What is moved in Kubernetes, and where hooks are Jobs, with the rights that takes.
 fn targets(subject: &Subject) -> BTreeMap<String, Vec<Right>> {
     let plans = subject.plans.usable();
     let all = plans.flat_map(|plan| {
@@ -42,7 +43,13 @@ fn targets(subject: &Subject) -> BTreeMap<String, Vec<Right>> {
         std::iter::once(&plan.spec.target).chain(rungs)
     });
     let named = all.filter(|target| target.is_in_kubernetes());
-    named.map(|target: &Target| (target.name(), needed(target))).collect()
+    let moved = named.map(|target: &Target| (target.name(), needed(target)));
+    let hooks = subject.plans.usable().flat_map(|plan| plan.spec.hooks.values());
+    let jobs = hooks.filter_map(|hook: &Hook| match &hook.run {
+        Run::Job(job) => Some((format!("hooks in {}", job.namespace), needed_for_hook(job))),
+        Run::Command(_) | Run::Http(_) => None,
+    });
+    moved.chain(jobs).collect()
 }
 
 async fn missing(cluster: &Cluster, rights: BTreeSet<Right>) -> Result<BTreeSet<Right>, DriverError> {

@@ -185,6 +185,11 @@ impl<B: FlagBook> Driver for FlagDriver<B> {
         Ok(())
     }
 
+    /// The old version lies in the same program, and the book is ours.
+    async fn way_back(&self) -> Result<(), DriverError> {
+        Ok(())
+    }
+
     /// The book is ours alone, so a flag never reads differently; what is seen is its traffic.
     async fn look(&self, _: Weight) -> Result<Seen, DriverError> {
         let posted = self.board.peek(&self.target.key);

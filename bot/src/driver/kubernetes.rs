@@ -2,6 +2,7 @@
 //! Refuses to write over a higher epoch, over somebody else's word while going forward, and more than once while going back.
 
 pub mod cluster;
+mod gateways;
 pub mod job;
 mod mark;
 mod news;
@@ -59,6 +60,9 @@ trait Moves: Send + Sync {
     /// As [`Driver::may_start`].
     fn may_start(&self) -> impl Future<Output = Result<(), DriverError>> + Send;
 
+    /// As [`Driver::way_back`].
+    fn way_back(&self) -> impl Future<Output = Result<(), DriverError>> + Send;
+
     /// As [`Driver::look`].
     fn look(&self, weight: Weight) -> impl Future<Output = Result<Seen, DriverError>> + Send;
 }
@@ -92,6 +96,10 @@ impl<T: Moves> Driver for T {
 
     async fn may_start(&self) -> Result<(), DriverError> {
         Moves::may_start(self).await
+    }
+
+    async fn way_back(&self) -> Result<(), DriverError> {
+        Moves::way_back(self).await
     }
 
     async fn look(&self, weight: Weight) -> Result<Seen, DriverError> {
@@ -178,7 +186,10 @@ impl Intent<'_> {
 fn because(tried: &'static str, fault: Fault) -> DriverError {
     match fault {
         Fault::Refused { why } => DriverError::Refused { tried, why },
-        Fault::Conflict => unsettled(tried, true),
+        Fault::Conflict => DriverError::Unreachable {
+            tried,
+            source: anyhow::anyhow!("somebody else writes to it at the same moment"),
+        },
         Fault::Unreachable(source) => DriverError::Unreachable { tried, source },
     }
 }
@@ -194,11 +205,26 @@ enum Written {
     Conflict,
 }
 
+/// A write that did not come through, and what was read before it: whoever is told has to know what is left.
+fn unwritten(tried: &'static str, fault: Fault, reads: &str) -> DriverError {
+    match because(tried, fault) {
+        DriverError::Refused { tried, why } => DriverError::Refused {
+            tried,
+            why: format!("{why}; {reads}"),
+        },
+        DriverError::Unreachable { tried, source } => DriverError::Unreachable {
+            tried,
+            source: source.context(format!("{reads}, and the write did not come through")),
+        },
+        known @ (DriverError::Fenced { .. } | DriverError::Foreign { .. } | DriverError::Waiting { .. }) => known,
+    }
+}
+
 /// An attempt that wrote again and again and never found what it wrote.
-fn unsettled(tried: &'static str, crowd: bool) -> DriverError {
+fn unsettled(tried: &'static str, crowd: bool, reads: &str) -> DriverError {
     let source = match crowd {
-        true => anyhow::anyhow!("somebody else writes to it all the time"),
-        false => anyhow::anyhow!("the API takes the write and goes on showing what was there before"),
+        true => anyhow::anyhow!("somebody else writes to it all the time; {reads}"),
+        false => anyhow::anyhow!("the API takes the write and goes on showing what was there before: {reads}"),
     };
     DriverError::Unreachable { tried, source }
 }

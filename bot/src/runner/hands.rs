@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tidegate_rollout::{Action, ActionKind, AdvanceToken, Lane, NoToken, Outcome, Period};
+use tidegate_rollout::{Action, ActionKind, AdvanceToken, Lane, NoToken, Outcome, Period, Plan};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::mover::Mover;
-use super::{Engine, Job, errands, poller};
+use super::way_back::NotAlive;
+use super::{Engine, Job, errands, poller, way_back};
 use crate::clock;
 use crate::driver::{Driver, DriverError, Wanted};
 use crate::failpoint;
@@ -177,11 +178,15 @@ async fn attempt(engine: &Engine, claimed: Claimed, led: Option<&Leadership>) {
         Ok(Err(failure)) => {
             waits = matches!(failure.downcast_ref(), Some(DriverError::Waiting { .. }));
             let final_word = matches!(failure.downcast_ref(), Some(DriverError::Refused { .. }));
-            failing(&action, attempts, since, final_word, format!("{failure:#}"))
+            let least = match failure.is::<NotAlive>() {
+                true => way_back::WAITS,
+                false => Period::ZERO,
+            };
+            failing(&action, attempts, (since, least), final_word, format!("{failure:#}"))
         }
         Err(_) => {
             let why = format!("no answer within {} s", ATTEMPT.as_secs());
-            failing(&action, attempts, since, false, why)
+            failing(&action, attempts, (since, Period::ZERO), false, why)
         }
     };
     let over = match &outcome {
@@ -232,10 +237,16 @@ async fn is_final(engine: &Engine, action: &Action) -> bool {
 }
 
 /// It did not work this time. Forward it is given up once it was tried often enough and for as long as its target may take,
-/// or when the target's word is final until a person changes something.
-fn failing(action: &Action, attempts: u32, since: Timestamp, final_word: bool, why: String) -> Outcome {
+/// at the least for so long since then, or when the target's word is final until a person changes something.
+fn failing(
+    action: &Action,
+    attempts: u32,
+    (since, least): (Timestamp, Period),
+    final_word: bool,
+    why: String,
+) -> Outcome {
     let patience = match &action.kind {
-        ActionKind::SetWeight { target, .. } | ActionKind::ToZero { target } => target.patience(),
+        ActionKind::SetWeight { target, .. } | ActionKind::ToZero { target } => target.patience().max(least),
         // Its worker never knows better than the rollout, which counts its time from when it could begin.
         ActionKind::RunHook { .. } => return Outcome::Failing { attempts, since, why },
         ActionKind::AskAboutAlert { .. } => Period::ZERO,
@@ -275,6 +286,15 @@ pub(super) enum Done {
     InTheWay(String),
 }
 
+impl From<NoToken> for Done {
+    fn from(none: NoToken) -> Self {
+        match none {
+            NoToken::Overtaken => Self::Overtaken,
+            NoToken::InTheWay(blocker) => Self::InTheWay(format!("{blocker:?}")),
+        }
+    }
+}
+
 async fn perform(engine: &Engine, claimed: &Claimed, led: Option<&Leadership>, now: Timestamp) -> anyhow::Result<Done> {
     let action = &claimed.action;
     let done = match &action.kind {
@@ -296,13 +316,18 @@ async fn perform(engine: &Engine, claimed: &Claimed, led: Option<&Leadership>, n
             Err(error) => Err(error),
         },
         ActionKind::SetWeight { target, weight, groups } => {
-            let token = match token(engine, action, now).await? {
-                Ok(token) => token,
-                Err(NoToken::Overtaken) => return Ok(Done::Overtaken),
-                Err(NoToken::InTheWay(blocker)) => return Ok(Done::InTheWay(format!("{blocker:?}"))),
+            let plan = match token(engine, action, now).await? {
+                Ok((plan, _)) => plan,
+                Err(none) => return Ok(none.into()),
             };
             let Some(led) = led else {
                 return Ok(Done::InTheWay("another replica leads".to_owned()));
+            };
+            way_back::look(engine, &plan).await?;
+            // Looking took its time; what counts is what stands in the way by now.
+            let token = match token(engine, action, clock::now()).await? {
+                Ok((_, token)) => token,
+                Err(none) => return Ok(none.into()),
             };
             let wanted = Wanted {
                 rollout: action.rollout.to_string(),
@@ -329,10 +354,16 @@ async fn perform(engine: &Engine, claimed: &Claimed, led: Option<&Leadership>, n
     }
 }
 
-/// The proof that the rollout still wants this raise, as it stands in the store and in the world at this moment.
-async fn token(engine: &Engine, action: &Action, now: Timestamp) -> anyhow::Result<Result<AdvanceToken, NoToken>> {
+/// The proof that the rollout still wants this raise, as it stands in the store and in the world at this moment, and its plan.
+async fn token(
+    engine: &Engine,
+    action: &Action,
+    now: Timestamp,
+) -> anyhow::Result<Result<(Arc<Plan>, AdvanceToken), NoToken>> {
     Ok(match engine.as_it_stands(&action.rollout, now).await? {
-        Some((rollout, around)) => AdvanceToken::of(&rollout, action, &around, now),
+        Some((rollout, around)) => {
+            AdvanceToken::of(&rollout, action, &around, now).map(|token| (Arc::clone(&rollout.plan), token))
+        }
         None => Err(NoToken::Overtaken),
     })
 }

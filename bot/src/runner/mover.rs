@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use tidegate_rollout::plan::Target;
 use tidegate_rollout::{AdvanceToken, Code, Plan, ReadBack, Refusal, Rollout, Weight};
 
-use super::Engine;
 use super::flags::Book;
+use super::{Engine, way_back};
 use crate::driver::flag::FlagDriver;
 use crate::driver::kubernetes::cluster::Cluster;
 use crate::driver::kubernetes::replicas::ReplicasDriver;
@@ -48,18 +48,24 @@ impl Mover {
 const SEEN_WITHIN: Duration = Duration::from_secs(5);
 
 impl Engine {
-    /// Whether the target of `plan` could carry a rollout as it is. Where one is under way already, the core says so better.
+    /// Whether the target of `plan` could carry a rollout as it is, and its way back is alive. Where one is under way already,
+    /// the core says so better.
     pub(super) async fn target_ready(&self, plan: &Plan) -> Result<(), Refusal> {
+        self.target_ready_within(plan, SEEN_WITHIN).await
+    }
+
+    /// The same for somebody who waits no longer than this.
+    pub(super) async fn target_ready_within(&self, plan: &Plan, within: Duration) -> Result<(), Refusal> {
         let targets = plan.targets();
         let busy = |rollout: &Arc<Rollout>| rollout.plan.targets().iter().any(|name| targets.contains(name));
         if self.cached().iter().any(busy) {
             return Ok(());
         }
         let look = async { Self::look_before(self, plan).await };
-        let why = match tokio::time::timeout(SEEN_WITHIN, look).await {
+        let why = match tokio::time::timeout(within, look).await {
             Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => format!("{:#}", anyhow::Error::new(error)),
-            Err(_) => format!("it did not answer within {} s", SEEN_WITHIN.as_secs()),
+            Ok(Err(error)) => format!("{error:#}"),
+            Err(_) => format!("it did not answer within {} s", within.as_secs()),
         };
         let target = plan.spec.target.name();
         Err(Refusal::new(
@@ -69,8 +75,9 @@ impl Engine {
         ))
     }
 
-    async fn look_before(&self, plan: &Plan) -> Result<(), DriverError> {
-        Mover::of(self, &plan.spec.target)?.may_start().await
+    async fn look_before(&self, plan: &Plan) -> anyhow::Result<()> {
+        Mover::of(self, &plan.spec.target)?.may_start().await?;
+        way_back::look(self, plan).await
     }
 }
 
@@ -112,6 +119,15 @@ impl Driver for Mover {
             Self::Replicas(driver) => driver.may_start().await,
             Self::Selector(driver) => driver.may_start().await,
             Self::Route(driver) => driver.may_start().await,
+        }
+    }
+
+    async fn way_back(&self) -> Result<(), DriverError> {
+        match self {
+            Self::Flag(driver) => driver.way_back().await,
+            Self::Replicas(driver) => driver.way_back().await,
+            Self::Selector(driver) => driver.way_back().await,
+            Self::Route(driver) => driver.way_back().await,
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -13,6 +14,9 @@ use super::Engine;
 use super::decide::only_own;
 use crate::clock;
 use crate::store::Opening;
+
+/// How long a look at the target may take: whoever opened a form waits for it, and Slack no longer than three seconds.
+const SEEN_WITHIN: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// What a start would meet now. It is begun as any other and then not let through, so that it meets the same.
@@ -52,6 +56,14 @@ impl Engine {
             Err(Refusal::new(Code::R405, "Only looked at.", "Start it."))
         });
         begun.await.context("read what a start would meet")?;
+        // Whoever may not start it learns nothing about its target.
+        if checks.first().is_some_and(|may| may.trouble.is_none()) {
+            let ready = self.target_ready_within(plan, SEEN_WITHIN).await;
+            checks.push(Check {
+                what: "its target can carry it, and the way back is alive",
+                trouble: ready.err().map(|refusal| refusal.message),
+            });
+        }
         Ok(checks)
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn rights() -> Result<String> {
     std::fs::read_to_string(manifest).context("the manifest of the rights")
 }
 
-fn plan() -> Value {
+pub(super) fn plan() -> Value {
     json!({
         "apiVersion": "tidegate.dev/v1alpha1",
         "kind": "RolloutPlan",
@@ -201,6 +201,8 @@ pub(super) async fn run(arguments: &[&str]) -> Result<Output> {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIDEGATE_")) {
         command.env_remove(name);
     }
+    // Nor whatever pod the tests run in themselves.
+    command.env_remove("KUBERNETES_SERVICE_HOST");
     let output = command.args(arguments).kill_on_drop(true).output().await?;
     let printed = format!(
         "{}{}",

@@ -3,14 +3,14 @@
 use anyhow::{Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tidegate::driver::kubernetes::rights::needed;
-use tidegate_rollout::plan::Target;
+use tidegate::driver::kubernetes::rights::{Right, needed, needed_for_hook};
+use tidegate_rollout::plan::{Job, Target};
 use tidegate_tests::kubernetes::Mishap;
 use tidegate_tests::paths::repository;
 use tidegate_tests::ports::Port;
 use tidegate_tests::scratch::Scratch;
 
-use super::house::{House, NAMESPACE, rights};
+use super::house::{House, NAMESPACE, plan, rights};
 
 #[tokio::test]
 async fn each_right_that_is_missing_is_named_with_the_rule_that_gives_it() -> Result<()> {
@@ -92,6 +92,21 @@ async fn each_right_that_is_missing_is_named_with_the_rule_that_gives_it() -> Re
     Ok(())
 }
 
+#[tokio::test]
+async fn a_server_that_is_to_use_the_account_of_its_pod_and_runs_in_none_is_told_so() -> Result<()> {
+    let house = House::new().await?;
+    let said = house
+        .look_at(|settings| settings["kubernetes"] = json!({ "in_cluster": true }))
+        .await?;
+    said.finds(
+        "fail",
+        "target.unreachable",
+        "could not ask what our account may do: this is no pod with a service account",
+        "Kubernetes API",
+    );
+    Ok(())
+}
+
 /// What the drivers need and what the shipped Roles give is one thing, told twice: asked for by name, and given by manifest.
 #[test]
 fn the_shipped_roles_give_exactly_what_the_drivers_need() -> Result<()> {
@@ -114,41 +129,90 @@ fn the_shipped_roles_give_exactly_what_the_drivers_need() -> Result<()> {
         ),
     ] {
         let target: Target = serde_json::from_value(target)?;
-        let mut needed: Vec<String> = needed(&target)
-            .iter()
-            .map(|right| {
-                let name = right.name.clone().unwrap_or_default();
-                format!(
-                    "{} {}/{} {name} in {}",
-                    right.verb, right.group, right.resource, right.namespace
-                )
-            })
-            .collect();
-        needed.sort();
-        let text = std::fs::read_to_string(repository().join("deploy/kubernetes").join(manifest))?;
-        let role: Value = serde_saphyr::from_str(text.split("\n---").next().unwrap_or_default())?;
-        let texts = |value: &Value| -> Vec<String> {
-            let all = value.as_array().cloned().unwrap_or_default();
-            all.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-        };
-        let mut given = Vec::new();
-        for rule in role["rules"].as_array().into_iter().flatten() {
-            let names = texts(&rule["resourceNames"]);
-            let names = if names.is_empty() { vec![String::new()] } else { names };
-            for (group, resource) in texts(&rule["apiGroups"]).iter().zip(texts(&rule["resources"])) {
-                for verb in texts(&rule["verbs"]) {
-                    let namespace = role["metadata"]["namespace"].as_str().unwrap_or_default();
-                    given.extend(
-                        names
-                            .iter()
-                            .map(|name| format!("{verb} {group}/{resource} {name} in {namespace}")),
-                    );
-                }
+        assert_eq!(asked_for(&needed(&target)), given_by(manifest)?, "{manifest}");
+    }
+    let job: Job = serde_json::from_value(json!({ "namespace": "hooks", "image": "example.org/migrate:2" }))?;
+    let manifest = "hook-jobs.yaml";
+    assert_eq!(asked_for(&needed_for_hook(&job)), given_by(manifest)?, "{manifest}");
+    Ok(())
+}
+
+/// Rights in words, in order.
+fn asked_for(rights: &[Right]) -> Vec<String> {
+    let words = rights.iter().map(|right| {
+        let name = right.name.clone().unwrap_or_default();
+        format!(
+            "{} {}/{} {name} in {}",
+            right.verb, right.group, right.resource, right.namespace
+        )
+    });
+    let mut words: Vec<String> = words.collect();
+    words.sort();
+    words
+}
+
+/// The rights of a shipped Role in the same words and order.
+fn given_by(manifest: &str) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(repository().join("deploy/kubernetes").join(manifest))?;
+    let role: Value = serde_saphyr::from_str(text.split("\n---").next().unwrap_or_default())?;
+    let texts = |value: &Value| -> Vec<String> {
+        let all = value.as_array().cloned().unwrap_or_default();
+        all.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let namespace = role["metadata"]["namespace"].as_str().unwrap_or_default();
+    let mut given = Vec::new();
+    for rule in role["rules"].as_array().into_iter().flatten() {
+        let names = texts(&rule["resourceNames"]);
+        let names = if names.is_empty() { vec![String::new()] } else { names };
+        for (group, resource) in texts(&rule["apiGroups"]).iter().zip(texts(&rule["resources"])) {
+            for verb in texts(&rule["verbs"]) {
+                let named = names
+                    .iter()
+                    .map(|name| format!("{verb} {group}/{resource} {name} in {namespace}"));
+                given.extend(named);
             }
         }
-        given.sort();
-        assert_eq!(needed, given, "{manifest}");
     }
+    given.sort();
+    Ok(given)
+}
+
+/// A Job before the traffic is the plan's as much as its target: without its rights the rollout would stand still at its start.
+#[tokio::test]
+async fn the_rights_of_hooks_that_are_jobs_are_looked_at_too() -> Result<()> {
+    let house = House::new().await?;
+    let mut plan = plan();
+    plan["metadata"]["name"] = "finance".into();
+    plan["spec"]["hooks"] = json!({ "migrate": { "run": { "job": {
+        "namespace": "hooks", "image": "example.org/migrate:2",
+    } } } });
+    plan["spec"]["phases"][0]["hooks"] = json!({ "before": ["migrate"] });
+    let file = house.tidegate.scratch().write("with-a-job.yaml", plan.to_string())?;
+    let jobs = std::fs::read_to_string(repository().join("deploy/kubernetes/hook-jobs.yaml"))?;
+    let look = async || {
+        house
+            .look_at(|settings| {
+                settings["plans"] = json!([file]);
+                settings["hooks"] = json!({ "namespaces": ["hooks"] });
+            })
+            .await
+    };
+    look().await?.finds(
+        "fail",
+        "target.no-right",
+        "hooks in hooks: our account may not create jobs, get jobs, list pods, get pods/log in hooks",
+        "{ apiGroups: [batch], resources: [jobs], verbs: [create] }",
+    );
+    house.cluster.grant(&format!("{}\n---\n{jobs}", rights()?))?;
+    look().await?.finds_nothing();
+    let without = jobs.replace("resources: [pods/log]", "resources: [nothing]");
+    house.cluster.grant(&format!("{}\n---\n{without}", rights()?))?;
+    look().await?.finds(
+        "warn",
+        "target.no-right",
+        "may not get pods/log in hooks",
+        "{ apiGroups: [\"\"], resources: [pods/log], verbs: [get] }",
+    );
     Ok(())
 }
 

@@ -1,7 +1,6 @@
-//! An API that fails, hangs, lies or is contended, and a server that dies: the way back ends at zero, with all capacity, or with
-//! a page that says exactly what is left.
+//! An API that fails, hangs, lies or is contended, and a server that dies of it: the way back ends at zero, with all capacity, or
+//! with a page that says exactly what is left.
 
-use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -12,31 +11,32 @@ use tidegate_tests::kubernetes::{Mishap, Readiness};
 use tidegate_tests::wait;
 
 use super::house::{House, PATIENCE, phase, plan, setup};
-use super::replicas::{self, NAMESPACE, NEW, OLD, RIGHTS, asked, target, weeks};
+use super::moved::Moved;
+use super::replicas::{self, NAMESPACE, NEW, OLD, RIGHTS, Replicas, asked, target, weeks};
+use super::route::Route;
+use super::selector::Selector;
 
 /// From a decision that does not come through to the page, with time for a busy machine.
 const PAGED: Duration = Duration::from_secs(60);
 
-/// A house whose rollout carries three of five pods.
 async fn in_week_two() -> Result<(House, String)> {
-    let house = replicas::fake_house().await?;
-    let id = house.begin().await?;
-    house.waits(&id, "week-1").await?;
-    house.advance(&id).await?;
-    house.waits(&id, "week-2").await?;
-    Ok((house, id))
+    Replicas.raised_house().await
 }
 
-async fn ends_at_zero(house: &House, id: &str) -> Result<()> {
-    house.becomes(id, "ROLLED BACK").await?;
-    assert_eq!(asked(house)?, (0, 5));
-    assert_eq!(house.cluster.least_ready("finance-service"), 5, "capacity dipped");
-    Ok(())
+/// One thing that goes wrong on the way back.
+#[derive(Clone, Debug)]
+struct Case {
+    method: Method,
+    path: &'static str,
+    mishap: Mishap,
+    times: u32,
+    /// Whether the server is killed once it has happened.
+    dies: bool,
 }
 
-#[tokio::test]
-async fn whatever_a_single_call_does_the_way_back_ends_at_zero() -> Result<()> {
-    let mishaps = [
+/// Every mishap at every call, and at every write those besides which a server does not survive.
+fn cases(moved: impl Moved) -> Vec<Case> {
+    let writes = [
         (Mishap::Refused(500), 2),
         (Mishap::Refused(503), 2),
         (Mishap::Refused(429), 1),
@@ -49,55 +49,109 @@ async fn whatever_a_single_call_does_the_way_back_ends_at_zero() -> Result<()> {
         (Mishap::Lies, 3),
         (Mishap::Overtaken, 4),
     ];
-    let one = async |(mishap, times): (Mishap, u32)| -> Result<()> {
-        for (method, path) in [(Method::PATCH, NEW), (Method::PATCH, OLD), (Method::GET, "deployments")] {
-            if method == Method::GET && mishap == Mishap::Overtaken {
-                continue;
-            }
-            let (house, id) = in_week_two().await?;
-            house.cluster.trouble(method.clone(), path, times, mishap.clone())?;
-            let struck = Instant::now();
-            house.strike().await?;
-            let end = ends_at_zero(&house, &id).await;
-            end.with_context(|| format!("{method} {path}: {mishap:?}"))?;
-            ensure!(
-                house.cluster.struck()? > 0,
-                "{method} {path}: {mishap:?} never happened"
-            );
-            println!(
-                "{method} {path} {mishap:?} ×{times}: at zero after {:?}",
-                struck.elapsed()
-            );
-        }
-        Ok(())
+    let reads = [
+        (Mishap::Refused(503), 2),
+        (Mishap::Refused(403), 2),
+        (Mishap::Hangs, 1),
+        (Mishap::Slow(Duration::from_millis(300)), 4),
+    ];
+    let case = |method: &Method, path, (mishap, times): &(Mishap, u32), dies| Case {
+        method: method.clone(),
+        path,
+        mishap: mishap.clone(),
+        times: *times,
+        dies,
     };
-    stream::iter(mishaps)
-        .map(one)
-        .buffer_unordered(3)
-        .try_collect::<Vec<()>>()
-        .await
-        .map(drop)
+    let mut cases = Vec::new();
+    for path in moved.written() {
+        for (mishap, dies) in writes.iter().flat_map(|mishap| [(mishap, false), (mishap, true)]) {
+            // Each kind once: to a server that is dead, one status is as good as another.
+            if !(dies && matches!(mishap.0, Mishap::Refused(503 | 429 | 403) | Mishap::DoneButFailed(504))) {
+                cases.push(case(&Method::PATCH, path, mishap, dies));
+            }
+        }
+    }
+    for path in moved.read() {
+        cases.extend(reads.iter().map(|mishap| case(&Method::GET, path, mishap, false)));
+    }
+    cases
+}
+
+/// Goes back through the mishap. While it strikes a write, the old version has too few pods to go back to.
+async fn comes_back(moved: impl Moved, case: &Case) -> Result<()> {
+    let (mut house, id) = moved.raised_house().await?;
+    let writes = case.method == Method::PATCH;
+    if writes {
+        moved.old_pods(&house.cluster, Readiness::UpTo(moved.too_few()));
+    }
+    let Case {
+        method, path, mishap, ..
+    } = case.clone();
+    house.cluster.trouble(method, path, case.times, mishap)?;
+    house.strike().await?;
+    if writes {
+        wait::until("it happens", PATIENCE, async || happened(&house)).await?;
+        if case.dies {
+            house.tidegate.kill()?;
+            house.tidegate.start_again().await?;
+            house.revive().await?;
+        }
+        moved.old_pods(&house.cluster, Readiness::AtOnce);
+    }
+    moved.ends_at_zero(&house, &id).await?;
+    happened(&house)
+}
+
+fn happened(house: &House) -> Result<()> {
+    ensure!(house.cluster.struck()? > 0, "it never happened");
+    Ok(())
+}
+
+async fn always_comes_back(moved: impl Moved) -> Result<()> {
+    let cases = cases(moved);
+    let all = cases.len();
+    let one = async |case: Case| comes_back(moved, &case).await.with_context(|| format!("{case:?}"));
+    let done: Vec<()> = stream::iter(cases).map(one).buffer_unordered(3).try_collect().await?;
+    println!("{} of {all} mishaps ended at zero", done.len());
+    Ok(())
+}
+
+#[tokio::test]
+async fn whatever_a_single_call_does_two_deployments_come_back() -> Result<()> {
+    always_comes_back(Replicas).await
+}
+
+#[tokio::test]
+async fn whatever_a_single_call_does_a_service_comes_back() -> Result<()> {
+    always_comes_back(Selector).await
+}
+
+#[tokio::test]
+async fn whatever_a_single_call_does_a_route_comes_back() -> Result<()> {
+    always_comes_back(Route).await
+}
+
+/// An API that takes every write and does none: nobody says "rolled back", a page says what is left, and once it does what it
+/// says, the rollout is over.
+async fn is_paged_for(moved: impl Moved) -> Result<()> {
+    let (house, id) = moved.raised_house().await?;
+    for path in moved.written() {
+        house.cluster.trouble(Method::PATCH, path, u32::MAX, Mishap::Lies)?;
+    }
+    house.strike().await?;
+    let left = format!(
+        "the API takes the write and goes on showing what was there before: {}",
+        moved.left()
+    );
+    house.paged(PAGED, &[&format!("ROLLBACK STUCK {id}"), &left]).await?;
+    assert_eq!(house.card(&id).await?["state"], "ROLLING BACK");
+    house.cluster.calm()?;
+    moved.ends_at_zero(&house, &id).await
 }
 
 #[tokio::test]
 async fn an_api_that_lies_is_never_called_rolled_back_and_somebody_is_paged() -> Result<()> {
-    let (house, id) = in_week_two().await?;
-    house
-        .cluster
-        .trouble(Method::PATCH, "deployments", u32::MAX, Mishap::Lies)?;
-    house.strike().await?;
-    wait::until("the page", PAGED, async || {
-        let log = house.log(&id).await?;
-        let paged = log
-            .iter()
-            .any(|line| line.contains("stuck") && line.contains("goes on showing what was there before"));
-        ensure!(paged, "{}", log.join("\n"));
-        Ok(())
-    })
-    .await?;
-    assert_eq!(house.card(&id).await?["state"], "ROLLING BACK");
-    house.cluster.calm()?;
-    ends_at_zero(&house, &id).await
+    tokio::try_join!(is_paged_for(Replicas), is_paged_for(Selector), is_paged_for(Route)).map(drop)
 }
 
 #[tokio::test]
@@ -187,80 +241,6 @@ async fn a_cluster_that_hangs_delays_no_other_rollback() -> Result<()> {
     house.cluster.calm()?;
     house.becomes(&id, "ROLLED BACK").await?;
     Ok(())
-}
-
-/// SIGABRT.
-const ABORTED: i32 = 6;
-
-#[tokio::test]
-async fn a_death_at_any_write_ends_at_zero_with_all_capacity() -> Result<()> {
-    let points = [
-        "kubernetes.before-write",
-        "kubernetes.after-write",
-        "kubernetes.before-read-back",
-    ];
-    let all = points.iter().flat_map(|point| (1..=6).map(move |nth| (*point, nth)));
-    let deaths: Vec<bool> = stream::iter(all)
-        .map(|(point, nth)| dies(point, nth))
-        .buffer_unordered(3)
-        .try_collect()
-        .await?;
-    let deaths = deaths.into_iter().filter(|died| *died).count();
-    println!("died {deaths} times");
-    assert!(deaths >= 12, "only {deaths} deaths");
-    Ok(())
-}
-
-/// One rollout up to its second week and back; the server dies when it passes `point` the `nth` time. Whether it did.
-async fn dies(point: &str, nth: u32) -> Result<bool> {
-    let name = format!("{point}:{nth}");
-    let mut house = House::dying(replicas::fake_cluster().await?, &target(), &weeks(), RIGHTS, &name).await?;
-    for version in [NEW, OLD] {
-        house
-            .cluster
-            .readiness(NAMESPACE, version, Readiness::After(Duration::from_millis(100)));
-    }
-    let story = async |house: &House| -> Result<()> {
-        let id = house.begin().await?;
-        house.waits(&id, "week-1").await?;
-        house.advance(&id).await?;
-        house.waits(&id, "week-2").await?;
-        house.strike().await?;
-        ends_at_zero(house, &id).await
-    };
-    let death = async |house: &mut House| house.tidegate.program()?.exit(PATIENCE).await;
-    let address = house.url();
-    let told = tokio::select! {
-        told = story(&house) => Some(told),
-        () = gone(&address) => None,
-    };
-    if let Some(Ok(())) = told {
-        return Ok(false);
-    }
-    let status = death(&mut house).await.with_context(|| format!("{name}: {told:?}"))?;
-    ensure!(status.signal() == Some(ABORTED), "{name}: it ended with {status}");
-    house.tidegate.set_env("TIDEGATE_FAILPOINT", None);
-    house.tidegate.start_again().await?;
-    house.revive().await?;
-    let id = "sluice-1";
-    // Wherever it was, it is told to go back, and has to arrive with nothing missing.
-    if house.card(id).await?["state"] != "ROLLED BACK" {
-        house.strike().await?;
-        house.say(json!({ "verb": "rollback", "rollout": id })).await?;
-    }
-    ends_at_zero(&house, id).await.with_context(|| name.clone())?;
-    Ok(true)
-}
-
-/// Returns when nobody listens there any more.
-async fn gone(url: &str) {
-    let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-    let look = async || {
-        let open = tokio::net::TcpStream::connect(&address).await.is_ok();
-        ensure!(!open, "it listens");
-        Ok(())
-    };
-    let _ = wait::until("the server is gone", Duration::from_secs(120), look).await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use tidegate_tests::built::Build;
 use tidegate_tests::kubernetes::{Kubernetes, TIDEGATE};
 use tidegate_tests::paths::repository;
 use tidegate_tests::scratch::Scratch;
+use tidegate_tests::sink::Sink;
 use tidegate_tests::tidegate::{Setup, Tidegate};
 use tidegate_tests::wait;
 
@@ -16,6 +17,9 @@ use crate::crash::client::{Alert, Client};
 
 /// Longer than any of this takes on a busy machine; nothing waits for it to pass.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What pages are signed with.
+const PAGER: &str = "the-secret-of-the-pager";
 
 /// The plan, whose rollouts are `sluice-1`, `sluice-2`, …
 const PLAN: &str = "sluice";
@@ -25,6 +29,8 @@ pub(super) struct House {
     pub(super) cluster: Kubernetes,
     pub(super) tidegate: Tidegate,
     pub(super) client: Client,
+    /// What wakes somebody.
+    pub(super) pager: Sink,
     /// The kubeconfig lies here.
     _scratch: Scratch,
     said: std::cell::Cell<u32>,
@@ -48,6 +54,7 @@ pub(super) fn plan(target: &Value, phases: &[Value]) -> Value {
             }],
             "severities": { "sev1": { "action": "rollback" } },
             "alerts": { "receivers": ["default"], "watchdog": "required" },
+            "audiences": { "oncall": { "channels": ["pager"], "hears": "pages" } },
         },
     })
 }
@@ -97,12 +104,17 @@ impl House {
 
     /// On a server that is set up otherwise.
     pub(super) async fn with(cluster: Kubernetes, setup: Setup, scratch: Scratch) -> Result<Self> {
+        let pager = Sink::start().await?;
+        let secret = scratch.write("pager.secret", PAGER)?;
+        let webhook = json!({ "url": pager.url("/page"), "secret_file": secret });
+        let setup = setup.with(json!({ "channels": { "pager": { "webhook": webhook } } }));
         let tidegate = setup.start().await?;
         let client = Client::of(&tidegate)?;
         let house = Self {
             cluster,
             tidegate,
             client,
+            pager,
             _scratch: scratch,
             said: std::cell::Cell::new(0),
         };
@@ -209,6 +221,19 @@ impl House {
             found.with_context(|| log.join("\n"))
         })
         .await
+    }
+
+    /// Waits for a page that says all of this.
+    pub(super) async fn paged(&self, within: Duration, words: &[&str]) -> Result<()> {
+        let fits = |body: &Value| {
+            let body = body.to_string();
+            words.iter().all(|words| body.contains(words))
+        };
+        let page = self
+            .pager
+            .delivery(&format!("a page says {words:?}"), within, fits)
+            .await?;
+        page.is_signed_with(PAGER)
     }
 
     /// Where the server listens.

@@ -19,17 +19,30 @@ fn route() -> Value {
     } })
 }
 
-/// A route first, then the pods behind it, then the flag.
-fn ladder() -> Value {
-    let pods = json!({ "deployment-replicas": { "namespace": NAMESPACE, "new": "green", "old": "blue", "total": 3 } });
-    json!({ "ladder": [
-        { "name": "route", "target": route(), "within": "3s" },
-        { "name": "pods", "target": pods, "within": "3s" },
-        { "name": "flag-off", "target": { "flag": { "key": "boka" } }, "within": "3s" },
-    ] })
+fn pods() -> Value {
+    json!({ "deployment-replicas": { "namespace": NAMESPACE, "new": "green", "old": "blue", "total": 3 } })
 }
 
+/// The Service that the route leads to, which can answer with blue as well.
+fn service() -> Value {
+    json!({ "service-selector": {
+        "namespace": NAMESPACE, "service": "boka-green", "label": "version", "new": "green", "old": "blue", "ready": 3,
+    } })
+}
+
+/// Three ways back, each with its time.
+fn ladder(rungs: [(&str, Value); 3]) -> Value {
+    let rungs = rungs.map(|(name, target)| json!({ "name": name, "target": target, "within": "3s" }));
+    json!({ "ladder": rungs })
+}
+
+/// A route first, then the pods behind it, then the flag.
 async fn house() -> Result<(House, String)> {
+    let flag = json!({ "flag": { "key": "boka" } });
+    house_on(ladder([("route", route()), ("pods", pods()), ("flag-off", flag)])).await
+}
+
+async fn house_on(ladder: Value) -> Result<(House, String)> {
     let cluster = Kubernetes::fake().await?;
     cluster.deployment(NAMESPACE, "blue", 3, "boka", "blue")?;
     cluster.deployment(NAMESPACE, "green", 3, "boka", "green")?;
@@ -46,11 +59,12 @@ async fn house() -> Result<(House, String)> {
     });
     cluster.place("gateway.networking.k8s.io", "httproutes", object)?;
     let mut plan = plan(&route(), &[phase("half", "50%")]);
-    plan["spec"]["rollback"] = ladder();
+    plan["spec"]["rollback"] = ladder;
     let pods = manifest("deployment-replicas.yaml")?
         .replace("namespace: finance", "namespace: shop")
         .replace("finance-service-v1, finance-service-v2", "blue, green");
-    let rights = format!("{}\n---\n{pods}", manifest("httproute.yaml")?);
+    let service = manifest("service-selector.yaml")?.replace("resourceNames: [boka]", "resourceNames: [boka-green]");
+    let rights = format!("{}\n---\n{pods}\n---\n{service}", manifest("httproute.yaml")?);
     let (setup, scratch) = setup_for(&cluster, &plan, &rights)?;
     let house = House::with(cluster, setup, scratch).await?;
     let id = house.begin().await?;
@@ -179,4 +193,44 @@ async fn the_last_rung_ends_what_two_before_it_could_not() -> Result<()> {
         house.told(&id, rung).await?;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn when_the_last_rung_fails_as_well_the_page_names_each_of_them_and_what_stands_in_its_way() -> Result<()> {
+    let (house, id) = house_on(ladder([("route", route()), ("service", service()), ("pods", pods())])).await?;
+    let refuse = |path, code| {
+        house
+            .cluster
+            .trouble(Method::PATCH, path, u32::MAX, Mishap::Refused(code))
+    };
+    refuse("httproutes", 500)?;
+    refuse("services", 503)?;
+    refuse("deployments", 403)?;
+    house.strike().await?;
+    house
+        .paged(
+            Duration::from_secs(60),
+            &[
+                &format!("ROLLBACK STUCK {id}: 0% is not confirmed"),
+                "every rung was tried",
+                "route (httproute/shop/boka): failed after",
+                "the weights of boka read 50:50, and the write did not come through: the Kubernetes API answered 500",
+                "service (service/shop/boka-green): failed after",
+                "the Service boka-green selects green, and the write did not come through: the Kubernetes API answered 503",
+                "pods (deployment/shop/green): failed after",
+                "could not scale the Deployments: the fake was told to refuse; green has 3 replicas",
+                "take it that the new version still gets traffic",
+            ],
+        )
+        .await?;
+    assert_eq!(house.card(&id).await?["state"], "ROLLING BACK", "nobody says otherwise");
+    assert_eq!(green_weight(&house)?, 50, "this is left");
+    // The first that works again ends it.
+    house.cluster.calm()?;
+    house.becomes(&id, "ROLLED BACK").await?;
+    wait::until("the route is at zero", PATIENCE, async || {
+        ensure!(green_weight(&house)? == 0, "{}", green_weight(&house)?);
+        Ok(())
+    })
+    .await
 }

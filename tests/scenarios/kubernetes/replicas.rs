@@ -8,6 +8,7 @@ use tidegate_tests::kubernetes::{Kubernetes, Readiness};
 use tidegate_tests::wait;
 
 use super::house::{House, PATIENCE, phase};
+use super::moved::Moved;
 
 pub(super) const NAMESPACE: &str = "finance";
 pub(super) const NEW: &str = "finance-service-v2";
@@ -27,18 +28,75 @@ pub(super) fn weeks() -> Vec<Value> {
     ]
 }
 
-/// Five old pods, none of the new version, and another service that is nobody's business.
-fn furnish(cluster: &Kubernetes) -> Result<()> {
-    cluster.deployment(NAMESPACE, OLD, 5, "finance-service", "v1")?;
-    cluster.deployment(NAMESPACE, NEW, 0, "finance-service", "v2")?;
-    cluster.deployment(NAMESPACE, "ledger", 3, "ledger", "v1")
+/// Two Deployments.
+#[derive(Clone, Copy)]
+pub(super) struct Replicas;
+
+impl Moved for Replicas {
+    fn target(self) -> Value {
+        target()
+    }
+
+    fn phases(self) -> Vec<Value> {
+        weeks()
+    }
+
+    fn raised(self) -> &'static [&'static str] {
+        &["week-1", "week-2"]
+    }
+
+    fn rights(self) -> &'static str {
+        RIGHTS
+    }
+
+    /// Five old pods, none of the new version, and another service that is nobody's business.
+    fn furnish(self, cluster: &Kubernetes) -> Result<()> {
+        cluster.deployment(NAMESPACE, OLD, 5, "finance-service", "v1")?;
+        cluster.deployment(NAMESPACE, NEW, 0, "finance-service", "v2")?;
+        cluster.deployment(NAMESPACE, "ledger", 3, "ledger", "v1")
+    }
+
+    fn written(self) -> &'static [&'static str] {
+        &[NEW, OLD]
+    }
+
+    fn read(self) -> &'static [&'static str] {
+        &["deployments"]
+    }
+
+    fn namespace(self) -> &'static str {
+        NAMESPACE
+    }
+
+    fn versions(self) -> [&'static str; 2] {
+        [NEW, OLD]
+    }
+
+    fn too_few(self) -> usize {
+        4
+    }
+
+    fn left(self) -> &'static str {
+        "finance-service-v2 has 3 replicas, finance-service-v1 has 2"
+    }
+
+    fn at_zero(self, cluster: &Kubernetes) -> Result<()> {
+        let count = |name| cluster.replicas(NAMESPACE, name).map(|(asked, _)| asked);
+        let asked = (count(NEW)?, count(OLD)?);
+        ensure!(asked == (0, 5), "{asked:?} replicas are asked for");
+        Ok(())
+    }
+
+    fn never_dipped(self, cluster: &Kubernetes) -> Result<()> {
+        let least = cluster.least_ready("finance-service");
+        ensure!(least == 5, "only {least} pods were ready at some moment");
+        Ok(())
+    }
 }
 
 /// The same in a cluster that can be told to misbehave.
 pub(super) async fn fake_cluster() -> Result<Kubernetes> {
-    let cluster = Kubernetes::fake().await?;
-    furnish(&cluster)?;
-    Ok(cluster)
+    Replicas.cluster().await
 }
 
 pub(super) async fn fake_house() -> Result<House> {
@@ -47,7 +105,7 @@ pub(super) async fn fake_house() -> Result<House> {
 
 async fn cluster() -> Result<Kubernetes> {
     let cluster = Kubernetes::start().await?;
-    furnish(&cluster)?;
+    Replicas.furnish(&cluster)?;
     Ok(cluster)
 }
 

@@ -1,14 +1,16 @@
 //! The weights of an HTTPRoute, and nothing else of it.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use reqwest::Method;
 use serde_json::{Value, json};
-use tidegate_tests::kubernetes::{Kubernetes, Readiness};
+use tidegate_tests::kubernetes::{Kubernetes, Mishap, Readiness};
 use tidegate_tests::paths::repository;
 use tidegate_tests::wait;
 
 use super::house::{House, PATIENCE, phase};
+use super::moved::Moved;
 
-const NAMESPACE: &str = "shop";
+pub(super) const NAMESPACE: &str = "shop";
 const RIGHTS: &str = "httproute.yaml";
 
 fn target() -> Value {
@@ -34,14 +36,86 @@ fn route() -> Result<Value> {
 }
 
 async fn house() -> Result<House> {
-    let cluster = Kubernetes::start().await?;
-    cluster.deployment(NAMESPACE, "stable", 3, "checkout", "stable")?;
-    cluster.deployment(NAMESPACE, "canary", 3, "checkout", "canary")?;
-    cluster.service(NAMESPACE, "checkout-stable", "checkout", Some("stable"))?;
-    cluster.service(NAMESPACE, "checkout-canary", "checkout", Some("canary"))?;
-    cluster.place("gateway.networking.k8s.io", "httproutes", route()?)?;
-    let phases = [phase("some", "10%"), phase("third", "33.3%"), phase("all", "100%")];
-    House::start(cluster, &target(), &phases, RIGHTS).await
+    house_in(Kubernetes::start().await?).await
+}
+
+pub(super) async fn house_in(cluster: Kubernetes) -> Result<House> {
+    Route.furnish(&cluster)?;
+    House::start(cluster, &target(), &Route.phases(), RIGHTS).await
+}
+
+/// The weights of one HTTPRoute, each side of which takes three pods.
+#[derive(Clone, Copy)]
+pub(super) struct Route;
+
+impl Moved for Route {
+    fn target(self) -> Value {
+        let mut target = target();
+        target["httproute"]["ready"] = 3.into();
+        target
+    }
+
+    fn phases(self) -> Vec<Value> {
+        vec![phase("some", "10%"), phase("third", "33.3%"), phase("all", "100%")]
+    }
+
+    fn raised(self) -> &'static [&'static str] {
+        &["some", "third", "all"]
+    }
+
+    fn rights(self) -> &'static str {
+        RIGHTS
+    }
+
+    fn furnish(self, cluster: &Kubernetes) -> Result<()> {
+        cluster.deployment(NAMESPACE, "stable", 3, "checkout", "stable")?;
+        cluster.deployment(NAMESPACE, "canary", 3, "checkout", "canary")?;
+        // Behind the rule that is nobody's business.
+        cluster.deployment(NAMESPACE, "static", 3, "static", "v1")?;
+        cluster.service(NAMESPACE, "static", "static", None)?;
+        cluster.service(NAMESPACE, "checkout-stable", "checkout", Some("stable"))?;
+        cluster.service(NAMESPACE, "checkout-canary", "checkout", Some("canary"))?;
+        cluster.place("gateway.networking.k8s.io", "httproutes", route()?)
+    }
+
+    fn written(self) -> &'static [&'static str] {
+        &["httproutes/boka"]
+    }
+
+    fn read(self) -> &'static [&'static str] {
+        &["httproutes/boka", "/endpointslices"]
+    }
+
+    fn namespace(self) -> &'static str {
+        NAMESPACE
+    }
+
+    fn versions(self) -> [&'static str; 2] {
+        ["canary", "stable"]
+    }
+
+    fn too_few(self) -> usize {
+        2
+    }
+
+    fn left(self) -> &'static str {
+        "the weights of boka read 100:0"
+    }
+
+    fn at_zero(self, cluster: &Kubernetes) -> Result<()> {
+        let weights = divided(cluster)?;
+        ensure!(weights == (100.into(), 0.into()), "the weights read {weights:?}");
+        Ok(())
+    }
+
+    fn never_dipped(self, cluster: &Kubernetes) -> Result<()> {
+        let least = cluster.least_carried("gateway.networking.k8s.io", "httproutes", NAMESPACE, "boka")?;
+        ensure!(
+            least == 3,
+            "a backend with {least} ready endpoints got traffic at some moment"
+        );
+        Ok(())
+    }
 }
 
 fn object(house: &House) -> Result<Value> {
@@ -51,8 +125,13 @@ fn object(house: &House) -> Result<Value> {
 }
 
 /// The weights of the stable and the canary backend.
-fn weights(house: &House) -> Result<(Value, Value)> {
-    let backends = object(house)?["spec"]["rules"][0]["backendRefs"].clone();
+pub(super) fn weights(house: &House) -> Result<(Value, Value)> {
+    divided(&house.cluster)
+}
+
+fn divided(cluster: &Kubernetes) -> Result<(Value, Value)> {
+    let route = cluster.object("gateway.networking.k8s.io", "httproutes", NAMESPACE, "boka")?;
+    let backends = route["spec"]["rules"][0]["backendRefs"].clone();
     Ok((backends[0]["weight"].clone(), backends[1]["weight"].clone()))
 }
 
@@ -83,6 +162,56 @@ async fn two_numbers_change_and_everything_else_of_the_route_stays() -> Result<(
 }
 
 #[tokio::test]
+async fn whoever_writes_to_the_route_in_between_is_read_again_and_not_undone() -> Result<()> {
+    let house = house_in(Kubernetes::fake().await?).await?;
+    let contended = |times| {
+        house
+            .cluster
+            .trouble(Method::PATCH, "httproutes", times, Mishap::Overtaken)
+    };
+    contended(3)?;
+    let id = house.begin().await?;
+    house.waits(&id, "some").await?;
+    assert_eq!(weights(&house)?, (90.into(), 10.into()));
+    contended(3)?;
+    house.strike().await?;
+    house.becomes(&id, "ROLLED BACK").await?;
+    assert_eq!(weights(&house)?, (100.into(), 0.into()));
+    assert_eq!(house.cluster.struck()?, 6, "somebody else wrote every time");
+    let touched = object(&house)?["metadata"]["annotations"]["example.org/touched"].clone();
+    assert!(touched.is_string(), "what somebody else wrote stands");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rule_that_somebody_takes_away_in_between_is_read_again() -> Result<()> {
+    let house = house_in(Kubernetes::fake().await?).await?;
+    let mut two = object(&house)?["spec"]["rules"].clone();
+    let first = two[0].clone();
+    let rules = two.as_array_mut().context("no rules")?;
+    rules.insert(0, first.clone());
+    let set = |rules: Value| json!({ "spec": { "rules": rules } });
+    let place = ("gateway.networking.k8s.io", "httproutes", NAMESPACE, "boka");
+    house
+        .cluster
+        .patch(place.0, place.1, place.2, place.3, &set(two.clone()))?;
+    // The first rule goes between the read and the write: the places of the others are no longer what was read.
+    let gone = set(json!([two[2], first]));
+    house
+        .cluster
+        .trouble(Method::PATCH, "httproutes", 1, Mishap::OvertakenBy(gone))?;
+    let id = house.begin().await?;
+    house.waits(&id, "some").await?;
+    let rules = object(&house)?["spec"]["rules"].clone();
+    assert_eq!(
+        (&rules[0], &rules[1]["backendRefs"][1]["weight"], rules[2].is_null()),
+        (&two[2], &json!(10), true),
+        "{rules}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn rolled_back_is_said_only_when_the_gateway_has_taken_it_over() -> Result<()> {
     let house = house().await?;
     let id = house.begin().await?;
@@ -95,7 +224,7 @@ async fn rolled_back_is_said_only_when_the_gateway_has_taken_it_over() -> Result
     })
     .await?;
     house
-        .shows(&id, "a gateway has not looked at generation 3 of boka yet")
+        .shows(&id, "the gateway shop/gw has not looked at generation 3 of boka yet")
         .await?;
     assert_eq!(
         house.card(&id).await?["state"],
@@ -103,6 +232,34 @@ async fn rolled_back_is_said_only_when_the_gateway_has_taken_it_over() -> Result
         "written is not read back"
     );
     house.cluster.gateways_stand_still(false);
+    house.becomes(&id, "ROLLED BACK").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_gateway_that_has_not_reported_is_waited_for_whatever_another_one_says() -> Result<()> {
+    let house = house().await?;
+    let both = json!({ "spec": { "parentRefs": [{ "name": "gw" }, { "name": "edge", "sectionName": "https" }] } });
+    let (group, resource) = ("gateway.networking.k8s.io", "httproutes");
+    house.cluster.patch(group, resource, NAMESPACE, "boka", &both)?;
+    house.cluster.gateway_is_silent("edge", true);
+    let id = house.begin().await?;
+    let silent = "the gateway shop/edge/https says nothing about boka";
+    house.shows(&id, silent).await?;
+    assert_eq!(weights(&house)?, (90.into(), 10.into()));
+    assert_eq!(house.card(&id).await?["state"], "ADVANCING");
+    house.cluster.gateway_is_silent("edge", false);
+    house.waits(&id, "some").await?;
+    house.cluster.gateway_is_silent("edge", true);
+    house.strike().await?;
+    house.shows(&id, silent).await?;
+    assert_eq!(weights(&house)?, (100.into(), 0.into()));
+    assert_eq!(
+        house.card(&id).await?["state"],
+        "ROLLING BACK",
+        "one of two gateways may still send everything to the new version"
+    );
+    house.cluster.gateway_is_silent("edge", false);
     house.becomes(&id, "ROLLED BACK").await?;
     Ok(())
 }

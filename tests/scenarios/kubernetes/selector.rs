@@ -6,8 +6,9 @@ use tidegate_tests::kubernetes::{Kubernetes, Readiness};
 use tidegate_tests::wait;
 
 use super::house::{House, PATIENCE, phase};
+use super::moved::Moved;
 
-const NAMESPACE: &str = "shop";
+pub(super) const NAMESPACE: &str = "shop";
 const RIGHTS: &str = "service-selector.yaml";
 
 fn target() -> Value {
@@ -17,16 +18,88 @@ fn target() -> Value {
     } })
 }
 
-async fn house() -> Result<House> {
-    let cluster = Kubernetes::start().await?;
-    cluster.deployment(NAMESPACE, "boka-blue", 3, "boka", "blue")?;
-    cluster.deployment(NAMESPACE, "boka-green", 3, "boka", "green")?;
-    cluster.service(NAMESPACE, "boka", "boka", Some("blue"))?;
-    House::start(cluster, &target(), &[phase("green", "100%")], RIGHTS).await
+/// One Service and two colours.
+#[derive(Clone, Copy)]
+pub(super) struct Selector;
+
+impl Moved for Selector {
+    fn target(self) -> Value {
+        target()
+    }
+
+    fn phases(self) -> Vec<Value> {
+        vec![phase("green", "100%")]
+    }
+
+    fn raised(self) -> &'static [&'static str] {
+        &["green"]
+    }
+
+    fn rights(self) -> &'static str {
+        RIGHTS
+    }
+
+    fn furnish(self, cluster: &Kubernetes) -> Result<()> {
+        cluster.deployment(NAMESPACE, "boka-blue", 3, "boka", "blue")?;
+        cluster.deployment(NAMESPACE, "boka-green", 3, "boka", "green")?;
+        cluster.service(NAMESPACE, "boka", "boka", Some("blue"))
+    }
+
+    fn written(self) -> &'static [&'static str] {
+        &["services/boka"]
+    }
+
+    fn read(self) -> &'static [&'static str] {
+        &["services/boka", "/pods", "/endpointslices"]
+    }
+
+    fn namespace(self) -> &'static str {
+        NAMESPACE
+    }
+
+    fn versions(self) -> [&'static str; 2] {
+        ["boka-green", "boka-blue"]
+    }
+
+    fn too_few(self) -> usize {
+        2
+    }
+
+    fn left(self) -> &'static str {
+        "the Service boka selects green"
+    }
+
+    fn at_zero(self, cluster: &Kubernetes) -> Result<()> {
+        let colour = selected(cluster)?;
+        ensure!(colour == "blue", "the Service selects {colour}");
+        Ok(())
+    }
+
+    fn never_dipped(self, cluster: &Kubernetes) -> Result<()> {
+        let least = cluster.least_carried("", "services", NAMESPACE, "boka")?;
+        ensure!(
+            least == 3,
+            "only {least} ready pods stood behind the Service at some moment"
+        );
+        Ok(())
+    }
 }
 
-fn colour(house: &House) -> Result<Value> {
-    let service = house.cluster.object("", "services", NAMESPACE, "boka")?;
+async fn house() -> Result<House> {
+    house_in(Kubernetes::start().await?).await
+}
+
+pub(super) async fn house_in(cluster: Kubernetes) -> Result<House> {
+    Selector.furnish(&cluster)?;
+    House::start(cluster, &target(), &Selector.phases(), RIGHTS).await
+}
+
+pub(super) fn colour(house: &House) -> Result<Value> {
+    selected(&house.cluster)
+}
+
+fn selected(cluster: &Kubernetes) -> Result<Value> {
+    let service = cluster.object("", "services", NAMESPACE, "boka")?;
     assert_eq!(
         service["spec"]["selector"]["app"], "boka",
         "the rest of the selector stays"

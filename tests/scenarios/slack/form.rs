@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
+use tidegate_tests::kubernetes::{ADMIN, Kubernetes, Readiness};
+use tidegate_tests::scratch::Scratch;
 use tidegate_tests::slack::Mishap;
 
-use super::world::{ANA, VIC, World};
+use super::world::{ANA, PLAN, VIC, World};
 
 /// What a form shows.
 fn shown(view: &Value) -> String {
@@ -80,6 +82,48 @@ async fn the_preflight_says_what_stands_in_the_way() -> Result<()> {
     let why = answered.body["errors"]["plan"].as_str().unwrap_or_default();
     ensure!(why.starts_with("R301"), "{answered:?}");
     ensure!(world.rollouts().await? == 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_way_back_that_is_not_alive_is_seen_before_anybody_starts() -> Result<()> {
+    let cluster = Kubernetes::fake().await?;
+    cluster.deployment("shop", "checkout-v1", 2, "checkout", "v1")?;
+    cluster.deployment("shop", "checkout-v2", 0, "checkout", "v2")?;
+    cluster.readiness("shop", "checkout-v1", Readiness::UpTo(1));
+    let scratch = Scratch::new("form")?;
+    let kubeconfig = cluster.kubeconfig(&scratch, ADMIN)?;
+    let pods = "deployment-replicas: { namespace: shop, new: checkout-v2, old: checkout-v1, total: 2 }";
+    let plan = scratch.write("plan.yaml", PLAN.replace("flag: { key: checkout-v2 }", pods))?;
+    let world = World::with(|settings| {
+        settings["plans"] = json!([plan]);
+        settings["kubernetes"] = json!({ "kubeconfig": kubeconfig });
+    })
+    .await?;
+    let seen = async |by: &str| -> Result<String> {
+        world.typed(by, "start").await?;
+        Ok(shown(&world.slack.form().context("no form is open")?))
+    };
+    let text = seen(ANA).await?;
+    let dead = "deployment/shop/checkout-v2 cannot carry a rollout as it is: the way back is not alive: checkout-v1 has 1 \
+                ready pods and is to have 2";
+    ensure!(
+        text.contains(&format!(
+            "NOT YET  its target can carry it, and the way back is alive: {dead}"
+        )),
+        "{text}"
+    );
+    cluster.readiness("shop", "checkout-v1", Readiness::AtOnce);
+    let text = seen(ANA).await?;
+    ensure!(
+        text.contains("OK  its target can carry it, and the way back is alive"),
+        "{text}"
+    );
+    let text = seen(VIC).await?;
+    ensure!(
+        !text.contains("its target can carry it"),
+        "whoever may not start it learns nothing: {text}"
+    );
     Ok(())
 }
 

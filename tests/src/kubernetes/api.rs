@@ -167,10 +167,19 @@ fn review(rights: &[Rights], body: &Bytes) -> Result<(StatusCode, Value), No> {
         ));
     }
     let text = |key: &str| asked[key].as_str().unwrap_or_default();
+    // With a stroke in it no rule of a Role means the part of an object.
+    if text("resource").contains('/') {
+        object["status"] = json!({ "allowed": false });
+        return Ok((StatusCode::CREATED, object));
+    }
+    let resource = match asked["subresource"].as_str() {
+        Some(part) => format!("{}/{part}", text("resource")),
+        None => text("resource").to_owned(),
+    };
     let wish = Wish {
         verb: text("verb"),
         group: text("group"),
-        resource: text("resource"),
+        resource: &resource,
         namespace: text("namespace"),
         name: asked["name"].as_str(),
     };
@@ -286,8 +295,10 @@ fn one(
         _ => match media {
             "application/merge-patch+json" => patch::merge(&mut changed, &parsed()?),
             "application/json-patch+json" => {
+                // Which operation did not apply, and why, the API server tells nobody.
+                let rejected = "the server rejected our request due to an error in our request";
                 let applied = patch::json(&mut changed, &parsed()?);
-                applied.map_err(|why| (422, "Invalid", format!("json patch: {why}")))?;
+                applied.map_err(|_| (422, "Invalid", rejected.to_owned()))?;
             }
             other => {
                 let message = format!("the body of the request was in an unknown format: {other}");

@@ -149,11 +149,15 @@ impl Controllers {
     }
 
     async fn routes(&self) -> Result<()> {
-        if self.crews().gateways_stand_still {
-            return Ok(());
-        }
+        let silent = {
+            let crews = self.crews();
+            if crews.gateways_stand_still {
+                return Ok(());
+            }
+            crews.silent_gateways.clone()
+        };
         for route in self.list("/apis/gateway.networking.k8s.io/v1/httproutes").await? {
-            let status = accepted(&route);
+            let status = accepted(&route, &silent);
             if route["status"] != status {
                 let path = format!("{}/status", place("gateway.networking.k8s.io", "httproutes", &route));
                 let body = Some((MERGE, json!({ "status": status })));

@@ -1,6 +1,6 @@
 //! The pods of Deployments: when they become ready, which of them go first, and the lowest capacity there ever was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -40,6 +40,8 @@ pub(super) struct Crews {
     names: u64,
     /// Whether gateways look at routes.
     pub(super) gateways_stand_still: bool,
+    /// Gateways that say nothing about any route.
+    pub(super) silent_gateways: BTreeSet<String>,
     /// The fewest ready pods ever seen, by label `app`.
     least: BTreeMap<String, usize>,
 }
@@ -155,8 +157,8 @@ pub(super) fn slice_of(service: &Value, pods: &[Value]) -> Value {
     })
 }
 
-/// The status of a route that every gateway has accepted as it is.
-pub(super) fn accepted(route: &Value) -> Value {
+/// The status of a route that every gateway has accepted as it is, but for those that say nothing.
+pub(super) fn accepted(route: &Value, silent: &BTreeSet<String>) -> Value {
     let generation = &route["metadata"]["generation"];
     let parents = route["spec"]["parentRefs"].as_array().cloned().unwrap_or_default();
     let condition = |kind: &str| {
@@ -165,7 +167,8 @@ pub(super) fn accepted(route: &Value) -> Value {
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         })
     };
-    let parents = parents.iter().map(|parent| {
+    let speaks = |parent: &&Value| !parent["name"].as_str().is_some_and(|name| silent.contains(name));
+    let parents = parents.iter().filter(speaks).map(|parent| {
         json!({
             "parentRef": parent, "controllerName": "example.com/gateway",
             "conditions": [condition("Accepted"), condition("ResolvedRefs")],

@@ -12,7 +12,6 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::api::{Place, handle};
-use super::crew::Readiness;
 use super::rights::Rights;
 use super::world::{Key, No, World};
 use super::{ADMIN, TIDEGATE, patch};
@@ -35,6 +34,8 @@ pub enum Mishap {
     Lies,
     /// Somebody else writes to the object between the read and this.
     Overtaken,
+    /// The same, and what they write is this merge patch.
+    OvertakenBy(Value),
 }
 
 #[derive(Debug)]
@@ -92,18 +93,6 @@ impl Fake {
         cluster.accounts.retain(|(token, _)| token != TIDEGATE);
         cluster.accounts.push((TIDEGATE.to_owned(), rights));
         Ok(())
-    }
-
-    pub(super) fn readiness(&self, namespace: &str, name: &str, readiness: Readiness) {
-        let world = &mut self.open().world;
-        world.crews.readiness(namespace, name, readiness);
-        world.tick();
-    }
-
-    pub(super) fn gateways_stand_still(&self, still: bool) {
-        let world = &mut self.open().world;
-        world.crews.gateways_stand_still = still;
-        world.tick();
     }
 
     pub(super) fn patch(&self, key: &Key, patch: &Value) -> Result<()> {
@@ -186,16 +175,28 @@ async fn answer(
             )
         }
         Some(Mishap::Overtaken) => {
-            if let Some(key) = Place::of(uri.path()).and_then(|place| place.key()) {
-                let mut cluster = open(&cluster);
-                if let Some(mut object) = cluster.world.objects.get(&key).cloned() {
-                    let version = object["metadata"]["resourceVersion"].clone();
-                    object["metadata"]["annotations"]["example.org/touched"] = version;
-                    let _ = cluster.world.write(&key, object);
-                }
-            }
+            overtake(&cluster, &uri, |object| {
+                let version = object["metadata"]["resourceVersion"].clone();
+                object["metadata"]["annotations"]["example.org/touched"] = version;
+            });
             shown(act())
         }
+        Some(Mishap::OvertakenBy(change)) => {
+            overtake(&cluster, &uri, |object| patch::merge(object, &change));
+            shown(act())
+        }
+    }
+}
+
+/// Somebody else writes to the object that a call names.
+fn overtake(cluster: &Mutex<Cluster>, uri: &Uri, change: impl FnOnce(&mut Value)) {
+    let Some(key) = Place::of(uri.path()).and_then(|place| place.key()) else {
+        return;
+    };
+    let mut cluster = open(cluster);
+    if let Some(mut object) = cluster.world.objects.get(&key).cloned() {
+        change(&mut object);
+        let _ = cluster.world.write(&key, object);
     }
 }
 
@@ -205,17 +206,9 @@ fn shown(answer: Result<(StatusCode, Value), No>) -> Response {
         Ok((status, Value::String(text))) => (status, text).into_response(),
         Ok((status, object)) => (status, Json(object)).into_response(),
         Err((code, reason, message)) => {
-            // The API server hides what a failed JSON patch said among the causes.
-            let (message, causes) = match message.strip_prefix("json patch: ") {
-                Some(cause) => (
-                    "the server rejected our request due to an error in our request".to_owned(),
-                    json!([{ "reason": "UnexpectedServerResponse", "message": cause }]),
-                ),
-                None => (message, json!([])),
-            };
             let status = json!({
                 "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message,
-                "reason": reason, "details": { "causes": causes }, "code": code,
+                "reason": reason, "details": {}, "code": code,
             });
             let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             (code, Json(status)).into_response()

@@ -7,7 +7,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Secret, Service, ServiceAccount};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use serde::Serialize;
@@ -46,6 +46,7 @@ pub(super) fn accept(object: &Value) -> Result<(&'static str, &'static str)> {
         ("networking.k8s.io/v1", "NetworkPolicy") => {
             typed::<NetworkPolicy>(object).map(|()| ("networking.k8s.io", "networkpolicies"))
         }
+        ("networking.k8s.io/v1", "Ingress") => typed::<Ingress>(object).map(|()| ("networking.k8s.io", "ingresses")),
         ("policy/v1", "PodDisruptionBudget") => {
             typed::<PodDisruptionBudget>(object).map(|()| ("policy", "poddisruptionbudgets"))
         }

@@ -18,6 +18,8 @@ pub(super) struct World {
     version: u64,
     /// The most pods that the Deployments were ever asked for, in order of the writes.
     pub(super) asked: Vec<(String, u64)>,
+    /// The fewest ready endpoints that ever stood behind a Service, or behind a backend that a route gave traffic.
+    pub(super) least_carried: BTreeMap<Key, usize>,
     /// How Jobs end.
     pub(super) job_end: JobEnd,
     /// What pods printed, by namespace and name.
@@ -48,6 +50,7 @@ impl World {
         self.tick();
         // What was there before anybody looked does not count as a dip.
         self.crews.count_anew();
+        self.least_carried.clear();
         self.tick();
     }
 
@@ -130,6 +133,44 @@ impl World {
         }
         self.run_jobs();
         self.crews.count();
+        self.count_carried();
+    }
+
+    fn count_carried(&mut self) {
+        let pods = self.crews.pods();
+        let behind = |service: &Value| {
+            let slice = slice_of(service, &pods);
+            let endpoints = slice["endpoints"].as_array().into_iter().flatten();
+            endpoints
+                .filter(|endpoint| endpoint["conditions"]["ready"] == true)
+                .count()
+        };
+        let behind_named = |namespace: &str, name: &str| {
+            let key = (
+                String::new(),
+                "services".to_owned(),
+                namespace.to_owned(),
+                name.to_owned(),
+            );
+            self.objects.get(&key).map_or(0, behind)
+        };
+        for (key, object) in &self.objects {
+            let carried = match key.1.as_str() {
+                "services" => Some(behind(object)),
+                "httproutes" => {
+                    let rules = object["spec"]["rules"].as_array().into_iter().flatten();
+                    let backends = rules.flat_map(|rule| rule["backendRefs"].as_array().into_iter().flatten());
+                    let loaded = backends.filter(|backend| backend["weight"].as_u64() != Some(0));
+                    let names = loaded.filter_map(|backend| backend["name"].as_str());
+                    names.map(|name| behind_named(&key.2, name)).min()
+                }
+                _ => None,
+            };
+            if let Some(carried) = carried {
+                let least = self.least_carried.entry(key.clone()).or_insert(carried);
+                *least = carried.min(*least);
+            }
+        }
     }
 
     fn run_deployment(&mut self, key: &Key) {
@@ -155,7 +196,7 @@ impl World {
         let Some(mut object) = self.objects.get(key).cloned() else {
             return;
         };
-        let status = accepted(&object);
+        let status = accepted(&object, &self.crews.silent_gateways);
         if object["status"] != status {
             object["status"] = status;
             object["metadata"]["resourceVersion"] = self.next_version().into();

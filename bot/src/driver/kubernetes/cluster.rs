@@ -1,5 +1,5 @@
 //! Owns the calls to the Kubernetes API: where it is, who we are, how long one may take, what an answer means.
-//! Refuses proxies from the environment, calls without a deadline, and to know what an object is for.
+//! Refuses proxies from the environment, calls without a deadline, to try again by itself, and to know what an object is for.
 
 use std::time::Duration;
 
@@ -30,14 +30,6 @@ pub(super) enum Fault {
     Refused { why: String },
     /// No answer, or none that says anything; trying again is safe.
     Unreachable(anyhow::Error),
-}
-
-/// The kinds of patches.
-pub(super) enum Patch {
-    /// RFC 7386.
-    Merge(Value),
-    /// RFC 6902.
-    Json(Value),
 }
 
 impl Cluster {
@@ -93,13 +85,12 @@ impl Cluster {
         }
     }
 
-    pub(super) async fn patch(&self, path: &str, patch: &Patch) -> Result<Value, Fault> {
-        let (media, body) = match patch {
-            Patch::Merge(body) => ("application/merge-patch+json", body),
-            Patch::Json(body) => ("application/json-patch+json", body),
-        };
+    /// A merge patch (RFC 7386). With a `resourceVersion` in it another writer is answered as a conflict. A JSON patch could
+    /// not tell one: when an operation of it does not apply, the API says 422 and not which one, nor why.
+    pub(super) async fn patch(&self, path: &str, patch: &Value) -> Result<Value, Fault> {
         let path = format!("{path}?fieldManager=tidegate");
-        self.call(Method::PATCH, &path, Some((media, body))).await
+        self.call(Method::PATCH, &path, Some(("application/merge-patch+json", patch)))
+            .await
     }
 
     pub(super) async fn create(&self, path: &str, object: &Value) -> Result<Value, Fault> {
@@ -149,6 +140,8 @@ async fn connect(access: &Access) -> anyhow::Result<Client> {
         }
     };
     config.proxy_url = None;
+    // Whoever calls tries again by itself, and has to be told what the API answered.
+    config.default_retry = false;
     Client::try_from(config).context("the Kubernetes client cannot be made")
 }
 
@@ -161,9 +154,7 @@ impl Fault {
         let words: String = status.message.chars().take(WORDS).collect();
         match (status.code, status.reason.as_str()) {
             (409, "AlreadyExists") => Self::Refused { why: words },
-            // A JSON patch whose `test` did not hold is a conflict by another name.
             (409, _) => Self::Conflict,
-            (422, _) if failed_test(&status) => Self::Conflict,
             (401, _) => Self::Refused {
                 why: "the Kubernetes API does not take our credentials".to_owned(),
             },
@@ -171,11 +162,4 @@ impl Fault {
             (code, _) => Self::Unreachable(anyhow::anyhow!("the Kubernetes API answered {code}: {words}")),
         }
     }
-}
-
-/// The API answers a `test` that does not hold with 422, and names it only among the causes.
-fn failed_test(status: &kube::core::Status) -> bool {
-    let details = status.details.as_ref();
-    let mut causes = details.into_iter().flat_map(|details| &details.causes);
-    causes.any(|cause| cause.message.contains("test"))
 }

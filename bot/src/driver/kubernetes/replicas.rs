@@ -9,9 +9,9 @@ use tidegate_rollout::capacity::{self, Side, Split};
 use tidegate_rollout::plan::{ReplicasTarget, Target};
 use tidegate_rollout::{ReadBack, Share, Weight};
 
-use super::cluster::{Cluster, Fault, Patch};
+use super::cluster::{Cluster, Fault};
 use super::mark::Mark;
-use super::{Intent, Moves, TRIES, Verdict, Written, because, news, read_at, unsettled, weight_of};
+use super::{Intent, Moves, TRIES, Verdict, Written, because, news, read_at, unsettled, unwritten, weight_of};
 use crate::driver::{DriverError, Seen};
 use crate::failpoint;
 
@@ -170,16 +170,19 @@ impl ReplicasDriver {
         // Going forward, what somebody else wrote stays; it is noted, so that a person's next word finds it known.
         let replicas = if foreign { found.side.asked } else { replicas };
         let mark = intent.mark(found.mark.as_ref(), replicas.to_string(), verdict);
-        let patch = Patch::Merge(json!({
+        let patch = json!({
             "metadata": { "resourceVersion": found.object["metadata"]["resourceVersion"], "annotations": mark.annotations() },
             "spec": { "replicas": replicas },
-        }));
+        });
         intent.may_write(self.cluster.call_lasts())?;
         failpoint::hit!("kubernetes.before-write");
         match self.cluster.patch(&self.path(self.name(which)), &patch).await {
             Ok(_) => {}
             Err(Fault::Conflict) => return Ok(Written::Conflict),
-            Err(fault) => return Err(because(WRITE, fault)),
+            Err(fault) => {
+                let reads = format!("{} has {} replicas", self.name(which), found.side.asked);
+                return Err(unwritten(WRITE, fault, &reads));
+            }
         }
         failpoint::hit!("kubernetes.after-write");
         if foreign {
@@ -296,9 +299,13 @@ impl Moves for ReplicasDriver {
     /// Brings both towards `weight` as far as may be now; says what is read back, or what is still waited for.
     async fn bring(&self, intent: &Intent<'_>, weight: Weight, now: Timestamp) -> Result<ReadBack, DriverError> {
         let began = tokio::time::Instant::now();
-        let mut crowd = false;
+        let (mut crowd, mut reads) = (false, String::new());
         for _ in 0..TRIES {
             let (new, old) = self.read().await?;
+            reads = format!(
+                "{} has {} replicas, {} has {}",
+                self.target.new, new.side.asked, self.target.old, old.side.asked
+            );
             let mut wanted = self.target.split(weight);
             if intent.goes_back() {
                 // Somebody may have given the old version more than its share; that is never taken away here.
@@ -338,13 +345,26 @@ impl Moves for ReplicasDriver {
                 (Written::Done | Written::Nothing, Written::Done | Written::Nothing) => {}
             }
         }
-        Err(unsettled(WRITE, crowd))
+        Err(unsettled(WRITE, crowd, &reads))
     }
 
     async fn may_start(&self) -> Result<(), DriverError> {
         let (new, old) = self.read().await?;
         self.has_room(&new, &old)?;
         self.nobody_fights().await
+    }
+
+    async fn way_back(&self) -> Result<(), DriverError> {
+        let (_, old) = self.read().await?;
+        if old.side.ready < old.side.asked {
+            return Err(DriverError::Waiting {
+                what: format!(
+                    "{} has {} ready pods and is to have {}",
+                    self.target.old, old.side.ready, old.side.asked
+                ),
+            });
+        }
+        Ok(())
     }
 
     async fn look(&self, weight: Weight) -> Result<Seen, DriverError> {

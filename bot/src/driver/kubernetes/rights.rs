@@ -1,8 +1,8 @@
-//! Owns which rights a driver needs for its target, and the question whether our account has one.
+//! Owns which rights a driver needs for its target and a hook for its Job, and the question whether our account has one.
 //! Refuses to try them out: the API answers what it would allow, and nothing is written.
 
 use serde_json::json;
-use tidegate_rollout::plan::Target;
+use tidegate_rollout::plan::{Job, Target};
 
 use super::cluster::Cluster;
 use super::{DriverError, because};
@@ -14,7 +14,7 @@ pub struct Right {
     pub namespace: String,
     /// The API group; empty for the core.
     pub group: &'static str,
-    /// The kind of object, in the plural.
+    /// The kind of object, in the plural; a part of it as `pods/log`.
     pub resource: &'static str,
     /// The one object; all of them where there is none.
     pub name: Option<String>,
@@ -23,9 +23,10 @@ pub struct Right {
 }
 
 impl Right {
-    /// Whether rollouts work without it: what was done is then told everywhere but on the object.
+    /// Whether rollouts work without it: what was done is then told everywhere but on the object, and the end of a Job without
+    /// the end of its log.
     pub fn is_optional(&self) -> bool {
-        self.resource == "events"
+        ["events", "pods/log"].contains(&self.resource)
     }
 
     /// The line that a Role needs.
@@ -72,6 +73,18 @@ pub fn needed(target: &Target) -> Vec<Right> {
     rights.into_iter().flatten().chain([told]).collect()
 }
 
+/// Everything that is called for a hook that is this Job. Its name is made anew for each action, so that no right can name it.
+pub fn needed_for_hook(job: &Job) -> Vec<Right> {
+    let called = [
+        (("batch", "jobs"), "create"),
+        (("batch", "jobs"), "get"),
+        (("", "pods"), "list"),
+        (("", "pods/log"), "get"),
+    ];
+    let rights = called.map(|(kind, verb)| right(&job.namespace, kind, None, verb));
+    rights.to_vec()
+}
+
 fn right(
     namespace: &str,
     (group, resource): (&'static str, &'static str),
@@ -105,9 +118,16 @@ impl Cluster {
     /// # Errors
     /// When the API does not answer, or does not know us.
     pub async fn allows(&self, right: &Right) -> Result<bool, DriverError> {
+        let (resource, part) = match right.resource.split_once('/') {
+            Some((resource, part)) => (resource, Some(part)),
+            None => (right.resource, None),
+        };
         let mut attributes = json!({
-            "namespace": right.namespace, "verb": right.verb, "group": right.group, "resource": right.resource,
+            "namespace": right.namespace, "verb": right.verb, "group": right.group, "resource": resource,
         });
+        if let Some(part) = part {
+            attributes["subresource"] = part.into();
+        }
         if let Some(name) = &right.name {
             attributes["name"] = name.as_str().into();
         }

@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 use tidegate_rollout::plan::{RouteTarget, Target};
 use tidegate_rollout::{ReadBack, Weight};
 
-use super::cluster::{Cluster, Fault, Patch};
+use super::cluster::{Cluster, Fault};
 use super::mark::Mark;
-use super::{Intent, Moves, TRIES, Verdict, Written, because, news, pods, read_at, unsettled, weight_of};
+use super::{
+    Intent, Moves, TRIES, Verdict, Written, because, gateways, news, pods, read_at, unsettled, unwritten, weight_of,
+};
 use crate::driver::{DriverError, Seen};
 use crate::failpoint;
 
@@ -142,6 +144,11 @@ impl RouteDriver {
         })
     }
 
+    /// Its weights, in words.
+    fn reads(&self, found: &Found) -> String {
+        format!("the weights of {} read {}", self.target.route, found.is())
+    }
+
     fn is_service(&self, backend: &Value, name: &str) -> bool {
         let kind = backend["kind"].as_str().unwrap_or("Service");
         let namespace = backend["namespace"].as_str().unwrap_or(&self.target.namespace);
@@ -215,7 +222,7 @@ impl RouteDriver {
                 .map(|pair| pair.weights.weight())
                 .max()
                 .unwrap_or(Weight::ZERO),
-            how: format!("the weights of {} read {}", self.target.route, found.is()),
+            how: self.reads(found),
         };
         if foreign && intent.goes_back() {
             return Err(report());
@@ -233,11 +240,11 @@ impl RouteDriver {
         let mark = intent.mark(found.mark.as_ref(), wrote.clone(), verdict);
         intent.may_write(self.cluster.call_lasts())?;
         failpoint::hit!("kubernetes.before-write");
-        let patch = Patch::Json(self.patch(found, &mark, changes.then_some(wanted)));
+        let patch = found.patch(&mark, changes.then_some(wanted));
         match self.cluster.patch(&self.path(), &patch).await {
             Ok(_) => {}
             Err(Fault::Conflict) => return Ok(Written::Conflict),
-            Err(fault) => return Err(because(WRITE, fault)),
+            Err(fault) => return Err(unwritten(WRITE, fault, &self.reads(found))),
         }
         failpoint::hit!("kubernetes.after-write");
         if foreign {
@@ -248,68 +255,27 @@ impl RouteDriver {
         }
         Ok(Written::Done)
     }
-
-    /// A patch of exactly two numbers in each rule, and of the mark. Each is written only where the backend is still the
-    /// one that was read, and the whole only on the version that was read.
-    fn patch(&self, found: &Found, mark: &Mark, wanted: Option<Weights>) -> Value {
-        let mut patch = vec![json!({
-            "op": "test", "path": "/metadata/resourceVersion", "value": found.object["metadata"]["resourceVersion"],
-        })];
-        if found.object["metadata"]["annotations"].is_null() {
-            patch.push(json!({ "op": "add", "path": "/metadata/annotations", "value": {} }));
-        }
-        for (key, value) in mark.annotations().as_object().into_iter().flatten() {
-            let key = key.replace('~', "~0").replace('/', "~1");
-            patch.push(json!({ "op": "add", "path": format!("/metadata/annotations/{key}"), "value": value }));
-        }
-        for pair in &found.pairs {
-            let Some(wanted) = wanted else { break };
-            for (index, name, weight) in [
-                (pair.new, &self.target.new, wanted.new),
-                (pair.old, &self.target.old, wanted.old),
-            ] {
-                let backend = format!("/spec/rules/{}/backendRefs/{index}", pair.rule);
-                patch.push(json!({ "op": "test", "path": format!("{backend}/name"), "value": name }));
-                patch.push(json!({ "op": "add", "path": format!("{backend}/weight"), "value": weight }));
-            }
-        }
-        Value::Array(patch)
-    }
-
-    /// Whether every gateway says that it has taken over the route as it is now.
-    fn accepted(&self, object: &Value) -> Result<(), DriverError> {
-        let generation = object["metadata"]["generation"].as_u64().unwrap_or(0);
-        let waiting = |what: String| Err(DriverError::Waiting { what });
-        let parents = object["status"]["parents"]
-            .as_array()
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        if parents.is_empty() {
-            return waiting(format!("no gateway says anything about {}", self.target.route));
-        }
-        for parent in parents {
-            let conditions = || parent["conditions"].as_array().into_iter().flatten();
-            let accepted = conditions().find(|condition| condition["type"] == "Accepted");
-            let current = accepted.filter(|it| it["observedGeneration"].as_u64().unwrap_or(0) >= generation);
-            let Some(current) = current else {
-                return waiting(format!(
-                    "a gateway has not looked at generation {generation} of {} yet",
-                    self.target.route
-                ));
-            };
-            let refusing = conditions()
-                .find(|it| (it["type"] == "Accepted" || it["type"] == "ResolvedRefs") && it["status"] != "True");
-            if current["status"] != "True" || refusing.is_some() {
-                let words = refusing.unwrap_or(current)["message"].as_str().unwrap_or_default();
-                let words: String = words.chars().take(200).collect();
-                return waiting(format!("a gateway does not take {}: {words}", self.target.route));
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Found {
+    /// The mark, and the rules as they were read but for the two numbers of each pair. It is written only on the version that was
+    /// read, so that nothing else of them can change by it.
+    fn patch(&self, mark: &Mark, wanted: Option<Weights>) -> Value {
+        let mut patch = json!({
+            "metadata": { "resourceVersion": self.object["metadata"]["resourceVersion"], "annotations": mark.annotations() },
+        });
+        if let Some(wanted) = wanted {
+            let mut rules = self.object["spec"]["rules"].clone();
+            for pair in &self.pairs {
+                let backends = &mut rules[pair.rule]["backendRefs"];
+                backends[pair.new]["weight"] = wanted.new.into();
+                backends[pair.old]["weight"] = wanted.old.into();
+            }
+            patch["spec"] = json!({ "rules": rules });
+        }
+        patch
+    }
+
     /// The weights as they read now.
     fn is(&self) -> String {
         let all: Vec<String> = self.pairs.iter().map(|pair| pair.weights.to_string()).collect();
@@ -331,14 +297,15 @@ impl Moves for RouteDriver {
     async fn bring(&self, intent: &Intent<'_>, weight: Weight, now: Timestamp) -> Result<ReadBack, DriverError> {
         let began = tokio::time::Instant::now();
         let wanted = Weights::of(weight);
-        let mut crowd = false;
+        let (mut crowd, mut reads) = (false, String::new());
         for _ in 0..TRIES {
             let found = self.read().await?;
+            reads = self.reads(&found);
             let verdict = intent.judge(found.mark.as_ref(), &found.is())?;
             match self.write(intent, &found, &verdict, wanted, now).await? {
                 Written::Nothing => {
                     failpoint::hit!("kubernetes.before-read-back");
-                    self.accepted(&found.object)?;
+                    gateways::accept(&found.object).map_err(|what| DriverError::Waiting { what })?;
                     return Ok(ReadBack {
                         weight,
                         how: format!(
@@ -354,17 +321,32 @@ impl Moves for RouteDriver {
                 Written::Done => {}
             }
         }
-        Err(unsettled(WRITE, crowd))
+        Err(unsettled(WRITE, crowd, &reads))
     }
 
     async fn may_start(&self) -> Result<(), DriverError> {
         self.read().await.map(drop)
     }
 
+    async fn way_back(&self) -> Result<(), DriverError> {
+        self.read().await?;
+        let behind = pods::behind(&self.cluster, &self.target.namespace, &self.target.old).await;
+        let ready = behind.map_err(|fault| because(READ, fault))?.len();
+        if ready < usize::try_from(self.target.ready).unwrap_or(usize::MAX) {
+            return Err(DriverError::Waiting {
+                what: format!(
+                    "{ready} endpoints of {} are ready and {} are needed",
+                    self.target.old, self.target.ready
+                ),
+            });
+        }
+        Ok(())
+    }
+
     async fn look(&self, weight: Weight) -> Result<Seen, DriverError> {
         let found = self.read().await?;
         let wanted = Weights::of(weight);
-        let how = format!("the weights of {} read {}", self.target.route, found.is());
+        let how = self.reads(&found);
         if found.pairs.iter().any(|pair| pair.weights != wanted) {
             return Err(DriverError::Foreign {
                 found: found

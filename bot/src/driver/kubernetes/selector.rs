@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use tidegate_rollout::plan::{SelectorTarget, Target};
 use tidegate_rollout::{ReadBack, Share, Weight};
 
-use super::cluster::{Cluster, Fault, Patch};
+use super::cluster::{Cluster, Fault};
 use super::mark::Mark;
-use super::{Intent, Moves, TRIES, Verdict, Written, because, news, pods, read_at, unsettled};
+use super::{Intent, Moves, TRIES, Verdict, Written, because, news, pods, read_at, unsettled, unwritten};
 use crate::driver::{DriverError, Seen};
 use crate::failpoint;
 
@@ -88,6 +88,11 @@ impl SelectorDriver {
         pods::ready(&self.cluster, &self.target.namespace, &labels).await
     }
 
+    /// What it selects, in words.
+    fn reads(&self, found: &Found) -> String {
+        format!("the Service {} selects {}", self.target.service, found.colour)
+    }
+
     fn weight(&self, colour: &str) -> Weight {
         if colour == self.target.old {
             Weight::ZERO
@@ -135,7 +140,7 @@ impl SelectorDriver {
         }
         let report = || DriverError::Foreign {
             found: self.weight(&found.colour),
-            how: format!("the Service {} selects {}", self.target.service, found.colour),
+            how: self.reads(found),
         };
         if foreign && intent.goes_back() {
             return Err(report());
@@ -155,16 +160,16 @@ impl SelectorDriver {
             return Err(waiting);
         }
         let mark = intent.mark(found.mark.as_ref(), select.to_owned(), verdict);
-        let patch = Patch::Merge(json!({
+        let patch = json!({
             "metadata": { "resourceVersion": found.object["metadata"]["resourceVersion"], "annotations": mark.annotations() },
             "spec": { "selector": { self.target.label.as_str(): select } },
-        }));
+        });
         intent.may_write(self.cluster.call_lasts())?;
         failpoint::hit!("kubernetes.before-write");
         match self.cluster.patch(&self.path(), &patch).await {
             Ok(_) => {}
             Err(Fault::Conflict) => return Ok(Written::Conflict),
-            Err(fault) => return Err(because(WRITE, fault)),
+            Err(fault) => return Err(unwritten(WRITE, fault, &self.reads(found))),
         }
         failpoint::hit!("kubernetes.after-write");
         if foreign {
@@ -235,9 +240,10 @@ impl Moves for SelectorDriver {
         } else {
             &self.target.new
         };
-        let mut crowd = false;
+        let (mut crowd, mut reads) = (false, String::new());
         for _ in 0..TRIES {
             let found = self.read().await?;
+            reads = self.reads(&found);
             let known = [&self.target.new, &self.target.old].contains(&&found.colour);
             if !known && found.mark.is_none() && !intent.goes_back() {
                 return Err(DriverError::Refused {
@@ -258,11 +264,22 @@ impl Moves for SelectorDriver {
                 Written::Done => {}
             }
         }
-        Err(unsettled(WRITE, crowd))
+        Err(unsettled(WRITE, crowd, &reads))
     }
 
     async fn may_start(&self) -> Result<(), DriverError> {
         self.read().await.map(drop)
+    }
+
+    async fn way_back(&self) -> Result<(), DriverError> {
+        let found = self.read().await?;
+        let (ready, old) = (found.old.len(), &self.target.old);
+        if ready < usize::try_from(self.target.ready).unwrap_or(usize::MAX) {
+            return Err(DriverError::Waiting {
+                what: format!("{ready} pods of {old} are ready and {} are needed", self.target.ready),
+            });
+        }
+        Ok(())
     }
 
     async fn look(&self, weight: Weight) -> Result<Seen, DriverError> {
@@ -272,7 +289,7 @@ impl Moves for SelectorDriver {
         } else {
             &self.target.new
         };
-        let how = format!("the Service {} selects {}", self.target.service, found.colour);
+        let how = self.reads(&found);
         if found.colour != *wanted {
             return Err(DriverError::Foreign {
                 found: self.weight(&found.colour),
