@@ -191,6 +191,11 @@ impl Engine {
         first
     }
 
+    /// Whether this process stood still, or its clock jumped, and not everybody has been told yet.
+    pub(super) fn has_a_break_to_tell(&self, now: Timestamp) -> bool {
+        self.watching().away(self.moment(now)).is_some()
+    }
+
     /// From now on this process watches everything that is under way.
     pub(super) fn watch_from(&self, now: Timestamp) {
         let moment = self.moment(now);

@@ -78,19 +78,25 @@ async fn live(engine: &Engine) {
 
 /// One sign of life: the flags as they are now, then the heartbeat that says so. Only both together let this replica go on
 /// serving flags, where others may change them: they wait for it no longer than its heartbeat counts.
+///
+/// After a break there is none before everybody was told of the break: whoever comes back at the same time would take it for
+/// the proof that this replica has watched all along.
 async fn pulse(engine: &Engine, now: Timestamp) {
     // Taken before anything is sent: a slow answer shortens what is left.
     let began = Instant::now();
     let beat = async {
         read_flags(engine).await.context("read the flags")?;
+        if engine.has_a_break_to_tell(now) {
+            return Ok(false);
+        }
         let replica = engine.settings().replica.clone();
         let beat = engine.store.beat(&replica, now, engine.board.revision()).await;
-        beat.context("note the heartbeat")
+        beat.context("note the heartbeat").map(|()| true)
     };
     match tokio::time::timeout(PULSE, beat).await {
-        Ok(Ok(())) => {
+        Ok(Ok(beaten)) => {
             engine.vitals.well("store");
-            if engine.store.is_shared() {
+            if beaten && engine.store.is_shared() {
                 engine.board.serve_until(began + SERVES);
             }
         }

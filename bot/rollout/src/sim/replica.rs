@@ -67,8 +67,15 @@ pub(super) struct Job {
     pub(super) event: Event,
     pub(super) then: Then,
     pub(super) tries: u32,
-    /// Whether the replica tells it as one that has watched nothing yet. It does nothing else before that is saved.
+    /// Whether the replica tells it as one that has watched nothing yet.
     pub(super) joins: bool,
+}
+
+impl Job {
+    /// Whether a replica does nothing else, and gives no sign of life, before this is saved.
+    fn comes_first(&self) -> bool {
+        matches!(self.event, Event::Returned { .. })
+    }
 }
 
 /// What follows when it is decided.
@@ -347,7 +354,7 @@ impl World<'_> {
             decided_at: self.now,
         };
         let slow = if pending.step.spends_budget { 50 } else { 15 };
-        if !pending.job.joins && self.random.chance(slow) {
+        if !pending.job.comes_first() && self.random.chance(slow) {
             let after = self.random.between(1, 900);
             self.later(after, Task::Commit(Box::new(pending)));
         } else {
@@ -360,7 +367,7 @@ impl World<'_> {
         if !self.lives(pending.job.replica, pending.job.life) {
             return;
         }
-        if !pending.job.joins && self.strikes(Fault::CommitFails, 2) {
+        if !pending.job.comes_first() && self.strikes(Fault::CommitFails, 2) {
             return self.again(pending.job);
         }
         let order = match &pending.job.then {

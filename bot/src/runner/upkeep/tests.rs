@@ -47,3 +47,28 @@ async fn what_was_watched_until_the_last_sign_of_life_is_kept() {
         assert_eq!(told, away > 2_000, "a moment is no gap: {noted:?}");
     }
 }
+
+/// Two replicas that stood still together: the one that wakes first must not look as if it had watched meanwhile.
+#[tokio::test]
+async fn after_a_break_nobody_gives_a_sign_of_life_before_everybody_was_told() {
+    let directory = tempdir().unwrap();
+    let engine = engine(&directory, &[]).await;
+    let before = clock::now();
+    let id = baking(&engine, before).await.id;
+    resume(&engine, before).await.unwrap();
+    assert_eq!(engine.store.last_beat().await.unwrap(), Some(before));
+
+    let after = before + SignedDuration::from_mins(10);
+    pulse(&engine, after).await;
+    assert_eq!(
+        engine.store.last_beat().await.unwrap(),
+        Some(before),
+        "nobody was told yet"
+    );
+
+    assert!(engine.mind_breaks(after).await);
+    pulse(&engine, after).await;
+    assert_eq!(engine.store.last_beat().await.unwrap(), Some(after));
+    let told = engine.cached_one(&id).unwrap();
+    assert_eq!(told.bake.since, Some(after), "the break does not count");
+}
