@@ -64,6 +64,10 @@ bugs! {
     WordTakenForGranted,
     /// After a break the last update is said once more.
     UpdateSaidTwice,
+    /// Whoever started a rollout may approve it.
+    StarterApproves,
+    /// One person's word opens a gate that waits for others.
+    GateForgetsPeople,
 }
 
 #[cfg(feature = "planted")]

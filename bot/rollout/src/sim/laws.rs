@@ -4,6 +4,7 @@
 mod commitments;
 mod progress;
 mod proof;
+mod signoffs;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,6 +66,8 @@ struct Ledger {
     rolled_back: Option<u64>,
     /// The one weight that each epoch stands for.
     weights: BTreeMap<u64, Weight>,
+    /// What people have said at its gates.
+    signed: signoffs::Signed,
 }
 
 /// The laws, and what they have seen.
@@ -178,6 +181,7 @@ impl Laws {
         self.forward_was_proven(commit, store, source);
         self.actions_are_fenced(commit);
         self.hooks_have_passed(commit.step);
+        self.people_have_signed(commit);
         self.said_once(commit.step);
         self.commitments_are_kept_or_missed(commit);
         let ledger = &mut self.ledgers[commit.rollout];

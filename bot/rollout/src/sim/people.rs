@@ -12,6 +12,7 @@ use crate::rollout::Stage;
 use crate::surroundings::Freeze;
 
 use super::faults::Fault;
+use super::plans::{ITEM, RELEASE};
 use super::store::Content;
 use super::world::{Task, World};
 
@@ -36,6 +37,21 @@ fn actor(id: &str, role: Role) -> Actor {
         person: PersonId::new(id),
         roles: [role].into(),
         surface: Surface::Chat,
+    }
+}
+
+fn approve() -> Command {
+    Command::Approve {
+        role: Some(RELEASE.to_owned()),
+        comment: String::new(),
+    }
+}
+
+fn tick(done: bool) -> Command {
+    Command::Check {
+        item: ITEM.to_owned(),
+        done,
+        evidence: String::new(),
     }
 }
 
@@ -96,6 +112,20 @@ impl World<'_> {
             };
             self.errand(Errand::Say(lee(), rollout, command, None));
         }
+        self.sign_off();
+    }
+
+    /// Those whom gates wait for say their word, one now and one later.
+    fn sign_off(&mut self) {
+        for rollout in self.store.active() {
+            if self.store.rollouts[rollout].open_signoffs().is_empty() || !self.random.chance(50) {
+                continue;
+            }
+            let who = [actor("mara", Role::IncidentCommander), actor("kim", Role::Oncall)];
+            let who = self.random.pick(&who).cloned().unwrap_or_else(lee);
+            let command = if self.random.chance(50) { approve() } else { tick(true) };
+            self.errand(Errand::Say(who, rollout, command, None));
+        }
     }
 
     /// Somebody steers; sometimes two at once.
@@ -145,7 +175,7 @@ impl World<'_> {
         } else {
             Answer::Rollback
         };
-        match self.random.below(20) {
+        match self.random.below(24) {
             0..=2 => Command::Advance,
             3 => Command::Retry,
             4 | 5 => Command::Pause { reason },
@@ -160,6 +190,8 @@ impl World<'_> {
             14 => Command::Rollback { reason },
             15 => Command::Abort { reason },
             16..=18 => Command::Decide { number, answer },
+            19..=21 => approve(),
+            22 => tick(self.random.chance(70)),
             _ => Command::Note { text: reason },
         }
     }

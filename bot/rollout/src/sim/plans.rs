@@ -8,9 +8,9 @@ use crate::ids::PersonId;
 use crate::matcher::Matcher;
 use crate::period::Period;
 use crate::plan::{
-    AlertMatch, Alerts, ApiVersion, Audience, Commitment, Decide, DecideDefault, During, FlagTarget, Gate, Hears, Hook,
-    Input, Kind, Metadata, Mode, NoData, Phase, PhaseHooks, Plan, PlanRole, Rollback, Run, Scope, Severity,
-    SeverityAction, Spec, Target, Trigger,
+    AlertMatch, Alerts, ApiVersion, Approval, Audience, Check, Commitment, Decide, DecideDefault, During, FlagTarget,
+    Gate, Hears, Hook, Input, Kind, Metadata, Mode, NoData, Phase, PhaseHooks, Plan, PlanRole, Rollback, Run, Scope,
+    Severity, SeverityAction, Spec, Target, Trigger,
 };
 use crate::weight::Weight;
 
@@ -37,7 +37,9 @@ fn spec(name: String, random: &mut Random) -> Spec {
         default: None,
     };
     let members = vec![PersonId::new("mara")];
-    let commander = PlanRole { members, duties: None };
+    let role = |members| PlanRole { members, duties: None };
+    let commander = role(members);
+    let release = role(["lee", "mara", "kim"].map(PersonId::new).to_vec());
     let mut spec = Spec {
         title: format!("{name} to production"),
         environment: "production".to_owned(),
@@ -47,7 +49,11 @@ fn spec(name: String, random: &mut Random) -> Spec {
             ("previous".to_owned(), input(false)),
         ]
         .into(),
-        roles: [("incident-commander".to_owned(), commander)].into(),
+        roles: [
+            ("incident-commander".to_owned(), commander),
+            (RELEASE.to_owned(), release),
+        ]
+        .into(),
         target: Target::Flag(FlagTarget {
             key: format!("{name}-new"),
             groups: BTreeMap::new(),
@@ -76,6 +82,9 @@ fn spec(name: String, random: &mut Random) -> Spec {
     };
     if random.chance(50) {
         hooks(&mut spec, random);
+    }
+    if random.chance(35) {
+        signoffs(&mut spec, random);
     }
     if random.chance(40) {
         commitments(&mut spec, random);
@@ -107,6 +116,31 @@ fn hooks(spec: &mut Spec, random: &mut Random) {
         };
     }
     spec.rollback.hooks = some();
+}
+
+/// The role whose members approve.
+pub(super) const RELEASE: &str = "release";
+/// What is ticked, if a phase has a checklist.
+pub(super) const ITEM: &str = "dashboards";
+
+/// Gates that wait for one person or for two, who may be the one who started it or not, and checklists.
+fn signoffs(spec: &mut Spec, random: &mut Random) {
+    for phase in &mut spec.phases {
+        if random.chance(40) {
+            phase.approvals.push(Approval {
+                role: RELEASE.to_owned(),
+                people: if random.chance(50) { 2 } else { 1 },
+                self_approval: random.chance(25),
+            });
+        }
+        if random.chance(30) {
+            phase.checks.push(Check {
+                id: ITEM.to_owned(),
+                text: "The dashboards look as before.".to_owned(),
+                owner: random.chance(50).then(|| RELEASE.to_owned()),
+            });
+        }
+    }
 }
 
 /// People who rely on being told, by every clock there is.

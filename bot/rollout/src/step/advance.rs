@@ -104,6 +104,7 @@ pub fn blockers(rollout: &Rollout, around: &Surroundings, now: jiff::Timestamp) 
         },
         what: open.words(),
     });
+    let open = open.filter(|_| !planted::on(Bug::GateForgetsPeople));
     obstacles(rollout, around, now).into_iter().chain(open).collect()
 }
 

@@ -5,6 +5,7 @@ use crate::ids::PersonId;
 use crate::notice::NoticeKind;
 use crate::person::{Actor, Role};
 use crate::plan::{Approval, Check, Gate, Phase};
+use crate::planted::{self, Bug};
 use crate::refusal::{Code, Refusal};
 use crate::rollout::Stage;
 use crate::signoff::{Acknowledged, Approved, Checked, Open};
@@ -29,7 +30,8 @@ pub(super) fn approve(work: &mut Work<'_>, actor: &Actor, role: Option<&str>, co
             "One person counts once at a gate. Say `status` to see who else must act.",
         ));
     }
-    if *person == work.next.started_by && !approval.self_approval {
+    let others_only = !approval.self_approval && !planted::on(Bug::StarterApproves);
+    if *person == work.next.started_by && others_only {
         let others = work
             .next
             .plan
