@@ -6,10 +6,12 @@ use serde::Serialize;
 use tidegate_rollout::{Entry, Health, Rollout, Stage};
 
 use super::buttons::{self, Buttons};
+use super::hooks::{self, Ran};
 use super::lists::{self, Fact, Firing, Question, Veto};
 use super::next::{self, Wait};
 use super::phases::{self, Step};
 use super::timeline::{self, Timeline};
+use super::way_back::{self, Climbed};
 use super::{Banner, Chrome, EVENTS, Mark, Moment, Reader, Seen, grouped, words};
 
 /// The page of one rollout.
@@ -41,6 +43,9 @@ pub struct RolloutPage {
     buttons: Buttons,
     questions: Vec<Question>,
     holds: Vec<Veto>,
+    /// The way back as it was climbed.
+    ladder: Vec<Climbed>,
+    hooks: Vec<Ran>,
     alerts: Vec<Firing>,
     alerts_left_out: usize,
     people: Vec<Fact>,
@@ -89,6 +94,8 @@ impl RolloutPage {
             buttons: buttons::row(seen, reader, now),
             questions: lists::questions(rollout, reader, now),
             holds: lists::vetoes(rollout, reader, now),
+            ladder: way_back::climbed(rollout, now),
+            hooks: hooks::ran(rollout, now),
             alerts,
             alerts_left_out,
             people: lists::people(rollout),
