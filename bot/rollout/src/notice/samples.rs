@@ -125,6 +125,13 @@ fn about_alerts() -> Vec<NoticeKind> {
             since: moment(-60),
             page: true,
         },
+        NoticeKind::AlertLogged {
+            alert: text(),
+            trigger: "latency".to_owned(),
+            severity: "sev4".to_owned(),
+            since: moment(-60),
+            page: false,
+        },
         NoticeKind::AlertResolved { alert: text() },
         NoticeKind::AlertSuppressed {
             alert: text(),
