@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
+use serde_json::json;
 use tidegate::channel::slack::{Api, SlackChannel};
 use tidegate::channel::{Channel, Message};
 use tidegate::chat::Card;
@@ -12,8 +13,8 @@ use tidegate::chat::slack::card::picture;
 use tidegate::config::Sources;
 use tidegate::net::Net;
 use tidegate::render::{Form, Renderer};
-use tidegate_rollout::Notice;
 use tidegate_rollout::notice::HOSTILE;
+use tidegate_rollout::{Notice, PersonId};
 use tidegate_tests::notices::{self, Wires};
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::slack::{CHANNEL, SECRET, Slack, TEAM, TOKEN};
@@ -135,6 +136,56 @@ async fn every_notice_goes_over_the_wire_as_it_always_did_and_the_worst_text_is_
     }
     ensure!(slack.refused().is_empty(), "{:?}", slack.refused());
     insta::assert_snapshot!("notices", wires.text());
+    Ok(())
+}
+
+/// Templates of an operator who wants people to be called.
+fn calling(form: &str) -> Result<(Scratch, Renderer)> {
+    let scratch = Scratch::new("calling")?;
+    std::fs::create_dir(scratch.path().join("decision-opened"))?;
+    let words = "{{mention \"oncall\"}}, decide: {{facts.question}}";
+    scratch.write(&format!("decision-opened/{form}.hbs"), words)?;
+    let renderer = Renderer::new(Some(scratch.path()));
+    let renderer = renderer.map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
+    Ok((scratch, renderer))
+}
+
+#[tokio::test]
+async fn a_template_calls_the_people_of_a_role_and_no_text_calls_anybody() -> Result<()> {
+    let slack = Slack::start().await?;
+    slack.unpaced();
+    let api = api(&slack)?;
+    let (_templates, renderer) = calling("slack")?;
+    // Nia has no account in Slack, and ana stands in the text alone.
+    let accounts = [("jon", "U0JON"), ("ana", "U0ANA")];
+    let accounts = accounts.map(|(person, account)| (PersonId::new(person), account.to_owned()));
+    for worst in notices::worst() {
+        let words = renderer.words(&worst, Form::Slack)?;
+        let channel = channel(&api).with_people(accounts.clone().into());
+        let message = Message::new(worst.clone(), words);
+        Channel::Slack(channel).say(&message, Timestamp::UNIX_EPOCH).await?;
+        let posted = slack.messages().pop().context("it was posted")?;
+        let called = json!({ "type": "user", "user_id": "U0JON" }).to_string();
+        let expected = match worst.kind.word() {
+            "decision-opened" => vec![called],
+            _ => Vec::new(),
+        };
+        ensure!(
+            posted.pings() == expected,
+            "{}: {:?}",
+            worst.kind.word(),
+            posted.pings()
+        );
+        if !expected.is_empty() {
+            ensure!(posted.text.starts_with("jon, nia, decide: "), "{}", posted.text);
+            ensure!(
+                posted.shown().contains(", nia, decide: ") && posted.shown().contains("<@U1>"),
+                "{}",
+                posted.shown()
+            );
+        }
+    }
+    ensure!(slack.refused().is_empty(), "{:?}", slack.refused());
     Ok(())
 }
 
