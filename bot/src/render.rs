@@ -11,6 +11,8 @@ mod fault;
 mod helpers;
 pub mod mention;
 mod plain;
+#[cfg(test)]
+mod reference;
 mod shape;
 pub mod slack;
 
