@@ -2,6 +2,7 @@
 //!
 //! With `TIDEGATE_PAGES=<directory>` set, every page is also written there, to be looked at.
 
+mod signoffs;
 mod way_back;
 mod worst;
 

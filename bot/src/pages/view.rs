@@ -10,6 +10,7 @@ mod lists;
 mod next;
 mod phases;
 pub mod rollout;
+mod signoffs;
 mod timeline;
 mod way_back;
 pub mod words;

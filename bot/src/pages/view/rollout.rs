@@ -10,6 +10,7 @@ use super::hooks::{self, Ran};
 use super::lists::{self, Fact, Firing, Question, Veto};
 use super::next::{self, Wait};
 use super::phases::{self, Step};
+use super::signoffs::{self, Signoffs};
 use super::timeline::{self, Timeline};
 use super::way_back::{self, Climbed};
 use super::{Banner, Chrome, EVENTS, Mark, Moment, Reader, Seen, grouped, words};
@@ -40,6 +41,8 @@ pub struct RolloutPage {
     missed: Vec<String>,
     phases: Vec<Step>,
     waits: Vec<Wait>,
+    /// What people say at the gate.
+    signoffs: Option<Signoffs>,
     buttons: Buttons,
     questions: Vec<Question>,
     holds: Vec<Veto>,
@@ -59,7 +62,7 @@ impl RolloutPage {
         let rollout = seen.rollout;
         let spec = &rollout.plan.spec;
         let health = rollout.health(seen.around, now);
-        let (alerts, alerts_left_out) = lists::alerts(rollout, now);
+        let (alerts, alerts_left_out) = lists::alerts(seen, reader, now);
         let version = rollout
             .version()
             .map(|version| format!(" {version}"))
@@ -91,8 +94,9 @@ impl RolloutPage {
             missed: rollout.missed_updates(now),
             phases: phases::bar(rollout, now),
             waits: next::waits(seen, now),
+            signoffs: signoffs::of(seen, reader, now),
             buttons: buttons::row(seen, reader, now),
-            questions: lists::questions(rollout, reader, now),
+            questions: lists::questions(seen, reader, now),
             holds: lists::vetoes(rollout, reader, now),
             ladder: way_back::climbed(rollout, now),
             hooks: hooks::ran(rollout, now),
