@@ -63,7 +63,7 @@ fn who_is_asked_says_so_by_a_form_and_the_others_read_who_is() {
     let story = asking();
     let html = page_for(&story, "jon", Role::Operator);
     assert!(
-        words(&html).contains("Waits for people ops-lead 1 more of ops-lead: jon"),
+        words(&html).contains("Waits for people ops-lead approval by jon"),
         "{}",
         words(&html)
     );

@@ -131,7 +131,7 @@ fn the_page_shows_the_rungs_as_they_were_climbed_and_the_hooks_as_they_went() {
     ));
     assert!(text.contains("NOT THROUGH route httproute/shop/shop, since"), "{text}");
     assert!(
-        text.contains("(1m of 30s)") && text.contains("has not been read at zero"),
+        text.contains("(1m of 30s)") && text.contains("The target has not been read at zero"),
         "{text}"
     );
     assert!(

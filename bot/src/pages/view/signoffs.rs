@@ -68,7 +68,11 @@ fn asked(seen: &Seen<'_>, reader: Option<&Reader>, now: Timestamp, number: usize
                 role: Some(role.clone()),
                 comment: String::new(),
             };
-            let what = format!("{missing} more of {role}: {}", names.join(", "));
+            let names = names.join(", ");
+            let what = match usize::try_from(*missing) {
+                Ok(missing) if missing >= people.len() => format!("approval by {names}"),
+                _ => format!("approval by {missing} of {names}"),
+            };
             ("approve", "Approve", role, what, "Comment", command)
         }
         Open::Check { id, text, owner } => {

@@ -7,7 +7,7 @@ use tidegate_rollout::ladder::Climb;
 use tidegate_rollout::plan::{Plan, Rung, Target};
 use tidegate_rollout::{Period, Rollout};
 
-use super::{Mark, Moment, brief};
+use super::{Mark, Moment, brief, words};
 
 /// The most rungs that are shown; a person who asks again climbs all of them anew.
 const MOST: usize = 12;
@@ -85,7 +85,7 @@ pub(super) fn climbed(rollout: &Rollout, now: Timestamp) -> Vec<Climbed> {
             since: Moment::of(climb.since, now),
             lasting: Period::between(climb.since, until).to_string(),
             within: climb.within.to_string(),
-            how: brief(how, 200),
+            how: words::capital(&brief(how, 200)),
         }
     };
     let left_out = rollout.ladder.len().saturating_sub(MOST);
