@@ -15,7 +15,7 @@ use tidegate_rollout::notice::About;
 use tidegate_rollout::{Notice, Period};
 use url::Url;
 
-use crate::render::Form;
+use crate::render::{Form, Words};
 
 /// A notice with its wording for one surface.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Message {
     pub notice: Notice,
     /// The wording, plain text.
     pub text: String,
+    /// The same wording with the people who are called in it.
+    pub words: Words,
     /// The message it belongs under, on channels where each rollout has a card.
     pub thread: Option<String>,
     /// Whether an earlier try may have worked without anybody knowing.
@@ -34,10 +36,12 @@ pub struct Message {
 
 impl Message {
     /// A message that stands alone and is said for the first time.
-    pub fn new(notice: Notice, text: String) -> Self {
+    pub fn new(notice: Notice, words: impl Into<Words>) -> Self {
+        let words = words.into();
         Self {
             notice,
-            text,
+            text: words.named(),
+            words,
             thread: None,
             again: false,
             since: Vec::new(),

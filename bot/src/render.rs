@@ -9,7 +9,10 @@ pub mod discord;
 pub mod email;
 mod fault;
 mod helpers;
+pub mod mention;
 mod plain;
+#[cfg(test)]
+mod reference;
 mod shape;
 pub mod slack;
 
@@ -23,6 +26,7 @@ pub use builtin::{asset, engine, register};
 pub use button::{Button, Confirm};
 pub use fault::TemplateFault;
 pub use helpers::HELPERS;
+pub use mention::Words;
 pub use plain::{one_line, visible};
 
 /// The most bytes a rendered notice may have.
@@ -95,16 +99,24 @@ impl Renderer {
         Ok(Self { builtin, custom })
     }
 
+    /// The words for `notice` as plain text: as [`Self::words`], with everybody by their name.
+    ///
+    /// # Errors
+    /// When even the built-in template fails.
+    pub fn render(&self, notice: &Notice, form: Form) -> Result<String, TemplateFault> {
+        Ok(self.words(notice, form)?.named())
+    }
+
     /// The words for `notice`. A template of the override directory that fails now is replaced by the built-in one, and
     /// a footnote says so: a mistake in wording must not silence a page.
     ///
     /// # Errors
     /// When even the built-in template fails.
-    pub fn render(&self, notice: &Notice, form: Form) -> Result<String, TemplateFault> {
+    pub fn words(&self, notice: &Notice, form: Form) -> Result<Words, TemplateFault> {
         let Some(custom) = &self.custom else {
-            return self.built_in(notice, form);
+            return self.built_in(notice, form).map(|text| Words::read(&text));
         };
-        custom.render(notice, form).or_else(|fault| {
+        let text = custom.render(notice, form).or_else(|fault| {
             tracing::warn!(
                 template = fault.template,
                 "A custom template failed, the built-in one is used: {fault}"
@@ -113,7 +125,8 @@ impl Renderer {
             Ok(format!(
                 "{text}\n(The custom template failed, this is the built-in one. {fault})"
             ))
-        })
+        })?;
+        Ok(Words::read(&text))
     }
 
     /// As [`Renderer::render`], without falling back: for tests of templates.
@@ -121,10 +134,11 @@ impl Renderer {
     /// # Errors
     /// When the template that would be used fails.
     pub fn strictly(&self, notice: &Notice, form: Form) -> Result<String, TemplateFault> {
-        match &self.custom {
+        let text = match &self.custom {
             Some(custom) => custom.render(notice, form),
             None => self.built_in(notice, form),
-        }
+        };
+        text.map(|text| Words::read(&text).named())
     }
 
     fn built_in(&self, notice: &Notice, form: Form) -> Result<String, TemplateFault> {

@@ -4,6 +4,7 @@
 mod buttons;
 mod cards;
 mod commands;
+mod complete;
 mod forgery;
 mod load;
 mod register;

@@ -7,5 +7,6 @@ mod commands;
 mod forgery;
 mod form;
 mod load;
+mod types;
 mod wire;
 mod world;

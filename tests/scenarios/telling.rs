@@ -7,6 +7,7 @@ mod mail;
 mod metrics;
 mod pager;
 mod replicas;
+mod wires;
 
 use std::time::Duration;
 

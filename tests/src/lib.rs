@@ -10,6 +10,7 @@ pub mod exporter;
 pub mod http;
 pub mod kubernetes;
 pub mod mail;
+pub mod notices;
 pub mod openfeature;
 pub mod pagerduty;
 pub mod paths;

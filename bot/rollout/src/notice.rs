@@ -3,12 +3,14 @@
 
 mod about;
 mod bulletin;
+mod hostile;
 mod samples;
 mod sentence;
 
 pub use about::About;
 pub(crate) use bulletin::cut;
 pub use bulletin::{Bulletin, Counts};
+pub use hostile::WORST;
 pub use samples::HOSTILE;
 
 use jiff::Timestamp;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tidegate_rollout::Period;
+use tidegate_rollout::{Period, PersonId};
 use tracing::error;
 
 use super::fit::{self, Misfits};
@@ -16,7 +16,7 @@ use crate::channel::pagerduty::PagerDuty;
 use crate::channel::slack::{Api, SlackChannel};
 use crate::channel::webhook::Webhook;
 use crate::channel::{Channel, feed::Feed};
-use crate::config::{self, ChannelKind, Config};
+use crate::config::{self, ChannelKind, Config, Person};
 use crate::driver::kubernetes::cluster::Cluster;
 use crate::hook::Allowed;
 use crate::net::Net;
@@ -119,12 +119,14 @@ fn channels(config: &Config, net: &Net, feed: &Arc<Feed>) -> BTreeMap<String, Ar
             }),
             ChannelKind::Slack { channel } => {
                 let api = Api::new(config.slack.as_ref()?, net.clone());
-                Channel::Slack(SlackChannel::new(name, channel.clone(), api))
+                let people = accounts(config, |person| person.slack.clone());
+                Channel::Slack(SlackChannel::new(name, channel.clone(), api).with_people(people))
             }
             ChannelKind::Discord { channel } => Channel::Discord(DiscordChannel {
                 name,
                 place: channel.clone(),
                 api: discord.clone()?,
+                people: accounts(config, |person| person.discord.as_deref()?.parse().ok()),
             }),
             ChannelKind::Email { to } => {
                 let (email, transport) = mail.as_ref()?;
@@ -157,6 +159,14 @@ fn channels(config: &Config, net: &Net, feed: &Arc<Feed>) -> BTreeMap<String, Ar
         ("chat".to_owned(), Arc::new(Channel::Chat(Arc::clone(feed)))),
     ];
     named.chain(built_in).collect()
+}
+
+/// Everybody's account on a platform, where they have one there.
+fn accounts<Account>(config: &Config, account: impl Fn(&Person) -> Option<Account>) -> BTreeMap<PersonId, Account> {
+    let people = config.people.iter();
+    people
+        .filter_map(|person| Some((person.id.clone(), account(person)?)))
+        .collect()
 }
 
 /// What the files beside the configuration hold: plans and templates.

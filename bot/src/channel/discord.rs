@@ -4,15 +4,19 @@
 mod api;
 mod buckets;
 
+use std::collections::BTreeMap;
+
 use http::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tidegate_rollout::RolloutId;
+use tidegate_rollout::{PersonId, RolloutId};
 use tracing::warn;
 
 use super::loud::is_loud;
 use super::{ChannelError, Edited, Message};
+use crate::render::Words;
 use crate::render::discord::{self, Markup};
+use crate::render::mention::Piece;
 pub use api::{Api, ApiError};
 
 /// The most characters of a notice; below it stands its id.
@@ -33,6 +37,8 @@ pub struct DiscordChannel {
     pub place: String,
     /// The way there.
     pub api: Api,
+    /// The user ids of those who can be called.
+    pub people: BTreeMap<PersonId, u64>,
 }
 
 impl DiscordChannel {
@@ -98,8 +104,7 @@ impl DiscordChannel {
     /// As [`Self::post_card`].
     pub(super) async fn say(&self, message: &Message) -> Result<(), ChannelError> {
         let id = message.notice.id.as_str();
-        let words = discord::Message::words(Markup::text(&message.text, NOTICE));
-        let words = marked(&words, id);
+        let words = marked(&self.calling(&message.words), id);
         let said = match &message.thread {
             None => self.say_once(&self.place, &words, None, message).await,
             Some(card) => self.say_below(card, &words, message).await,
@@ -117,9 +122,39 @@ impl DiscordChannel {
             }
             said => said?,
         }
-        match is_loud(&message.notice) {
-            true => self.say_once(&self.place, words, Some(card), message).await,
-            false => Ok(()),
+        if !is_loud(&message.notice) {
+            return Ok(());
+        }
+        // They were called in the thread.
+        let words = discord::Message {
+            calls: Vec::new(),
+            ..words.clone()
+        };
+        self.say_once(&self.place, &words, Some(card), message).await
+    }
+
+    /// The words, with those called in them whose accounts are known.
+    fn calling(&self, words: &Words) -> discord::Message {
+        let mut called = Vec::new();
+        let piece = |piece: &Piece| match piece {
+            Piece::Text(text) => Markup::text(text, NOTICE),
+            Piece::Person(person) => match self.people.get(person) {
+                Some(user) => {
+                    called.push(*user);
+                    Markup::person(*user)
+                }
+                None => Markup::text(person.as_str(), NOTICE),
+            },
+        };
+        let pieces = words.pieces().iter().map(piece);
+        let content = pieces.fold(Markup::default(), Markup::and).within(NOTICE);
+        called.sort_unstable();
+        called.dedup();
+        // Whoever was cut off is not called.
+        called.retain(|user| content.as_str().contains(&format!("<@{user}>")));
+        discord::Message {
+            calls: called,
+            ..discord::Message::words(content)
         }
     }
 

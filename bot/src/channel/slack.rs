@@ -4,16 +4,19 @@
 mod api;
 mod who;
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tidegate_rollout::{Period, RolloutId};
+use tidegate_rollout::{Period, PersonId, RolloutId};
 
 use super::loud::is_loud;
 use super::{ChannelError, Edited, Message};
-use crate::render::slack::whole;
+use crate::render::Words;
+use crate::render::mention::Piece;
+use crate::render::slack::{self, Run, whole};
 pub use api::{Api, ApiError};
 pub use who::Who;
 
@@ -32,6 +35,8 @@ pub struct SlackChannel {
     pub place: String,
     /// The way there.
     pub api: Api,
+    /// The member ids of those who can be called.
+    people: BTreeMap<PersonId, String>,
     posted: Mutex<Option<Instant>>,
 }
 
@@ -42,8 +47,16 @@ impl SlackChannel {
             name,
             place,
             api,
+            people: BTreeMap::new(),
             posted: Mutex::default(),
         }
+    }
+
+    /// The same channel, in which these people can be called, by their member ids.
+    #[must_use]
+    pub fn with_people(mut self, people: BTreeMap<PersonId, String>) -> Self {
+        self.people = people;
+        self
     }
 
     /// Posts the card of a rollout; answers the name of its message.
@@ -101,11 +114,28 @@ impl SlackChannel {
         }
         self.my_turn()?;
         let mut body = self.message(&whole(&message.text), NOTICE, "notice", id);
+        if let Some(blocks) = self.blocks_that_call(&message.words) {
+            body["blocks"] = blocks;
+        }
         if let Some(thread) = &message.thread {
             body["thread_ts"] = thread.as_str().into();
             body["reply_broadcast"] = is_loud(&message.notice).into();
         }
         self.post(&body).await.map(drop)
+    }
+
+    /// The words as blocks in which people are called; nothing where nobody is, for the text says it all then.
+    fn blocks_that_call(&self, words: &Words) -> Option<Value> {
+        let run = |piece: &Piece| match piece {
+            Piece::Text(text) => Run::Plain(text.clone()),
+            Piece::Person(person) => match self.people.get(person) {
+                Some(member) => Run::Person(member.clone()),
+                None => Run::Plain(person.to_string()),
+            },
+        };
+        let runs: Vec<Run> = words.pieces().iter().map(run).collect();
+        let calls = runs.iter().any(|run| matches!(run, Run::Person(_)));
+        calls.then(|| json!([slack::lines("notice", &[runs])]))
     }
 
     async fn was_said(&self, message: &Message, id: &str) -> Result<bool, ChannelError> {

@@ -11,7 +11,7 @@ use tidegate_rollout::rollout::{Because, Stage, Standing};
 use tidegate_rollout::step::blockers;
 use tidegate_rollout::{Health, Period, Rollout, Surroundings};
 
-pub(super) use wording::{REASONS, known};
+pub(super) use wording::{REASONS, WAY_BACK, known};
 
 /// Where a rollout stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -140,16 +140,12 @@ impl Card {
             .map(|health| format!(" × {health}"))
             .unwrap_or_default();
         let armed = if self.armed { "  auto-rollback ARMED" } else { "" };
-        let observed = self.observed.as_ref().map(|share| format!(" ({share} observed)"));
-        let weight = format!("{}{}", self.weight, observed.unwrap_or_default());
+        let weight = self.share_in_words();
         lines.push(format!("{}{health}  {phase}  {weight}{armed}", self.state));
         lines.extend(self.health_detail.clone());
         lines.extend(self.because.as_ref().map(|because| format!("Because: {because}")));
         lines.push(self.next.clone());
-        // One rung is said by what it waits for, or read back.
-        if self.ladder.len() > 1 {
-            lines.extend(self.ladder.iter().map(|rung| format!("- {rung}")));
-        }
+        lines.extend(self.rungs().iter().map(|rung| format!("- {rung}")));
         lines.extend(self.looked_at.clone());
         lines.extend(self.commitments());
         lines.extend(self.hooks.iter().map(|hook| format!("- hook {hook}")));

@@ -18,8 +18,12 @@ pub struct Press {
     pub reason: String,
     /// The number of a hold or a question.
     pub number: String,
-    /// `continue` or `rollback`, for a question.
+    /// `continue` or `rollback`, for a question; `done` or `undo`, for an item of the checklist.
     pub answer: String,
+    /// The role that approves, or the item.
+    pub name: String,
+    /// The alert that somebody looks at.
+    pub alert: String,
 }
 
 impl Press {
@@ -39,7 +43,10 @@ impl Press {
     /// # Errors
     /// A refusal when the form is not one of ours, or says nothing where something must be said.
     pub fn command(&self) -> Result<Command, Refusal> {
-        if self.reason.len() > LONGEST {
+        if [&self.reason, &self.name, &self.alert]
+            .iter()
+            .any(|text| text.len() > LONGEST)
+        {
             return Err(Refusal::new(
                 Code::R104,
                 format!("That is longer than {LONGEST} characters."),
@@ -74,6 +81,26 @@ impl Press {
                     "continue" => Answer::Continue,
                     "rollback" => Answer::Rollback,
                     _ => return Err(strange("the answer")),
+                },
+            },
+            "approve" => Command::Approve {
+                role: Some(self.name.clone()).filter(|role| !role.is_empty()),
+                comment: reason(),
+            },
+            "check" => Command::Check {
+                item: self.name.clone(),
+                done: match self.answer.as_str() {
+                    "done" => true,
+                    "undo" => false,
+                    _ => return Err(strange("the answer")),
+                },
+                evidence: reason(),
+            },
+            "ack" => Command::Ack {
+                alert: Some(self.alert.clone()).filter(|alert| !alert.is_empty()),
+                number: match self.number.as_str() {
+                    "" => None,
+                    _ => Some(self.number()?),
                 },
             },
             _ => return Err(strange("the verb")),

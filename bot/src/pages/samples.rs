@@ -174,14 +174,19 @@ impl Story {
         self
     }
 
-    pub(super) fn fails(mut self, why: &str) -> Self {
+    pub(super) fn fails(self, why: &str) -> Self {
+        self.reports(Outcome::GaveUp {
+            attempts: 5,
+            why: why.to_owned(),
+        })
+    }
+
+    /// What was asked for ends so.
+    pub(super) fn reports(mut self, outcome: Outcome) -> Self {
         let action = self.asked.first().expect("something was asked").clone();
         self.comes(&Event::Reported {
             action: action.id,
-            outcome: Outcome::GaveUp {
-                attempts: 5,
-                why: why.to_owned(),
-            },
+            outcome,
         });
         self
     }

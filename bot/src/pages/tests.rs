@@ -2,6 +2,8 @@
 //!
 //! With `TIDEGATE_PAGES=<directory>` set, every page is also written there, to be looked at.
 
+mod signoffs;
+mod way_back;
 mod worst;
 
 use std::path::PathBuf;
@@ -202,7 +204,7 @@ fn an_advance_to_all_traffic_and_a_rollback_are_asked_once_more() {
     );
     let text = words(&html);
     assert!(
-        text.contains("flag/checkout-v2 is set to 0%: 50% (50.0% of 3,112 observed) of the traffic"),
+        text.contains("flag/checkout-v2 is set to 0%. 50% (50.0% of 3,112 observed) of the traffic returns"),
         "{text}"
     );
     assert!(

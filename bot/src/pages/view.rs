@@ -5,11 +5,14 @@ pub mod board;
 mod buttons;
 pub mod chat;
 pub mod confirm;
+mod hooks;
 mod lists;
 mod next;
 mod phases;
 pub mod rollout;
+mod signoffs;
 mod timeline;
+mod way_back;
 pub mod words;
 
 use jiff::Timestamp;

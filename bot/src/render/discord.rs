@@ -1,5 +1,5 @@
 //! Owns the pieces that messages in Discord are built of, bounded as Discord bounds them.
-//! Refuses to call anybody: no message of ours parses a mention. What is markup in a message is [`Markup`], which escapes
+//! Refuses to let words call anybody: no message of ours parses a mention, and only who is listed beside it is called. What is markup in a message is [`Markup`], which escapes
 //! every text from outside; the other places are plain text for Discord, too.
 
 mod markup;
@@ -11,6 +11,7 @@ use serenity::builder::{
 };
 use serenity::model::application::{ButtonStyle, InteractionResponseFlags};
 use serenity::model::channel::{MessageFlags, Nonce};
+use serenity::model::id::UserId;
 
 use super::button::Button;
 pub use markup::Markup;
@@ -62,6 +63,8 @@ pub struct Message {
     pub embed: Option<Embed>,
     /// The buttons.
     pub buttons: Vec<Button>,
+    /// Whom it calls, by their user ids.
+    pub calls: Vec<u64>,
 }
 
 impl Message {
@@ -79,7 +82,7 @@ impl Message {
             .content(self.content.as_str())
             .embeds(self.embeds())
             .components(self.rows())
-            .allowed_mentions(nobody())
+            .allowed_mentions(self.allowed())
             .nonce(Nonce::String(nonce.to_owned()))
             .enforce_nonce(true);
         if self.embed.is_none() {
@@ -94,7 +97,7 @@ impl Message {
             .content(self.content.as_str())
             .embeds(self.embeds())
             .components(self.rows())
-            .allowed_mentions(nobody());
+            .allowed_mentions(self.allowed());
         json(&message)
     }
 
@@ -108,8 +111,14 @@ impl Message {
             .content(self.content.as_str())
             .embeds(self.embeds())
             .components(self.rows())
-            .allowed_mentions(nobody())
+            .allowed_mentions(self.allowed())
             .flags(flags)
+    }
+
+    /// Nobody but these: Discord reads no mention out of the words.
+    fn allowed(&self) -> CreateAllowedMentions {
+        let users = self.calls.iter().filter(|user| **user != 0).copied().map(UserId::new);
+        CreateAllowedMentions::new().replied_user(false).users(users)
     }
 
     fn embeds(&self) -> Vec<CreateEmbed> {
@@ -180,10 +189,6 @@ fn literal(text: &str, most: usize) -> String {
     // Discord refuses an empty one.
     let shown = if shown.trim().is_empty() { "–" } else { &*shown };
     cut(shown, most)
-}
-
-fn nobody() -> CreateAllowedMentions {
-    CreateAllowedMentions::new().replied_user(false)
 }
 
 fn json(message: &impl serde::Serialize) -> Value {

@@ -108,7 +108,7 @@ fn above(about: &About) -> String {
     let parts = [
         service.join(" "),
         one_line(&about.environment).into_owned(),
-        about.weight.clone(),
+        one_line(&about.weight).into_owned(),
     ];
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.join(" · ")

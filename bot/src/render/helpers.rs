@@ -12,6 +12,8 @@ use tidegate_rollout::Period;
 use tidegate_rollout::plan::zone_named;
 use tidegate_rollout::weight::Share;
 
+use super::mention;
+
 type Format = fn(&Helper<'_>, &Context) -> Result<String, RenderError>;
 
 /// Every helper, with how to write it and what it gives. The documentation is made from this list.
@@ -44,6 +46,12 @@ pub const HELPERS: &[(&str, &str, &str)] = &[
     ),
     ("list", "{{list facts.by}}", "a list in words: `a, b and c`"),
     (
+        "mention",
+        "{{mention \"oncall\"}}",
+        "the people in a role of the plan, or in each of a list of roles. They are called in Slack and in Discord, where the \
+         configuration knows their accounts, and named everywhere else; a role with nobody in it is named itself",
+    ),
+    (
         "if",
         "{{#if facts.reason}}…{{else}}…{{/if}}",
         "one or the other; the variable must exist",
@@ -56,7 +64,7 @@ pub const HELPERS: &[(&str, &str, &str)] = &[
 ];
 
 pub(super) fn register(registry: &mut Handlebars<'static>) {
-    let formats: [(&str, Format); 7] = [
+    let formats: [(&str, Format); 8] = [
         ("duration", duration),
         ("span", span),
         ("clock", clock),
@@ -64,6 +72,7 @@ pub(super) fn register(registry: &mut Handlebars<'static>) {
         ("percent", percent),
         ("count", count),
         ("list", list),
+        ("mention", mention),
     ];
     for (name, format) in formats {
         let helper = move |h: &Helper<'_>,
@@ -191,4 +200,39 @@ fn list(h: &Helper<'_>, _: &Context) -> Result<String, RenderError> {
         [one] => one.clone(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
     })
+}
+
+/// The most people that one place of a text calls.
+const MOST_CALLED: usize = 20;
+
+fn mention(h: &Helper<'_>, context: &Context) -> Result<String, RenderError> {
+    let takes = "the name of a role, or a list of them";
+    let roles: Vec<String> = match param(h, 0)? {
+        Value::String(role) => vec![role.clone()],
+        Value::Array(_) => read(h, 0, takes)?,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            return Err(wrong(h, &format!("takes {takes}")));
+        }
+    };
+    let known = context.data().pointer("/about/roles");
+    let mut called: Vec<String> = Vec::new();
+    for role in roles {
+        let members = known.and_then(|known| known.get(&role)).and_then(Value::as_array);
+        let members = members.into_iter().flatten().filter_map(Value::as_str);
+        let marked: Vec<String> = members
+            .map(|person| format!("{}{person}{}", mention::OPEN, mention::CLOSE))
+            .collect();
+        let shown = if marked.is_empty() { vec![role] } else { marked };
+        for one in shown {
+            if !called.contains(&one) {
+                called.push(one);
+            }
+        }
+    }
+    let left_out = called.len().saturating_sub(MOST_CALLED);
+    called.truncate(MOST_CALLED);
+    if left_out > 0 {
+        called.push(format!("{left_out} more"));
+    }
+    Ok(called.join(", "))
 }

@@ -6,6 +6,8 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
+use super::mention;
+
 /// The most characters of one value.
 const LONGEST_VALUE: usize = 2_000;
 /// The most items of one list.
@@ -103,6 +105,8 @@ fn picture(c: char) -> Option<Picture> {
         '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).map(Picture::Char),
         '\u{7f}' => Some(Picture::Char('\u{2421}')),
         '\u{80}'..='\u{9f}' => Some(Picture::Number),
+        // What marks the places where people are named.
+        mention::OPEN | mention::CLOSE => Some(Picture::Number),
         // Direction marks, embeddings, overrides and isolates; zero-width space, word joiner, byte order mark; tags.
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
             Some(Picture::Number)
@@ -123,6 +127,7 @@ mod tests {
         assert_eq!(visible("a\u{202e}b"), "a‹U+202E›b");
         assert_eq!(visible("\u{1b}[31mred\0\u{7f}"), "␛[31mred␀␡");
         assert_eq!(visible("zero\u{200b}width\u{feff}"), "zero‹U+200B›width‹U+FEFF›");
+        assert_eq!(visible("\u{e000}ana\u{e001}"), "‹U+E000›ana‹U+E001›");
         assert!(matches!(visible("plain, ünïcode 👍🏽\nnext"), Cow::Borrowed(_)));
     }
 

@@ -81,6 +81,8 @@ pub enum Run {
     Plain(String),
     /// Bold; for our own words.
     Bold(&'static str),
+    /// Somebody, by their member id, who is called.
+    Person(String),
 }
 
 /// Lines, one below the other, literally as they are.
@@ -95,6 +97,7 @@ pub fn lines(block: &str, lines: &[Vec<Run>]) -> Value {
             Run::Plain(text) if text.is_empty() => None,
             Run::Plain(text) => Some(json!({ "type": "text", "text": literal(text, TEXT) })),
             Run::Bold(text) => Some(json!({ "type": "text", "text": text, "style": { "bold": true } })),
+            Run::Person(member) => Some(json!({ "type": "user", "user_id": member })),
         }));
     }
     rich(block, json!({ "type": "rich_text_section", "elements": elements }))

@@ -198,3 +198,62 @@ fn an_override_that_fails_in_the_incident_gives_way_to_the_built_in_one() {
         "{text}"
     );
 }
+
+#[test]
+fn a_role_is_mentioned_by_the_people_in_it() {
+    let overrides = Overrides::with(&[(
+        "decision-opened/slack.hbs",
+        "{{mention \"oncall\"}} or {{mention facts.by}}: {{facts.question}}",
+    )]);
+    let renderer = overrides.renderer().unwrap();
+    let mut notice = sample("decision-opened");
+    let words = renderer.words(&notice, Form::Slack).unwrap();
+    let called: Vec<&str> = words.pieces().iter().filter_map(called).collect();
+    assert_eq!(called, ["jon", "nia", "mara"]);
+    assert!(
+        words.named().starts_with("jon, nia or mara: <!channel>"),
+        "{}",
+        words.named()
+    );
+
+    // A role that the plan does not have, or that has nobody, and a list in which people stand twice.
+    notice.about.roles.remove("incident-commander");
+    let NoticeKind::DecisionOpened { by, .. } = &mut notice.kind else {
+        panic!()
+    };
+    by.extend(["oncall".to_owned(), "oncall".to_owned()]);
+    let text = renderer.render(&notice, Form::Slack).unwrap();
+    assert!(text.starts_with("jon, nia or incident-commander, jon, nia: "), "{text}");
+    // A notice from before roles were carried.
+    notice.about.roles.clear();
+    let text = renderer.render(&notice, Form::Slack).unwrap();
+    assert!(text.starts_with("oncall or incident-commander, oncall: "), "{text}");
+
+    let wrong = Overrides::with(&[("held/text.hbs", "{{mention facts.number}}")]);
+    assert!(
+        wrong.faults()[0].contains("takes the name of a role"),
+        "{:?}",
+        wrong.faults()
+    );
+    let unknown = Overrides::with(&[("held/text.hbs", "{{mention facts.whom}}")]);
+    assert!(unknown.faults()[0].contains("`facts.whom`"), "{:?}", unknown.faults());
+}
+
+fn called(piece: &mention::Piece) -> Option<&str> {
+    match piece {
+        mention::Piece::Person(person) => Some(person.as_str()),
+        mention::Piece::Text(_) => None,
+    }
+}
+
+#[test]
+fn no_text_from_outside_calls_anybody() {
+    let overrides = Overrides::with(&[("decision-opened/slack.hbs", "{{facts.question}} {{list facts.by}}")]);
+    let renderer = overrides.renderer().unwrap();
+    for notice in Notice::samples_saying(tidegate_rollout::notice::WORST) {
+        for form in Form::ALL {
+            let words = renderer.words(&notice, form).unwrap();
+            assert_eq!(words.pieces().iter().find_map(called), None, "{}", words.named());
+        }
+    }
+}

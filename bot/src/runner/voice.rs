@@ -241,10 +241,10 @@ async fn say(engine: &Engine, message: &store::Message) -> Result<(), ChannelErr
             source: anyhow::anyhow!("no channel of this name is configured"),
         });
     };
-    let text = engine
+    let words = engine
         .renderer
         .load()
-        .render(&message.notice, channel.form())
+        .words(&message.notice, channel.form())
         .map_err(|fault| ChannelError::Later {
             channel: message.channel.clone(),
             source: fault.into(),
@@ -274,7 +274,7 @@ async fn say(engine: &Engine, message: &store::Message) -> Result<(), ChannelErr
         thread,
         again: message.attempts > 1,
         since,
-        ..Message::new(message.notice.clone(), text)
+        ..Message::new(message.notice.clone(), words)
     };
     channel.say(&worded, clock::now()).await
 }

@@ -2,8 +2,9 @@
 
 use anyhow::{Result, ensure};
 use reqwest::StatusCode;
+use tidegate_tests::discord::Posted;
 
-use super::world::{ANA, EVE, VIC, World, waits};
+use super::world::{ANA, BEN, EVE, VIC, World, waits};
 
 #[tokio::test]
 async fn a_rollout_goes_to_its_end_by_buttons() -> Result<()> {
@@ -96,27 +97,43 @@ async fn a_double_click_and_two_people_at_once_do_one_thing() -> Result<()> {
     let world = World::new().await?;
     world.discord.unpaced();
     let card = world.at_the_first_gate().await?;
-    let presses = [
-        world.asked(ANA, &card, "advance").await?,
-        world.asked(ANA, &card, "advance").await?,
-    ];
-    let (one, other) = tokio::join!(world.pressed(&presses[0]), world.pressed(&presses[1]));
-    let said = [one?, other?];
-    ensure!(
-        said.iter().filter(|said| said.starts_with("R401")).count() == 1,
-        "{said:#?}"
-    );
+    at_once(&world, [ANA, ANA], &card, "advance", "R401").await?;
     let half = world.card("one phase on", |card| card.shown().contains("half")).await?;
     ensure!(half.shown().contains("phase 2 of 3"), "{}", half.shown());
+
+    let gate = world
+        .card("the second gate waits", |card| {
+            waits(card) && card.shown().contains("phase 2 of 3")
+        })
+        .await?;
+    let winner = at_once(&world, [ANA, BEN], &gate, "advance", "R401").await?;
+    let card = world
+        .card("one phase on", |card| card.shown().contains("everybody"))
+        .await?;
+    ensure!(card.shown().contains("phase 3 of 3"), "{}", card.shown());
+    let advanced = world.did("advance").await?;
+    ensure!(advanced == ["ana", winner], "{advanced:?}");
+
+    let winner = at_once(&world, [ANA, BEN], &card, "rollback", "R40").await?;
+    world
+        .card("it is rolled back", |card| {
+            card.shown().contains("ROLLED BACK") && card.shown().contains(&format!("Because: {winner}"))
+        })
+        .await?;
+    Ok(())
+}
+
+/// Two people say yes at once: one acts, and the other is refused with a code that begins so. Who acted.
+async fn at_once(world: &World, users: [&str; 2], card: &Posted, action: &str, code: &str) -> Result<&'static str> {
     let presses = [
-        world.asked(ANA, &half, "rollback").await?,
-        world.asked(ANA, &half, "rollback").await?,
+        world.asked(users[0], card, action).await?,
+        world.asked(users[1], card, action).await?,
     ];
     let (one, other) = tokio::join!(world.pressed(&presses[0]), world.pressed(&presses[1]));
     let said = [one?, other?];
-    let second = |said: &&String| said.starts_with("R402") || said.starts_with("R403");
-    ensure!(said.iter().filter(second).count() == 1, "{said:#?}");
-    Ok(())
+    let refused = said.each_ref().map(|said| said.starts_with(code));
+    ensure!(refused[0] != refused[1], "{said:#?}");
+    Ok(if refused[0] { "ben" } else { "ana" })
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ async fn a_command_is_answered_in_time_while_512_connections_pour_in_alerts() ->
     took.sort_unstable();
     let at = |part: usize| took[(took.len() - 1) * part / 100];
     println!(
-        "{} commands while {alerts} alerts were stored in {lasted:.1?}: p50 {:.2?}, p99 {:.2?}, longest {:.2?}; \
+        "counted: {} commands while {alerts} alerts were stored in {lasted:.1?}: p50 {:.2?}, p99 {:.2?}, longest {:.2?}; \
          {at_once} with their result at once",
         took.len(),
         at(50),

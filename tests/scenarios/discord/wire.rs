@@ -1,10 +1,11 @@
 //! Everything that is ever sent to Discord, as it goes over the wire: every notice, cards, answers; judged by the server and
 //! by what its readers would see.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
+use serde_json::json;
 use tidegate::channel::discord::{Api, DiscordChannel};
 use tidegate::channel::{Channel, Message};
 use tidegate::chat::Card;
@@ -13,9 +14,10 @@ use tidegate::config::Sources;
 use tidegate::net::Net;
 use tidegate::render::discord::Markup;
 use tidegate::render::{Form, Renderer};
-use tidegate_rollout::Notice;
 use tidegate_rollout::notice::HOSTILE;
+use tidegate_rollout::{Notice, PersonId};
 use tidegate_tests::discord::{self, APP, CHANNEL, Discord, GUILD, TOKEN};
+use tidegate_tests::notices::{self, Wires};
 use tidegate_tests::scratch::Scratch;
 
 use super::world::HOSTILE as WORSE;
@@ -47,13 +49,14 @@ async fn every_notice_is_taken_shown_literally_and_as_loud_as_it_should_be() -> 
         name: "releases".to_owned(),
         place: CHANNEL.to_owned(),
         api: api(&discord)?,
+        people: BTreeMap::new(),
     };
     let (renderer, now) = (Renderer::new(None).expect("they are built in"), Timestamp::UNIX_EPOCH);
     let rollout = tidegate_rollout::RolloutId::new("checkout-17");
     let drawn = picture(&worst("BAKING"), Some(&page()), now);
     let card = channel.post_card(&rollout, &drawn).await?;
     let channel = Channel::Discord(channel);
-    let (mut loud, mut hostile) = (BTreeMap::new(), 0);
+    let (mut loud, mut quiet, mut hostile) = (BTreeSet::new(), BTreeSet::new(), 0);
     for (number, mut sample) in Notice::samples().into_iter().enumerate() {
         let text = renderer.render(&sample, Form::Text)?;
         // Samples of one kind share their id; real notices never do.
@@ -77,7 +80,11 @@ async fn every_notice_is_taken_shown_literally_and_as_loud_as_it_should_be() -> 
             "{}",
             posted.shown()
         );
-        loud.insert(sample.kind.word(), discord.messages(CHANNEL).len() > before);
+        let heard = match discord.messages(CHANNEL).len() > before {
+            true => &mut loud,
+            false => &mut quiet,
+        };
+        heard.insert(sample.kind.word());
     }
     ensure!(
         HOSTILE.contains("<!channel>") && hostile >= 10,
@@ -92,11 +99,112 @@ async fn every_notice_is_taken_shown_literally_and_as_loud_as_it_should_be() -> 
         "completed",
         "no-data",
     ] {
-        ensure!(loud.get(kind) == Some(&true), "{kind} is for everybody: {loud:?}");
+        ensure!(loud.contains(kind), "{kind} is for everybody: {loud:?}");
     }
-    for kind in ["started", "phase-began", "paused", "alert-logged", "watching"] {
-        ensure!(loud.get(kind) == Some(&false), "{kind} is for the thread: {loud:?}");
+    for kind in ["started", "phase-began", "paused", "update", "report", "watching"] {
+        ensure!(quiet.contains(kind), "{kind} is for the thread: {quiet:?}");
     }
+    // An alert is loud where its severity pages, and only there.
+    let both: Vec<_> = loud.intersection(&quiet).collect();
+    ensure!(both == [&"alert-logged"], "{both:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_notice_goes_over_the_wire_as_it_always_did_and_the_worst_text_is_text() -> Result<()> {
+    let discord = Discord::start().await?;
+    discord.unpaced();
+    let channel = DiscordChannel {
+        name: "releases".to_owned(),
+        place: CHANNEL.to_owned(),
+        api: api(&discord)?,
+        people: BTreeMap::new(),
+    };
+    let renderer = Renderer::new(None).expect("they are built in");
+    let drawn = picture(&worst("BAKING"), None, Timestamp::UNIX_EPOCH);
+    let rollout = tidegate_rollout::RolloutId::new("checkout-17");
+    let card = channel.post_card(&rollout, &drawn).await?;
+    let channel = Channel::Discord(channel);
+    let mut wires = Wires::default();
+    for (worst, calm) in notices::worst().into_iter().zip(notices::calm()) {
+        let text = renderer.render(&worst, Form::Discord)?;
+        let message = Message {
+            thread: Some(card.clone()),
+            ..Message::new(worst.clone(), text)
+        };
+        channel.say(&message, Timestamp::UNIX_EPOCH).await?;
+        let mut posted = discord.messages(&card).pop().context("it was posted")?;
+        let word = worst.kind.word();
+        ensure!(posted.pings().is_empty(), "{word}: {:?}", posted.pings());
+        // The last line is the small print.
+        let shown = posted.shown();
+        let (shown, _) = shown.rsplit_once('\n').context("there is no small print")?;
+        let calm = renderer.render(&calm, Form::Discord)?;
+        match shown.ends_with('…') {
+            // It was too long for a message of Discord's.
+            true => ensure!(shown.lines().count() <= calm.lines().count(), "{word}: {shown}"),
+            false => notices::is_text(shown, &calm).context(word)?,
+        }
+        posted.sent["nonce"] = "by place and notice".into();
+        wires.add(&worst, &posted.sent);
+    }
+    ensure!(discord.refused().is_empty(), "{:?}", discord.refused());
+    insta::assert_snapshot!("notices", wires.text());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_template_calls_the_people_of_a_role_once_and_no_text_calls_anybody() -> Result<()> {
+    let discord = Discord::start().await?;
+    discord.unpaced();
+    let scratch = Scratch::new("calling")?;
+    std::fs::create_dir(scratch.path().join("decision-opened"))?;
+    let template = "{{mention \"oncall\"}}, decide: {{facts.question}}";
+    scratch.write("decision-opened/discord.hbs", template)?;
+    let renderer = Renderer::new(Some(scratch.path())).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
+    // Nia has no account in Discord, and ana stands in the text alone.
+    let accounts = [("jon", 80_351_110_224_678_920), ("ana", 80_351_110_224_678_912)];
+    let channel = DiscordChannel {
+        name: "releases".to_owned(),
+        place: CHANNEL.to_owned(),
+        api: api(&discord)?,
+        people: accounts
+            .map(|(person, account)| (PersonId::new(person), account))
+            .into(),
+    };
+    let drawn = picture(&worst("BAKING"), None, Timestamp::UNIX_EPOCH);
+    let rollout = tidegate_rollout::RolloutId::new("checkout-17");
+    let card = channel.post_card(&rollout, &drawn).await?;
+    let channel = Channel::Discord(channel);
+    for worst in notices::worst() {
+        let message = Message {
+            thread: Some(card.clone()),
+            ..Message::new(worst.clone(), renderer.words(&worst, Form::Discord)?)
+        };
+        channel.say(&message, Timestamp::UNIX_EPOCH).await?;
+        let posted = discord.messages(&card).pop().context("it was posted")?;
+        let (word, users) = (worst.kind.word(), &posted.sent["allowed_mentions"]["users"]);
+        if word != "decision-opened" {
+            ensure!(posted.pings().is_empty(), "{word}: {:?}", posted.pings());
+            continue;
+        }
+        ensure!(*users == json!(["80351110224678920"]), "{word}: {users}");
+        ensure!(
+            posted.sent["allowed_mentions"]["parse"] == json!([]),
+            "{:?}",
+            posted.sent
+        );
+        let content = posted.sent["content"].as_str().unwrap_or_default();
+        ensure!(
+            content.starts_with(r"<@80351110224678920>, nia, decide\: "),
+            "{content}"
+        );
+        ensure!(content.matches("<@").count() == 1, "{content}");
+        let beside = discord.messages(CHANNEL).pop().context("it is loud")?;
+        let users = &beside.sent["allowed_mentions"]["users"];
+        ensure!(*users == json!([]), "nobody is called twice: {users}");
+    }
+    ensure!(discord.refused().is_empty(), "{:?}", discord.refused());
     Ok(())
 }
 
@@ -170,7 +278,6 @@ fn the_worst_card_is_taken_and_calls_nobody() {
 
 #[test]
 fn the_judge_sees_what_it_should() {
-    use serde_json::json;
     let quiet = json!({ "parse": [] });
     let with = |content: &str| json!({ "content": content, "allowed_mentions": quiet.clone() });
     for bad in [

@@ -20,6 +20,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// May do everything that people do.
 pub(super) const ANA: &str = "80351110224678912";
+/// May start, advance, pause and roll back, as ana may.
+pub(super) const BEN: &str = "80351110224678915";
 /// May look.
 pub(super) const VIC: &str = "80351110224678913";
 /// Is on the server, and unknown to Tidegate.
@@ -80,6 +82,7 @@ pub(super) fn setup(discord: &Discord) -> Result<Setup> {
 fn people() -> Value {
     json!([
         { "id": "ana", "discord": ANA, "roles": ["operator", "oncall", "incident-commander"] },
+        { "id": "ben", "discord": BEN, "roles": ["operator"] },
         { "id": "vic", "discord": VIC, "roles": ["viewer"] },
     ])
 }
@@ -240,6 +243,29 @@ impl World {
         let desk = self.running().app.dispatcher.desk();
         let found = desk.rollout(&RolloutId::new("checkout-1")).await?;
         Ok(found.context("there is no rollout")?.as_ref().clone())
+    }
+
+    /// The card, once it shows the revision that the rollout has.
+    pub(super) async fn present_card(&self) -> Result<Posted> {
+        wait::until("the card shows the present revision", PATIENCE, async || {
+            let now = format!(":checkout-1:{}", self.rollout().await?.generation);
+            let card = self.discord.cards().pop().context("there is no card")?;
+            let shows = card.button("rollback").context("it cannot be rolled back")?["custom_id"].clone();
+            ensure!(
+                shows.as_str().is_some_and(|id| id.ends_with(&now)),
+                "it shows {shows}, the rollout is {now}"
+            );
+            Ok(card)
+        })
+        .await
+    }
+
+    /// Who did something of that kind, in order.
+    pub(super) async fn did(&self, kind: &str) -> Result<Vec<String>> {
+        let desk = self.running().app.dispatcher.desk();
+        let log = desk.history(&RolloutId::new("checkout-1"), 100).await?;
+        let of_kind = log.into_iter().filter(|(_, entry)| entry.kind == kind);
+        Ok(of_kind.map(|(_, entry)| entry.by).collect())
     }
 
     /// How many rollouts there are.

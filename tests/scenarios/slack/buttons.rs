@@ -2,8 +2,9 @@
 
 use anyhow::{Result, ensure};
 use reqwest::StatusCode;
+use tidegate_tests::slack::Signed;
 
-use super::world::{ANA, EVE, VIC, World};
+use super::world::{ANA, BEN, EVE, VIC, World};
 
 #[tokio::test]
 async fn a_rollout_goes_to_its_end_by_buttons() -> Result<()> {
@@ -72,25 +73,47 @@ async fn a_click_on_an_old_card_does_nothing_and_shows_a_fresh_one() -> Result<(
 async fn a_double_click_and_two_people_at_once_do_one_thing() -> Result<()> {
     let world = World::new().await?;
     let card = world.at_the_first_gate().await?;
-    let presses = [
-        world.slack.press(ANA, &card, "advance")?,
-        world.slack.press(ANA, &card, "advance")?,
-    ];
-    let (one, other) = tokio::join!(world.pressed(&presses[0]), world.pressed(&presses[1]));
-    let said = [one?, other?];
-    let refused = said.iter().filter(|said| said.starts_with("R401")).count();
-    ensure!(refused == 1, "{said:#?}");
+    let twice = [ANA, ANA].map(|user| world.slack.press(user, &card, "advance"));
+    at_once(&world, twice, "R401").await?;
     let half = world.card("one phase on", |card| card.text.contains("half")).await?;
     ensure!(half.text.contains("phase 2 of 3"), "{}", half.text);
-    let presses = [
-        world.slack.press(ANA, &half, "rollback")?,
-        world.slack.press(ANA, &half, "rollback")?,
-    ];
-    let (one, other) = tokio::join!(world.pressed(&presses[0]), world.pressed(&presses[1]));
-    let said = [one?, other?];
-    let second = |said: &&String| said.starts_with("R402") || said.starts_with("R403");
-    ensure!(said.iter().filter(second).count() == 1, "{said:#?}");
+
+    let gate = world
+        .card("the second gate waits", |card| {
+            card.text.contains("WAITING") && card.text.contains("phase 2 of 3")
+        })
+        .await?;
+    let both = [ANA, BEN].map(|user| world.slack.press(user, &gate, "advance"));
+    let winner = at_once(&world, both, "R401").await?;
+    let card = world
+        .card("one phase on", |card| card.text.contains("everybody"))
+        .await?;
+    ensure!(card.text.contains("phase 3 of 3"), "{}", card.text);
+    let advanced = world.did("advance").await?;
+    ensure!(advanced == ["ana", PEOPLE[winner]], "{advanced:?}");
+
+    let both = [ANA, BEN].map(|user| world.slack.press(user, &card, "rollback"));
+    let winner = at_once(&world, both, "R40").await?;
+    world
+        .card("it is rolled back", |card| {
+            card.text.contains("ROLLED BACK") && card.text.contains(&format!("Because: {}", PEOPLE[winner]))
+        })
+        .await?;
     Ok(())
+}
+
+/// Who is behind the first press, and behind the second one.
+const PEOPLE: [&str; 2] = ["ana", "ben"];
+
+/// Delivers two presses at once: one acts, and the other is refused with a code that begins so. Which one acted.
+async fn at_once(world: &World, presses: [Result<Signed>; 2], code: &str) -> Result<usize> {
+    let [one, other] = presses;
+    let (one, other) = (one?, other?);
+    let (one, other) = tokio::join!(world.pressed(&one), world.pressed(&other));
+    let said = [one?, other?];
+    let refused = said.each_ref().map(|said| said.starts_with(code));
+    ensure!(refused[0] != refused[1], "{said:#?}");
+    Ok(usize::from(refused[0]))
 }
 
 #[tokio::test]

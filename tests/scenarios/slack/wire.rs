@@ -1,11 +1,11 @@
 //! Everything that is ever sent to Slack, as it goes over the wire: every notice, cards, answers, forms; judged by the
 //! workspace, by Slack's own types, and by what its readers would see.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::json;
 use tidegate::channel::slack::{Api, SlackChannel};
 use tidegate::channel::{Channel, Message};
 use tidegate::chat::Card;
@@ -13,12 +13,13 @@ use tidegate::chat::slack::card::picture;
 use tidegate::config::Sources;
 use tidegate::net::Net;
 use tidegate::render::{Form, Renderer};
-use tidegate_rollout::Notice;
 use tidegate_rollout::notice::HOSTILE;
+use tidegate_rollout::{Notice, PersonId};
+use tidegate_tests::notices::{self, Wires};
 use tidegate_tests::scratch::Scratch;
-use tidegate_tests::slack::{CHANNEL, SECRET, Slack, TEAM, TOKEN, types};
+use tidegate_tests::slack::{CHANNEL, SECRET, Slack, TEAM, TOKEN};
 
-use super::world::{ANA, HOSTILE as WORSE, VIC, World};
+use super::world::HOSTILE as WORSE;
 
 /// The way to the workspace, as a configuration describes it.
 fn api(slack: &Slack) -> Result<Api> {
@@ -55,7 +56,7 @@ async fn every_notice_is_taken_shown_literally_and_as_loud_as_it_should_be() -> 
     );
     let rollout = tidegate_rollout::RolloutId::new("checkout-17");
     let card = channel(&api).post_card(&rollout, "the card", &[]).await?;
-    let (mut loud, mut hostile) = (BTreeMap::new(), 0);
+    let (mut loud, mut quiet, mut hostile) = (BTreeSet::new(), BTreeSet::new(), 0);
     for sample in Notice::samples() {
         let text = renderer.render(&sample, Form::Text)?;
         let message = Message {
@@ -71,20 +72,18 @@ async fn every_notice_is_taken_shown_literally_and_as_loud_as_it_should_be() -> 
             posted.pings()
         );
         hostile += usize::from(text.contains("<!channel>"));
-        loud.insert(sample.kind.word(), posted.broadcast);
+        let heard = if posted.broadcast { &mut loud } else { &mut quiet };
+        heard.insert(sample.kind.word());
     }
     ensure!(
         HOSTILE.contains("<!channel>") && hostile >= 10,
         "{hostile} samples carry hostile text"
     );
     ensure!(slack.refused().is_empty(), "{:?}", slack.refused());
-    let loud: Vec<&str> = loud
-        .into_iter()
-        .filter_map(|(kind, loud)| loud.then_some(kind))
-        .collect();
     let expected = [
         "aborted",
         "advance-failed",
+        "alert-logged",
         "approval-asked",
         "commitment-missed",
         "completed",
@@ -93,31 +92,131 @@ async fn every_notice_is_taken_shown_literally_and_as_loud_as_it_should_be() -> 
         "guard-holds",
         "hook-failed",
         "no-data",
-        "report",
         "rollback-stuck",
         "rolled-back",
         "rolling-back",
-        "update",
         "waits-at-gate",
     ];
-    ensure!(loud == expected, "{loud:?}");
+    ensure!(loud.iter().eq(&expected), "{loud:?}");
+    // An alert is loud where its severity pages, and only there.
+    let both: Vec<_> = loud.intersection(&quiet).collect();
+    ensure!(both == [&"alert-logged"], "{both:?}");
     Ok(())
 }
 
-fn page() -> url::Url {
+#[tokio::test]
+async fn every_notice_goes_over_the_wire_as_it_always_did_and_the_worst_text_is_text() -> Result<()> {
+    let slack = Slack::start().await?;
+    slack.unpaced();
+    let (api, renderer) = (api(&slack)?, Renderer::new(None).expect("they are built in"));
+    let card = channel(&api)
+        .post_card(&tidegate_rollout::RolloutId::new("checkout-17"), "the card", &[])
+        .await?;
+    let mut wires = Wires::default();
+    for (worst, calm) in notices::worst().into_iter().zip(notices::calm()) {
+        let text = renderer.render(&worst, Form::Slack)?;
+        let message = Message {
+            thread: Some(card.clone()),
+            ..Message::new(worst.clone(), text)
+        };
+        Channel::Slack(channel(&api))
+            .say(&message, Timestamp::UNIX_EPOCH)
+            .await?;
+        let mut posted = slack.messages().pop().context("it was posted")?;
+        let word = worst.kind.word();
+        ensure!(posted.pings().is_empty(), "{word}: {:?}", posted.pings());
+        let shown = posted
+            .text
+            .replace("&lt;", "<")
+            .replace("&gt;", ">")
+            .replace("&amp;", "&");
+        notices::is_text(&shown, &renderer.render(&calm, Form::Slack)?).context(word)?;
+        posted.sent["thread_ts"] = "the card".into();
+        wires.add(&worst, &posted.sent);
+    }
+    ensure!(slack.refused().is_empty(), "{:?}", slack.refused());
+    insta::assert_snapshot!("notices", wires.text());
+    Ok(())
+}
+
+/// Templates of an operator who wants people to be called.
+fn calling(form: &str) -> Result<(Scratch, Renderer)> {
+    let scratch = Scratch::new("calling")?;
+    std::fs::create_dir(scratch.path().join("decision-opened"))?;
+    let words = "{{mention \"oncall\"}}, decide: {{facts.question}}";
+    scratch.write(&format!("decision-opened/{form}.hbs"), words)?;
+    let renderer = Renderer::new(Some(scratch.path()));
+    let renderer = renderer.map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
+    Ok((scratch, renderer))
+}
+
+#[tokio::test]
+async fn a_template_calls_the_people_of_a_role_and_no_text_calls_anybody() -> Result<()> {
+    let slack = Slack::start().await?;
+    slack.unpaced();
+    let api = api(&slack)?;
+    let (_templates, renderer) = calling("slack")?;
+    // Nia has no account in Slack, and ana stands in the text alone.
+    let accounts = [("jon", "U0JON"), ("ana", "U0ANA")];
+    let accounts = accounts.map(|(person, account)| (PersonId::new(person), account.to_owned()));
+    for worst in notices::worst() {
+        let words = renderer.words(&worst, Form::Slack)?;
+        let channel = channel(&api).with_people(accounts.clone().into());
+        let message = Message::new(worst.clone(), words);
+        Channel::Slack(channel).say(&message, Timestamp::UNIX_EPOCH).await?;
+        let posted = slack.messages().pop().context("it was posted")?;
+        let called = json!({ "type": "user", "user_id": "U0JON" }).to_string();
+        let expected = match worst.kind.word() {
+            "decision-opened" => vec![called],
+            _ => Vec::new(),
+        };
+        ensure!(
+            posted.pings() == expected,
+            "{}: {:?}",
+            worst.kind.word(),
+            posted.pings()
+        );
+        if !expected.is_empty() {
+            ensure!(posted.text.starts_with("jon, nia, decide: "), "{}", posted.text);
+            ensure!(
+                posted.shown().contains(", nia, decide: ") && posted.shown().contains("<@U1>"),
+                "{}",
+                posted.shown()
+            );
+        }
+    }
+    ensure!(slack.refused().is_empty(), "{:?}", slack.refused());
+    Ok(())
+}
+
+pub(super) fn page() -> url::Url {
     "https://tidegate.example/r/checkout-17".parse().expect("it is one")
 }
 
+/// Every state that a card can show.
+pub(super) const STATES: [&str; 10] = [
+    "ADVANCING",
+    "BAKING",
+    "HELD",
+    "PAUSED",
+    "WAITING",
+    "WATCHING",
+    "ROLLING BACK",
+    "ROLLED BACK",
+    "COMPLETED",
+    "ABORTED",
+];
+
 /// A card in which every text is as bad and as long as it can be.
-fn worst(state: &str) -> Card {
+pub(super) fn worst(state: &str) -> Card {
     let long = WORSE.repeat(40);
     Card {
-        ladder: Vec::new(),
+        ladder: vec![long.clone(); 9],
         looked_at: Vec::new(),
         next_update: Some(long.clone()),
         missed: vec![long.clone(); 12],
         hooks: Vec::new(),
-        observed: None,
+        observed: Some(long.clone()),
         rollout: "a-plan-with-a-rather-long-name-17".to_owned(),
         title: long.clone(),
         service: long.clone(),
@@ -147,18 +246,7 @@ fn worst(state: &str) -> Card {
 
 #[test]
 fn the_worst_card_is_taken_and_calls_nobody() {
-    for state in [
-        "ADVANCING",
-        "BAKING",
-        "HELD",
-        "PAUSED",
-        "WAITING",
-        "WATCHING",
-        "ROLLING BACK",
-        "ROLLED BACK",
-        "COMPLETED",
-        "ABORTED",
-    ] {
+    for state in STATES {
         let drawn = picture(&worst(state), Some(&page()), Timestamp::UNIX_EPOCH);
         let message = serde_json::json!({ "text": drawn.text, "blocks": drawn.blocks });
         assert_eq!(tidegate_tests::slack::judge(&message), Ok(()), "{state}");
@@ -168,47 +256,30 @@ fn the_worst_card_is_taken_and_calls_nobody() {
     }
 }
 
-#[tokio::test]
-async fn slacks_own_types_take_everything() -> Result<()> {
-    let world = World::new().await?;
-    let card = world.at_the_first_gate().await?;
-    let mut blocks: Vec<Value> = card.blocks.clone();
-    for (user, text) in [
-        (ANA, "help"),
-        (ANA, "status"),
-        (ANA, "history"),
-        (ANA, "list"),
-        (ANA, WORSE),
-        (VIC, "advance"),
-    ] {
-        let answered = world.typed(user, text).await?;
-        blocks.extend(answered.body["blocks"].as_array().cloned().unwrap_or_default());
-    }
-    blocks.extend(picture(&worst("BAKING"), Some(&page()), Timestamp::UNIX_EPOCH).blocks);
-    world.typed(ANA, "start").await?;
-    let mut form = world.slack.form().context("no form is open")?;
-    if let Some(form) = form.as_object_mut() {
-        // What Slack itself puts into an open form.
-        form.remove("id");
-        form.remove("hash");
-    }
-    types::check(&blocks, &form).await
-}
-
-#[tokio::test]
-async fn slacks_own_types_notice_a_mistake() -> Result<()> {
-    let good = serde_json::json!({ "type": "header", "text": { "type": "plain_text", "text": "x", "emoji": false } });
-    let form = serde_json::json!({
-        "type": "modal", "title": { "type": "plain_text", "text": "x" }, "blocks": [good.clone()],
-    });
-    types::check(std::slice::from_ref(&good), &form).await?;
-    for wrong in [
-        serde_json::json!({ "type": "header", "text": { "type": "mrkdwn", "text": "x" } }),
-        serde_json::json!({ "type": "header", "texts": { "type": "plain_text", "text": "x" } }),
-        serde_json::json!({ "type": "actions", "elements": [{ "type": "button", "style": "loud" }] }),
-    ] {
-        let refused = types::check(std::slice::from_ref(&wrong), &form).await;
-        ensure!(refused.is_err(), "{wrong} is taken");
-    }
-    Ok(())
+#[test]
+fn the_card_says_the_observed_share_and_the_rungs_of_the_way_back() {
+    let shown = |rungs: &[&str]| {
+        let card = Card {
+            title: "Checkout".to_owned(),
+            environment: "production".to_owned(),
+            version: None,
+            phase: None,
+            because: None,
+            observed: Some("24.8%".to_owned()),
+            ladder: rungs.iter().map(|rung| (*rung).to_owned()).collect(),
+            ..worst("ROLLING BACK")
+        };
+        let drawn = picture(&card, None, Timestamp::UNIX_EPOCH);
+        assert!(drawn.text.contains("25% (24.8% observed)"), "{}", drawn.text);
+        tidegate_tests::slack::read(&serde_json::json!({ "text": "x", "blocks": drawn.blocks })).0
+    };
+    let (first, second) = ("route: failed after 30s: still 25%", "old-up: being tried for 10s");
+    let card = shown(&[first, second]);
+    assert!(card.contains("25% (24.8% observed)"), "{card}");
+    let place = |words: &str| card.find(words).unwrap_or_else(|| panic!("{words} is missing: {card}"));
+    assert!(place("The way back") < place(first) && place(first) < place(second));
+    assert!(
+        !shown(&[first]).contains("The way back"),
+        "one rung is said by what it waits for"
+    );
 }

@@ -20,6 +20,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// May do everything that people do.
 pub(super) const ANA: &str = "U0ANA";
+/// May start, advance, pause and roll back, as ana may.
+pub(super) const BEN: &str = "U0BEN";
 /// May look.
 pub(super) const VIC: &str = "U0VIC";
 /// Is in the workspace, and unknown to Tidegate.
@@ -77,6 +79,7 @@ pub(super) fn setup(slack: &Slack) -> Result<Setup> {
 fn people() -> Value {
     json!([
         { "id": "ana", "slack": ANA, "roles": ["operator", "oncall", "incident-commander"] },
+        { "id": "ben", "slack": BEN, "roles": ["operator"] },
         { "id": "vic", "slack": VIC, "roles": ["viewer"] },
     ])
 }
@@ -220,6 +223,26 @@ impl World {
         let desk = self.running().app.dispatcher.desk();
         let found = desk.rollout(&RolloutId::new("checkout-1")).await?;
         Ok(found.context("there is no rollout")?.as_ref().clone())
+    }
+
+    /// The card, once it shows the revision that the rollout has.
+    pub(super) async fn present_card(&self) -> Result<Posted> {
+        wait::until("the card shows the present revision", PATIENCE, async || {
+            let now = format!("checkout-1:{}", self.rollout().await?.generation);
+            let card = self.slack.cards().pop().context("there is no card")?;
+            let shows = card.button("rollback").context("it cannot be rolled back")?["value"].clone();
+            ensure!(shows == now.as_str(), "it shows {shows}, the rollout is {now}");
+            Ok(card)
+        })
+        .await
+    }
+
+    /// Who did something of that kind, in order.
+    pub(super) async fn did(&self, kind: &str) -> Result<Vec<String>> {
+        let desk = self.running().app.dispatcher.desk();
+        let log = desk.history(&RolloutId::new("checkout-1"), 100).await?;
+        let of_kind = log.into_iter().filter(|(_, entry)| entry.kind == kind);
+        Ok(of_kind.map(|(_, entry)| entry.by).collect())
     }
 
     /// How many rollouts there are.

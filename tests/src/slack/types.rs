@@ -8,11 +8,11 @@ use tokio::process::Command;
 
 use crate::paths;
 
-/// Checks blocks and a form against Slack's own types.
+/// Checks blocks and forms against Slack's own types.
 ///
 /// # Errors
 /// When the compiler is not there, or finds something wrong; carries what it says.
-pub async fn check(blocks: &[Value], form: &Value) -> Result<()> {
+pub async fn check(blocks: &[Value], forms: &[Value]) -> Result<()> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let node = paths::target()?.join("node");
     let compiler = node.join("node_modules/.bin/tsc");
@@ -29,9 +29,9 @@ pub async fn check(blocks: &[Value], form: &Value) -> Result<()> {
     let program = format!(
         "import type {{ KnownBlock, ModalView }} from '@slack/types';\n\
          export const blocks: KnownBlock[] = {};\n\
-         export const form: ModalView = {};\n",
+         export const forms: ModalView[] = {};\n",
         serde_json::to_string_pretty(blocks)?,
-        serde_json::to_string_pretty(form)?,
+        serde_json::to_string_pretty(forms)?,
     );
     let file = node.join(&name);
     tokio::fs::write(&file, program)

@@ -1,9 +1,11 @@
 //! Owns the headline that every notice carries: which rollout it is, and how it stood when the notice was decided.
 //! Refuses anything that only some notices need: that is a fact of theirs.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::ids::RolloutId;
+use crate::ids::{PersonId, RolloutId};
 use crate::rollout::Rollout;
 
 /// The headline of a rollout: every notice carries it.
@@ -32,6 +34,9 @@ pub struct About {
     /// The numbers of the holds that stand.
     #[serde(default)]
     pub holds: Vec<u32>,
+    /// The roles of the plan and who is in them: whom a template can call.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub roles: BTreeMap<String, Vec<PersonId>>,
 }
 
 impl About {
@@ -52,6 +57,7 @@ impl About {
             number: 0,
             phases: 0,
             holds: Vec::new(),
+            roles: BTreeMap::new(),
         }
     }
 
@@ -70,6 +76,11 @@ impl About {
             number: rollout.phase_index() + 1,
             phases: spec.phases.len(),
             holds: rollout.holds.iter().map(|hold| hold.number).collect(),
+            roles: spec
+                .roles
+                .iter()
+                .map(|(name, role)| (name.clone(), role.members.clone()))
+                .collect(),
         }
     }
 }

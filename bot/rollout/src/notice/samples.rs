@@ -1,11 +1,13 @@
 //! Owns samples of every kind of notice, awkward ones among them, so that templates fail before an incident.
 //! Refuses to leave a kind out: the match below does not compile without it.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{About, Bulletin, Counts, Notice, NoticeKind};
 use crate::action::ReadBack;
-use crate::ids::{NoticeId, RolloutId};
+use crate::ids::{NoticeId, PersonId, RolloutId};
 use crate::period::Period;
 use crate::weight::{Share, Weight};
 
@@ -48,6 +50,10 @@ fn about() -> About {
         number: 2,
         phases: 4,
         holds: vec![2],
+        roles: BTreeMap::from([
+            ("incident-commander".to_owned(), vec![PersonId::new("mara")]),
+            ("oncall".to_owned(), vec![PersonId::new("jon"), PersonId::new("nia")]),
+        ]),
     }
 }
 
@@ -124,6 +130,13 @@ fn about_alerts() -> Vec<NoticeKind> {
             severity: "sev3".to_owned(),
             since: moment(-60),
             page: true,
+        },
+        NoticeKind::AlertLogged {
+            alert: text(),
+            trigger: "latency".to_owned(),
+            severity: "sev4".to_owned(),
+            since: moment(-60),
+            page: false,
         },
         NoticeKind::AlertResolved { alert: text() },
         NoticeKind::AlertSuppressed {

@@ -4,7 +4,7 @@
 use crate::action::ActionKind;
 use crate::health::Health;
 use crate::hook::Moment;
-use crate::ids::ActionId;
+use crate::ids::{ActionId, PersonId};
 use crate::notice::{NoticeKind, clock};
 use crate::period::Period;
 use crate::plan::Gate;
@@ -291,7 +291,7 @@ impl Blocker {
 }
 
 /// Leaves the phase on a person's word. The gate is what their word opens; everything else must be clear.
-pub(super) fn by_person(work: &mut Work<'_>) -> Result<(), Refusal> {
+pub(super) fn by_person(work: &mut Work<'_>, person: &PersonId) -> Result<(), Refusal> {
     if let Stage::Watching { .. } = work.next.stage {
         return Err(Refusal::new(
             Code::R405,
@@ -311,6 +311,7 @@ pub(super) fn by_person(work: &mut Work<'_>) -> Result<(), Refusal> {
         )
     });
     let Some((first, others)) = found.split_first() else {
+        work.note("advance", person.to_string(), format!("{person} said `advance`."));
         forward(work);
         return Ok(());
     };

@@ -192,7 +192,7 @@ fn abort(work: &mut Work<'_>, actor: &Actor, reason: &str) -> Result<(), Refusal
 fn steer(work: &mut Work<'_>, actor: &Actor, command: &Command) -> Result<(), Refusal> {
     let by = actor.person.to_string();
     match command {
-        Command::Advance => advance::by_person(work),
+        Command::Advance => advance::by_person(work, &actor.person),
         Command::Retry => hooks::retry(work, actor),
         Command::Approve { role, comment } => signoffs::approve(work, actor, role.as_deref(), comment),
         Command::Check { item, done, evidence } => signoffs::check(work, actor, item, *done, evidence),

@@ -8,6 +8,8 @@ use super::Card;
 
 /// What stands above the reasons.
 pub(in crate::chat) const REASONS: &str = "What keeps it from advancing:";
+/// What stands above the rungs.
+pub(in crate::chat) const WAY_BACK: &str = "The way back";
 /// The most reasons that are listed; more are counted.
 const MOST: usize = 8;
 
@@ -24,6 +26,20 @@ impl Card {
         self.phase.as_ref().map(name).unwrap_or_default()
     }
 
+    /// The weight that is wanted, and beside it what the target shows now.
+    pub(in crate::chat) fn share_in_words(&self) -> String {
+        let observed = self.observed.as_ref().map(|share| format!(" ({share} observed)"));
+        format!("{}{}", self.weight, observed.unwrap_or_default())
+    }
+
+    /// The rungs as they were climbed, the latest ones. One rung alone is said by what it waits for, or was read back.
+    pub(in crate::chat) fn rungs(&self) -> &[String] {
+        match self.ladder.len() {
+            0 | 1 => &[],
+            many => &self.ladder[many.saturating_sub(MOST)..],
+        }
+    }
+
     /// The one sentence that stands for the card: on a lock screen, in a reader's voice, in a search.
     pub(in crate::chat) fn sentence(&self) -> String {
         let health = self.health.as_deref().map(|it| format!(", {it}")).unwrap_or_default();
@@ -38,7 +54,7 @@ impl Card {
             self.headline(),
             self.state,
             self.phase_in_words(),
-            self.weight,
+            self.share_in_words(),
             self.next
         )
     }

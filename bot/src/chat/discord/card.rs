@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use url::Url;
 
-use super::super::card::{REASONS, known};
+use super::super::card::{REASONS, WAY_BACK, known};
 use super::super::{Card, buttons};
 use crate::render::discord::{Embed, Markup, Message};
 
@@ -19,18 +19,13 @@ pub fn picture(card: &Card, page: Option<&Url>, now: Timestamp) -> Message {
         content: Markup::text(&card.sentence(), SENTENCE),
         embed: Some(embed(card, page, Some(now))),
         buttons: buttons::of(card, page),
+        calls: Vec::new(),
     }
 }
 
 pub(super) fn embed(card: &Card, page: Option<&Url>, as_of: Option<Timestamp>) -> Embed {
     let text = |text: &str| Markup::text(text, LINE);
-    let share = card.observed.as_ref().map(|share| format!(" ({share} observed)"));
-    let place = format!(
-        "{}  {}{}",
-        card.phase_in_words(),
-        card.weight,
-        share.unwrap_or_default()
-    );
+    let place = format!("{}  {}", card.phase_in_words(), card.share_in_words());
     let mut lines = vec![Markup::bold(known(&card.state)).and(text(&place))];
     if let Some(health) = &card.health {
         let detail = card.health_detail.as_deref().map(|it| format!("  {it}"));
@@ -43,9 +38,8 @@ pub(super) fn embed(card: &Card, page: Option<&Url>, as_of: Option<Timestamp>) -
     if !card.waits_for.is_empty() {
         fields.push((REASONS, points(&card.reasons())));
     }
-    // One rung is said by what it waits for, or read back.
-    if card.ladder.len() > 1 {
-        fields.push(("The way back", points(&card.ladder)));
+    if !card.rungs().is_empty() {
+        fields.push((WAY_BACK, points(card.rungs())));
     }
     Embed {
         title: card.headline(),

@@ -1,10 +1,12 @@
-//! Owns what is shown to somebody who is still typing: the plans, rollouts, environments and numbers that would make sense.
+//! Owns what is shown to somebody who is still typing: the plans, rollouts, environments, numbers, roles, items and alerts that would
+//! make sense.
 //! Refuses to show anything to whoever may not read it, and to wait: what is not known at once is not offered.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tidegate_rollout::command::Verb;
+use tidegate_rollout::signoff::Open;
 use tidegate_rollout::{Actor, Rollout, policy};
 use tidegate_webhooks::discord::Spoken;
 
@@ -15,6 +17,9 @@ use crate::render::discord::name;
 const MOST: usize = 25;
 /// The longest value of a choice.
 const VALUE: usize = 100;
+
+/// What is said with its name in front and can be offered all the same.
+pub(super) const KEYED: [&str; 2] = ["alert", "role"];
 
 /// Something that can be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +60,9 @@ pub async fn completed<D: Desk>(
         (_, "rollout") => rollouts(&desk.active()),
         (_, "environment") => environments(&newest(desk).await),
         (verb, "number") => numbers(verb, &meant(desk, spoken)),
+        ("approve", "role") => roles(actor, &meant(desk, spoken)),
+        ("check", "item") => items(spoken, &meant(desk, spoken)),
+        ("ack", "alert") => alerts(actor, &meant(desk, spoken)),
         _ => Vec::new(),
     };
     let typed = typed.trim().to_lowercase();
@@ -108,7 +116,7 @@ fn numbers(verb: &str, all: &[Arc<Rollout>]) -> Vec<Choice> {
                 let holds = rollout.holds.iter();
                 holds.map(|hold| choice(id, hold.number, &hold.reason)).collect()
             }
-            "decide" => {
+            "decide" | "ack" => {
                 let decisions = rollout.decisions.iter();
                 decisions
                     .map(|asked| choice(id, asked.number, &asked.question))
@@ -116,6 +124,64 @@ fn numbers(verb: &str, all: &[Arc<Rollout>]) -> Vec<Choice> {
             }
             _ => Vec::new(),
         }
+    };
+    all.iter().flat_map(of).collect()
+}
+
+/// The roles whose approval is missing, those of the asker first.
+fn roles(actor: &Actor, all: &[Arc<Rollout>]) -> Vec<Choice> {
+    let of = |rollout: &Arc<Rollout>| -> Vec<(bool, Choice)> {
+        let open = rollout.open_signoffs().into_iter().filter_map(|open| match open {
+            Open::Approval { role, people, .. } => Some((role, people)),
+            Open::Check { .. } => None,
+        });
+        open.map(|(role, people)| {
+            let names: Vec<&str> = people.iter().map(|person| person.as_str()).collect();
+            let choice = Choice::new(&role, &format!("{}: {}", rollout.id, names.join(", ")));
+            (!people.contains(&actor.person), choice)
+        })
+        .collect()
+    };
+    let mut found: Vec<(bool, Choice)> = all.iter().flat_map(of).collect();
+    found.sort_by_key(|(others, _)| *others);
+    found.into_iter().map(|(_, choice)| choice).collect()
+}
+
+/// The items that are open; those that are ticked for whoever takes a tick back.
+fn items(spoken: &Spoken, all: &[Arc<Rollout>]) -> Vec<Choice> {
+    let undo = spoken
+        .options
+        .iter()
+        .any(|(name, said)| name == "answer" && said == "undo");
+    let of = |rollout: &Arc<Rollout>| -> Vec<Choice> {
+        let index = rollout.phase_index();
+        let Some(phase) = rollout.plan.spec.phases.get(index) else {
+            return Vec::new();
+        };
+        let fits = phase
+            .checks
+            .iter()
+            .filter(|check| rollout.checked(index, &check.id).is_some() == undo);
+        fits.map(|check| Choice::new(&check.id, &format!("{}: {}", rollout.id, check.text)))
+            .collect()
+    };
+    all.iter().flat_map(of).collect()
+}
+
+/// The alerts that fire and at which the asker does not look yet.
+fn alerts(actor: &Actor, all: &[Arc<Rollout>]) -> Vec<Choice> {
+    let of = |rollout: &Arc<Rollout>| -> Vec<Choice> {
+        let looks = |name: &str| {
+            let seen = &rollout.acknowledged;
+            seen.iter().any(|one| one.what == name && one.by == actor.person)
+        };
+        let firing = rollout.alerts.values().filter(|tracked| tracked.standing.blocks());
+        let names: BTreeSet<&str> = firing
+            .map(|tracked| tracked.name.as_str())
+            .filter(|name| !looks(name))
+            .collect();
+        let about = |name: &str| Choice::new(name, &format!("fires on {}", rollout.id));
+        names.into_iter().map(about).collect()
     };
     all.iter().flat_map(of).collect()
 }

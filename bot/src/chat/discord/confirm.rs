@@ -108,6 +108,7 @@ fn asked(confirm: &Confirm, second: &'static str, value: &str, dangerous: bool) 
         content: Markup::text(&format!("{}\n{}", confirm.title, confirm.text), CONTENT),
         embed: None,
         buttons: vec![button(second, confirm.yes, dangerous), button(LEAVE, confirm.no, false)],
+        calls: Vec::new(),
     }
 }
 

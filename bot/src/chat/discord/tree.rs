@@ -6,6 +6,7 @@ use serenity::model::application::{CommandOptionType, InteractionContext};
 use tidegate_rollout::command::{USAGES, Usage};
 
 use super::super::arguments::{self, Argument, Kind};
+use super::complete::KEYED;
 
 /// The most characters of a description.
 const DESCRIPTION: usize = 100;
@@ -38,6 +39,7 @@ fn option(argument: &Argument) -> CreateCommandOption {
             .iter()
             .fold(option, |option, choice| option.add_string_choice(*choice, *choice)),
         Kind::Rollout | Kind::Bare => option.set_autocomplete(true),
+        Kind::Keyed if KEYED.contains(&argument.name) => option.set_autocomplete(true),
         Kind::Text | Kind::Keyed | Kind::Pairs => option,
     }
 }
@@ -49,6 +51,9 @@ fn describe(argument: &Argument) -> &'static str {
         (_, "reason") => "Why",
         (_, "for") => "How long, such as 30m or 4h",
         (_, "number") => "Its number",
+        (_, "item") => "Its short name",
+        (_, "alert") => "The name of an alert that fires",
+        (_, "role") => "For which role of the plan",
         (_, name) => name,
     }
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
 
-use super::super::card::{self, known};
+use super::super::card::{REASONS, WAY_BACK, known};
 use super::super::{Card, buttons};
 use crate::render::slack::{self, Run};
 
@@ -35,7 +35,7 @@ pub(super) fn blocks(card: &Card, page: Option<&Url>, as_of: Option<Timestamp>) 
     let id = |what: &str| format!("{what}:{}.{at}", card.generation);
     let mut lines = vec![vec![
         Run::Bold(known(&card.state)),
-        Run::Plain(format!("{}  {}", card.phase_in_words(), card.weight)),
+        Run::Plain(format!("{}  {}", card.phase_in_words(), card.share_in_words())),
     ]];
     if let Some(health) = &card.health {
         let detail = card
@@ -55,8 +55,12 @@ pub(super) fn blocks(card: &Card, page: Option<&Url>, as_of: Option<Timestamp>) 
     let mut blocks = vec![slack::header(&card.headline()), slack::lines(&id("state"), &lines)];
     let reasons = card.reasons();
     if !reasons.is_empty() {
-        blocks.push(slack::words(&id("waits"), card::REASONS));
+        blocks.push(slack::words(&id("waits"), REASONS));
         blocks.push(slack::points(&id("reasons"), &reasons));
+    }
+    if !card.rungs().is_empty() {
+        blocks.push(slack::words(&id("back"), WAY_BACK));
+        blocks.push(slack::points(&id("rungs"), card.rungs()));
     }
     let buttons: Vec<_> = buttons::of(card, page)
         .into_iter()

@@ -8,7 +8,7 @@ use tidegate_rollout::command::Command;
 use tidegate_rollout::plan::Hears;
 
 use super::buttons::not_you;
-use super::{Chrome, Mark, Moment, Reader, Seen, grouped, next, words};
+use super::{Chrome, Mark, Moment, Reader, Seen, grouped, next, way_back, words};
 
 /// The page that asks once more.
 #[derive(Clone, Debug, Serialize)]
@@ -23,6 +23,8 @@ pub struct Confirm {
     label: &'static str,
     tone: &'static str,
     will: Vec<String>,
+    /// The ways back, where there are several.
+    rungs: Vec<String>,
     will_not: Vec<String>,
     told: String,
     /// Why this reader may not; `None`: they may.
@@ -33,26 +35,14 @@ impl Confirm {
     /// The question before a rollback.
     pub fn rollback(seen: &Seen<'_>, reader: Option<&Reader>, now: Timestamp) -> Self {
         let rollout = seen.rollout;
-        let target = rollout.plan.spec.target.name();
-        let observed = seen.share.filter(|share| share.total > 0);
-        let traffic = match observed {
-            Some(share) => format!("{} ({share} of {} observed)", rollout.wanted, grouped(share.total)),
-            None => rollout.wanted.to_string(),
-        };
+        let rungs = way_back::rungs(&rollout.plan);
         Self {
             question: format!("Roll back {} now?", rollout.id),
             label: "Roll back now",
             tone: "bad",
-            will: vec![
-                "0% is decided and written down. From then on nothing can raise this rollout again.".to_owned(),
-                format!("{target} is set to 0%: {traffic} of the traffic returns to the old version."),
-                "0% is read back. Only then it is called rolled back; until then it is tried again and again."
-                    .to_owned(),
-            ],
-            will_not: vec![
-                "The database and everything the new version wrote: nothing is undone there.".to_owned(),
-                "The old version: it is neither started nor scaled by this.".to_owned(),
-            ],
+            will: going_back(seen, rungs.is_empty()),
+            rungs,
+            will_not: way_back::left_alone(&rollout.plan),
             why: not_you(rollout, reader, Command::Rollback { reason: String::new() }),
             ..Self::blank(rollout, "rollback", reader, now)
         }
@@ -99,6 +89,7 @@ impl Confirm {
             label: "",
             tone: "info",
             will: Vec::new(),
+            rungs: Vec::new(),
             will_not: Vec::new(),
             told: told.into_iter().collect::<Vec<_>>().join(", "),
             why: None,
@@ -109,4 +100,30 @@ impl Confirm {
     pub fn at(&self) -> &Moment {
         &self.chrome.now
     }
+}
+
+/// What a rollback does, one thing after the other; the rungs of a ladder stand beside it.
+fn going_back(seen: &Seen<'_>, one_way: bool) -> Vec<String> {
+    let rollout = seen.rollout;
+    let traffic = match seen.share.filter(|share| share.total > 0) {
+        Some(share) => format!("{} ({share} of {} observed)", rollout.wanted, grouped(share.total)),
+        None => rollout.wanted.to_string(),
+    };
+    let moves = match one_way {
+        true => format!("{}.", way_back::to_zero(&rollout.plan.spec.target)),
+        false => "The first rung below is asked for 0%. One that is not read back in time is followed by the next; \
+                  those before are tried on."
+            .to_owned(),
+    };
+    let mut will = vec![
+        "0% is decided and written down. From then on nothing can raise this rollout again.".to_owned(),
+        moves,
+        format!("{traffic} of the traffic returns to the old version."),
+        "0% is read back. Only then it is called rolled back; until then it is tried again and again.".to_owned(),
+    ];
+    let hooks = &rollout.plan.spec.rollback.hooks;
+    if !hooks.is_empty() {
+        will.push(format!("After that these hooks run, one by one: {}.", hooks.join(", ")));
+    }
+    will
 }

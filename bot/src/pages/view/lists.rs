@@ -1,6 +1,8 @@
 //! Owns the lists of a rollout's page: open questions, holds, alerts, people, facts.
 //! Refuses endless ones: what is left out is counted.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use tidegate_rollout::command::Command;
@@ -9,10 +11,13 @@ use tidegate_rollout::rollout::{Hold, Holder};
 use tidegate_rollout::{Period, Role, Rollout, policy};
 
 use super::buttons::not_you;
-use super::{Mark, Moment, Reader, brief, words};
+use super::signoffs::{lookers, refused};
+use super::{Mark, Moment, Reader, Seen, brief, words};
 
 /// The most rows of a list.
 const MOST: usize = 30;
+/// The most characters of an alert's name.
+const NAME: usize = 120;
 
 /// A question that people have not answered.
 #[derive(Clone, Debug, Serialize)]
@@ -25,9 +30,14 @@ pub(super) struct Question {
     by: String,
     /// Why this reader may not answer; `None`: they may.
     why: Option<String>,
+    /// Who looks at it.
+    looks: String,
+    /// Whether this reader may say that they look at it.
+    ack: bool,
 }
 
-pub(super) fn questions(rollout: &Rollout, reader: Option<&Reader>, now: Timestamp) -> Vec<Question> {
+pub(super) fn questions(seen: &Seen<'_>, reader: Option<&Reader>, now: Timestamp) -> Vec<Question> {
+    let rollout = seen.rollout;
     let open = rollout.decisions.iter().take(MOST);
     open.map(|decision| {
         let by = match decision.by.as_slice() {
@@ -56,9 +66,22 @@ pub(super) fn questions(rollout: &Rollout, reader: Option<&Reader>, now: Timesta
             },
             by,
             why,
+            looks: lookers(rollout, &format!("decision {}", decision.number)),
+            ack: may_look(seen, reader, None, Some(decision.number), now),
         }
     })
     .collect()
+}
+
+/// Whether this reader may say that they look at an alert or a question.
+fn may_look(
+    seen: &Seen<'_>,
+    reader: Option<&Reader>,
+    alert: Option<String>,
+    number: Option<u32>,
+    now: Timestamp,
+) -> bool {
+    refused(seen, reader, Command::Ack { alert, number }, now).is_none()
 }
 
 /// A veto in force.
@@ -109,15 +132,26 @@ pub(super) struct Firing {
     trigger: String,
     severity: String,
     labels: String,
+    /// Who looks at it.
+    looks: String,
+    /// Whether this reader may say that they look at it.
+    ack: bool,
 }
 
 /// The alerts, those that matter first, and how many are left out.
-pub(super) fn alerts(rollout: &Rollout, now: Timestamp) -> (Vec<Firing>, usize) {
+pub(super) fn alerts(seen: &Seen<'_>, reader: Option<&Reader>, now: Timestamp) -> (Vec<Firing>, usize) {
+    let rollout = seen.rollout;
     let mut all: Vec<_> = rollout.alerts.values().collect();
     all.sort_by_key(|tracked| (!tracked.standing.blocks(), std::cmp::Reverse(tracked.starts_at)));
     let left_out = all.len().saturating_sub(MOST);
+    let mut named = BTreeSet::new();
     let shown = all.into_iter().take(MOST).map(|tracked| Firing {
-        name: brief(&tracked.name, 120),
+        // One button for all the label sets of an alert; a name that is not shown whole could not be sent back.
+        ack: brief(&tracked.name, NAME) == tracked.name
+            && named.insert(tracked.name.as_str())
+            && may_look(seen, reader, Some(tracked.name.clone()), None, now),
+        looks: lookers(rollout, &tracked.name),
+        name: brief(&tracked.name, NAME),
         standing: words::standing(tracked),
         why: words::standing_why(tracked),
         since: Moment::of(tracked.starts_at, now),

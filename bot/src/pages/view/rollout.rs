@@ -6,10 +6,13 @@ use serde::Serialize;
 use tidegate_rollout::{Entry, Health, Rollout, Stage};
 
 use super::buttons::{self, Buttons};
+use super::hooks::{self, Ran};
 use super::lists::{self, Fact, Firing, Question, Veto};
 use super::next::{self, Wait};
 use super::phases::{self, Step};
+use super::signoffs::{self, Signoffs};
 use super::timeline::{self, Timeline};
+use super::way_back::{self, Climbed};
 use super::{Banner, Chrome, EVENTS, Mark, Moment, Reader, Seen, grouped, words};
 
 /// The page of one rollout.
@@ -38,9 +41,14 @@ pub struct RolloutPage {
     missed: Vec<String>,
     phases: Vec<Step>,
     waits: Vec<Wait>,
+    /// What people say at the gate.
+    signoffs: Option<Signoffs>,
     buttons: Buttons,
     questions: Vec<Question>,
     holds: Vec<Veto>,
+    /// The way back as it was climbed.
+    ladder: Vec<Climbed>,
+    hooks: Vec<Ran>,
     alerts: Vec<Firing>,
     alerts_left_out: usize,
     people: Vec<Fact>,
@@ -54,7 +62,7 @@ impl RolloutPage {
         let rollout = seen.rollout;
         let spec = &rollout.plan.spec;
         let health = rollout.health(seen.around, now);
-        let (alerts, alerts_left_out) = lists::alerts(rollout, now);
+        let (alerts, alerts_left_out) = lists::alerts(seen, reader, now);
         let version = rollout
             .version()
             .map(|version| format!(" {version}"))
@@ -86,9 +94,12 @@ impl RolloutPage {
             missed: rollout.missed_updates(now),
             phases: phases::bar(rollout, now),
             waits: next::waits(seen, now),
+            signoffs: signoffs::of(seen, reader, now),
             buttons: buttons::row(seen, reader, now),
-            questions: lists::questions(rollout, reader, now),
+            questions: lists::questions(seen, reader, now),
             holds: lists::vetoes(rollout, reader, now),
+            ladder: way_back::climbed(rollout, now),
+            hooks: hooks::ran(rollout, now),
             alerts,
             alerts_left_out,
             people: lists::people(rollout),

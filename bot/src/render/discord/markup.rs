@@ -27,6 +27,11 @@ impl Markup {
         Self::of([format!("**{word}**")])
     }
 
+    /// Somebody, by their user id. They are called where the message allows that, too.
+    pub fn person(user: u64) -> Self {
+        Self::of([format!("<@{user}>")])
+    }
+
     /// A line of small print below the text; for ids.
     pub fn small_print(text: &str) -> Self {
         let mut pieces = vec!["\n-# ".to_owned()];
