@@ -6,7 +6,7 @@ use anyhow::Result;
 use tidegate_tests::tidegate::Setup;
 
 use crate::load::{self, Done, GROUP};
-use crate::table::{Table, median, quantile};
+use crate::table::{Goal, Table, quantile};
 use crate::usage;
 use crate::yardstick::{Work, Yardstick};
 
@@ -55,7 +55,6 @@ pub(crate) async fn durable(table: &mut Table) -> Result<()> {
             round(&naive.url, naive.process(), connections, &mut naively).await?;
         }
         let at = format!("at {connections} connections");
-        let ratio = |a: &[f64], b: &[f64]| median(a) / median(b);
         table.figure(
             &format!("durable ingest {at}"),
             "alerts/s",
@@ -69,17 +68,23 @@ pub(crate) async fn durable(table: &mut Table) -> Result<()> {
             &naively.rate,
             "SQLite, FULL",
         );
-        table.row(
-            &format!("durable / parse only {at}"),
-            format!("{:.2}", ratio(&ours.rate, &parsed.rate)),
-            "",
-            "goal 0.6 at 128",
+        table.ratio(
+            &format!("durable / parse only, alerts/s {at}"),
+            &ours.rate,
+            &parsed.rate,
+            Goal(0.25, 0.4, 0.6),
         );
-        table.row(
-            &format!("group commit / naive {at}"),
-            format!("{:.1}x", ratio(&ours.rate, &naively.rate)),
-            "",
-            "goal 6x at 128",
+        table.ratio(
+            &format!("durable / parse only, CPU {at}"),
+            &ours.cpu,
+            &parsed.cpu,
+            Goal(4.0, 2.5, 1.8),
+        );
+        table.ratio(
+            &format!("group commit / naive, alerts/s {at}"),
+            &ours.rate,
+            &naively.rate,
+            Goal(3.0, 4.0, 6.0),
         );
         table.figure(
             &format!("CPU of durable ingest {at}"),
@@ -126,7 +131,11 @@ pub(crate) async fn flags(table: &mut Table) -> Result<()> {
         &ceiling,
         "GET /-/healthy, 16 connections",
     );
-    let ratio = median(&evaluations) / median(&ceiling);
-    table.row("evaluations / cheapest answer", format!("{ratio:.2}"), "", "goal 0.85");
+    table.ratio(
+        "evaluations / cheapest answer",
+        &evaluations,
+        &ceiling,
+        Goal(0.5, 0.7, 0.85),
+    );
     Ok(())
 }

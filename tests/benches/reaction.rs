@@ -8,7 +8,7 @@ use tidegate_tests::tidegate::{Setup, Tidegate};
 use tidegate_tests::wait;
 
 use crate::load::{self, Done, envelope};
-use crate::table::{Table, quantile};
+use crate::table::{Goal, Table, quantile};
 
 /// How often it is measured in each setting.
 const TIMES: usize = 30;
@@ -172,12 +172,11 @@ pub(crate) async fn webhook_to_flag(table: &mut Table) -> Result<()> {
             if in_time { "" } else { "over before the last probe" },
             format!("{} told to come again", storm.shed),
         );
-        let ratio = quantile(&times, 0.99) / quantile(&idle, 0.99);
-        table.row(
+        table.ratio(
             &format!("p99 in the storm of {connections} / idle"),
-            format!("{ratio:.1}x"),
-            "",
-            "goal 2x",
+            &[quantile(&times, 0.99)],
+            &[quantile(&idle, 0.99)],
+            Goal(8.0, 4.0, 2.0),
         );
     }
     Ok(())

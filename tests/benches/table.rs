@@ -5,6 +5,27 @@ use std::io::Write as _;
 
 use anyhow::Result;
 
+/// What a ratio should come to: the floor, what a release shows, and what would be splendid. Rising when more is better.
+#[derive(Clone, Copy)]
+pub(crate) struct Goal(pub(crate) f64, pub(crate) f64, pub(crate) f64);
+
+impl Goal {
+    /// Where `value` stands.
+    fn verdict(self, value: f64) -> &'static str {
+        let Self(floor, target, stretch) = self;
+        let meets = |goal: f64| if stretch > floor { value >= goal } else { value <= goal };
+        match () {
+            () if meets(stretch) => "splendid",
+            () if meets(target) => "meets the target",
+            () if meets(floor) => "meets the floor",
+            () => "misses the floor",
+        }
+    }
+}
+
+/// Where the rounds of a yardstick or of ours differ by more than this factor, a ratio says nothing.
+const NOISE: f64 = 2.0;
+
 /// Rows in the order they were measured.
 pub(crate) struct Table {
     rows: Vec<[String; 4]>,
@@ -29,6 +50,23 @@ impl Table {
     pub(crate) fn figure(&mut self, what: &str, unit: &str, rounds: &[f64], note: impl Into<String>) {
         let spread = format!("{} – {}", short(low(rounds)), short(high(rounds)));
         self.row(what, format!("{} {unit}", short(median(rounds))), spread, note);
+    }
+
+    /// A ratio of two figures that were measured in turn, beside its goal: no verdict where either was too noisy.
+    pub(crate) fn ratio(&mut self, what: &str, ours: &[f64], yardstick: &[f64], goal: Goal) {
+        let ratio = median(ours) / median(yardstick);
+        let noisy = |rounds: &[f64]| high(rounds) > NOISE * low(rounds);
+        let verdict = match noisy(ours) || noisy(yardstick) {
+            true => "too noisy for a verdict",
+            false => goal.verdict(ratio),
+        };
+        let Goal(floor, target, stretch) = goal;
+        self.row(
+            what,
+            format!("{}x", short(ratio)),
+            "",
+            format!("floor {floor}, target {target}, stretch {stretch}: {verdict}"),
+        );
     }
 
     /// A row of words.

@@ -105,14 +105,25 @@ impl Prometheus {
     /// # Errors
     /// Carries the end of its log.
     pub async fn start(settings: &Settings) -> Result<Self> {
+        Self::start_with(settings, "groups: []").await
+    }
+
+    /// The same, with a file of rules beside its own, as text.
+    ///
+    /// # Errors
+    /// Carries the end of its log.
+    pub async fn start_with(settings: &Settings, file: &str) -> Result<Self> {
         let scratch = Scratch::new("prometheus")?;
         // JSON is YAML, too.
         let rules: Vec<Value> = settings.rules.iter().map(Rule::to_json).collect();
         let rules = json!({ "groups": [{ "name": "scenario", "rules": rules }] });
-        let rules = scratch.write("rules.yml", rules.to_string())?;
+        let rules = [
+            scratch.write("rules.yml", rules.to_string())?,
+            scratch.write("file.yml", file)?,
+        ];
         let configuration = json!({
             "global": { "scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s" },
-            "rule_files": [rules],
+            "rule_files": rules,
             "alerting": { "alertmanagers": [{ "static_configs": [{ "targets": settings.alertmanagers }] }] },
             "scrape_configs": [{ "job_name": "scenario", "static_configs": [{ "targets": settings.targets }] }],
         });

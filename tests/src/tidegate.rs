@@ -167,10 +167,18 @@ impl Tidegate {
     /// # Errors
     /// When it runs, or does not come up; carries the end of its log.
     pub async fn start_again(&mut self) -> Result<()> {
+        self.start_within(START).await
+    }
+
+    /// The same, with more patience: where there is much to take up again.
+    ///
+    /// # Errors
+    /// As [`Tidegate::start_again`].
+    pub async fn start_within(&mut self, patience: Duration) -> Result<()> {
         self.launch_again()?;
         let (client, ready) = (self.client.clone(), self.url("/-/ready"));
         self.program()?
-            .ready(START, async || http::answers(&client, &ready).await)
+            .ready(patience, async || http::answers(&client, &ready).await)
             .await
     }
 

@@ -9,9 +9,11 @@ use regex::Regex;
 use serde_json::{Value, json};
 use tidegate_tests::alertmanager::Alertmanager;
 use tidegate_tests::built::Build;
+use tidegate_tests::exporter::Exporter;
 use tidegate_tests::kubernetes::{Kubernetes, TIDEGATE, kustomize};
 use tidegate_tests::mail::MailServer;
 use tidegate_tests::process::Launch;
+use tidegate_tests::prometheus::{self, Prometheus};
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::sink::Sink;
 use tidegate_tests::slack::{CHANNEL, Posted, SECRET, Slack, TEAM, TOKEN as BOT};
@@ -221,6 +223,29 @@ impl Story {
             labels[name] = value.clone();
         }
         self.alertmanager.post(&[json!({ "labels": labels })]).await
+    }
+
+    /// From now on a real Prometheus measures a service and evaluates the shipped rules, in seconds instead of minutes, by the
+    /// names that the service gives its series. It tells the Alertmanager of the example.
+    pub(super) async fn is_measured(&self, service: &str) -> Result<(Exporter, Prometheus)> {
+        let rules = text(&format!("examples/{}/rules.yml", self.example))?;
+        let lasting = Regex::new(r"for: \d+m")?;
+        ensure!(
+            rules.contains("http_requests_total{") && rules.contains("status=~") && lasting.is_match(&rules),
+            "{rules}"
+        );
+        let rules = rules
+            .replace("http_requests_total{", "requests_total{")
+            .replace("status=~", "code=~")
+            .replace("[5m]", "[3s]");
+        let exporter = Exporter::start(service).await?;
+        let settings = prometheus::Settings {
+            targets: vec![exporter.address()],
+            alertmanagers: vec![self.alertmanager.address()],
+            rules: Vec::new(),
+        };
+        let prometheus = Prometheus::start_with(&settings, &lasting.replace_all(&rules, "for: 0s")).await?;
+        Ok((exporter, prometheus))
     }
 
     /// Somebody types a command; what it said.

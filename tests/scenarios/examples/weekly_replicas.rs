@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use serde_json::json;
+use tidegate_tests::exporter::Version;
 use tidegate_tests::mail::Mail;
 use tidegate_tests::wait;
 
@@ -72,6 +73,33 @@ async fn in_the_second_week_an_alert_of_its_rules_brings_every_old_pod_back() ->
         .delivery("somebody is woken", PATIENCE, paged)
         .await
         .map(drop)
+}
+
+/// The whole chain: a service whose new version fails, the shipped rules, the shipped route, the Deployments.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn errors_that_prometheus_measures_bring_every_old_pod_back() -> Result<()> {
+    let story = Story::open(EXAMPLE, "plan.yaml", "1d").await?;
+    let (service, prometheus) = story.is_measured("finance-service").await?;
+    story.begin(&START).await?;
+    story.is(ROLLOUT, "week-1", "WAITING").await?;
+    let (code, answer) = story.say(&["rollout", "advance", ROLLOUT]).await?;
+    ensure!(code == 0, "{answer}");
+    story.is(ROLLOUT, "week-2", "WAITING").await?;
+    wait::until("both versions are measured", PATIENCE, async || {
+        let ratios = prometheus.query("finance:error_ratio:rate5m").await?;
+        ensure!(ratios.len() == 2, "{ratios:?}");
+        Ok(())
+    })
+    .await?;
+    ensure!(asked(&story)? == (3, 2), "nothing moves while nothing fails");
+
+    service.fail(Version::New, 0.5);
+    story.ends(ROLLOUT, 5).await?;
+    assert_eq!(asked(&story)?, (0, 5));
+    assert_eq!(story.cluster.least_ready("finance-service"), 5, "capacity dipped");
+    let told = story.told(ROLLOUT).await?;
+    ensure!(told.contains("FinanceErrorRate"), "{told}");
+    Ok(())
 }
 
 /// Going back would not help then, so that is for people to decide.
