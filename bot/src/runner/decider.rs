@@ -191,9 +191,9 @@ impl Engine {
         first
     }
 
-    /// Whether this process stood still, or its clock jumped, and not everybody has been told yet.
-    pub(super) fn has_a_break_to_tell(&self, now: Timestamp) -> bool {
-        self.watching().away(self.moment(now)).is_some()
+    /// Until when this process has watched: `now`, unless it stood still, or its clock jumped, and not everybody was told yet.
+    pub(super) fn watched_until(&self, now: Timestamp) -> Timestamp {
+        self.watching().away(self.moment(now)).unwrap_or(now)
     }
 
     /// From now on this process watches everything that is under way.

@@ -37,6 +37,13 @@ pub(super) async fn resume(engine: &Engine, now: Timestamp) -> anyhow::Result<Po
     // Read first: what is saved from now on is read again as a change.
     let followed_from = engine.store.position().await.context("read how far the rollouts are")?;
     let active = engine.store.active().await.context("read the active rollouts")?;
+    for rollout in &active {
+        engine
+            .store
+            .hold_rungs(rollout)
+            .await
+            .context("note what a rollout holds")?;
+    }
     engine.take_over(active, followed_from);
     watchdogs(engine).await;
     polls(engine).await;
@@ -79,24 +86,24 @@ async fn live(engine: &Engine) {
 /// One sign of life: the flags as they are now, then the heartbeat that says so. Only both together let this replica go on
 /// serving flags, where others may change them: they wait for it no longer than its heartbeat counts.
 ///
-/// After a break there is none before everybody was told of the break: whoever comes back at the same time would take it for
-/// the proof that this replica has watched all along.
+/// After a break it says no more than that this replica watched until then, before everybody was told of the break: whoever
+/// comes back at the same time would take it for the proof that somebody has watched all along.
 async fn pulse(engine: &Engine, now: Timestamp) {
     // Taken before anything is sent: a slow answer shortens what is left.
     let began = Instant::now();
     let beat = async {
         read_flags(engine).await.context("read the flags")?;
-        if engine.has_a_break_to_tell(now) {
-            return Ok(false);
-        }
         let replica = engine.settings().replica.clone();
-        let beat = engine.store.beat(&replica, now, engine.board.revision()).await;
-        beat.context("note the heartbeat").map(|()| true)
+        let beat = engine
+            .store
+            .beat(&replica, engine.watched_until(now), engine.board.revision())
+            .await;
+        beat.context("note the heartbeat")
     };
     match tokio::time::timeout(PULSE, beat).await {
-        Ok(Ok(beaten)) => {
+        Ok(Ok(())) => {
             engine.vitals.well("store");
-            if beaten && engine.store.is_shared() {
+            if engine.store.is_shared() {
                 engine.board.serve_until(began + SERVES);
             }
         }

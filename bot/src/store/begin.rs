@@ -52,7 +52,7 @@ pub struct BeginFacts {
     pub counter: u64,
     /// The rollout that may write already to one of the targets, as its own or on its way back.
     pub target_busy: Option<RolloutId>,
-    /// The highest epoch that the target ever had; this rollout starts above it.
+    /// The highest epoch that the target ever had; this rollout starts at it, and each of its decisions is above.
     pub target_epoch: u64,
     /// Alerts heard of lately, or firing.
     pub recent: Vec<Alert>,

@@ -29,6 +29,12 @@ pub enum OpenError {
         #[source]
         source: std::io::Error,
     },
+    /// Another process serves from the same directory, and only one may: each answers flags from its own memory.
+    #[error("another Tidegate serves from {}; stop it first, or give this one a `storage.path` of its own", path.display())]
+    Taken {
+        /// Which directory.
+        path: PathBuf,
+    },
     /// The database does not answer.
     #[error("could not {tried}")]
     Connect {

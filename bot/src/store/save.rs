@@ -2,7 +2,7 @@
 //! Refuses a step that was decided on anything but the latest state, and one whose cause was settled before.
 
 use jiff::Timestamp;
-use tidegate_rollout::{DeliveryId, Step};
+use tidegate_rollout::{Action, ActionKind, DeliveryId, Rollout, Step};
 
 use super::Store;
 use super::engine::Session;
@@ -26,7 +26,8 @@ statements! {
     RAISE_TARGET: "note the epoch of a target" =
         "INSERT INTO targets (name, epoch, rollout) VALUES ($1, $2, $3)
          ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch, rollout = excluded.rollout
-         WHERE targets.epoch < excluded.epoch OR (targets.epoch = excluded.epoch AND targets.rollout IS NULL)";
+         WHERE targets.epoch < excluded.epoch OR (targets.epoch = excluded.epoch AND NOT EXISTS (
+             SELECT 1 FROM rollouts WHERE rollouts.id = targets.rollout AND rollouts.is_final = 0))";
     REVISE: "number a change" =
         "UPDATE rollouts SET revision = $2 WHERE id = $1";
     COUNT: "move a counter on" =
@@ -60,9 +61,13 @@ impl Store {
         cause: Option<&DeliveryId>,
         now: Timestamp,
     ) -> Result<Saved, StoreError> {
-        let mut session = match step.actions.is_empty() {
-            true => self.engine().begin().await?,
-            false => self.begin_in_a_hurry().await?,
+        let moves = |action: &Action| {
+            let kind = &action.kind;
+            matches!(kind, ActionKind::SetWeight { .. } | ActionKind::ToZero { .. })
+        };
+        let mut session = match step.actions.iter().any(moves) {
+            true => self.begin_in_a_hurry().await?,
+            false => self.engine().begin().await?,
         };
         let saved = write(&mut session, step, environment_generation, cause, now).await?;
         if saved != Saved::Done {
@@ -73,6 +78,20 @@ impl Store {
         session.commit("commit a step").await?;
         failpoint::hit!("store.save.after-commit");
         Ok(Saved::Done)
+    }
+
+    /// Notes what a rollout under way may write to on its way back: a version before did not, and its next step may be days
+    /// away. Saying it again changes nothing.
+    ///
+    /// # Errors
+    /// When it could not be saved.
+    pub async fn hold_rungs(&self, rollout: &Rollout) -> Result<(), StoreError> {
+        if rollout.plan.spec.rollback.ladder.is_empty() {
+            return Ok(());
+        }
+        let mut session = self.engine().begin().await?;
+        hold_targets(&mut session, rollout).await?;
+        session.commit("commit what a rollout holds").await
     }
 }
 
@@ -147,12 +166,18 @@ async fn hold(session: &mut Session, step: &Step, generation: u64, now: Timestam
     Ok(true)
 }
 
-/// What a step leaves to be done, to be said, and to be read later.
-async fn consequences(session: &mut Session, step: &Step, now: Timestamp) -> Result<(), StoreError> {
-    for target in step.next.plan.targets() {
-        let held = [target.into(), step.next.epoch.into(), step.next.id.as_str().into()];
+/// A rollout holds its targets, with its epoch: from its first step on, unless a later one does.
+async fn hold_targets(session: &mut Session, rollout: &Rollout) -> Result<(), StoreError> {
+    for target in rollout.plan.targets() {
+        let held = [target.into(), rollout.epoch.into(), rollout.id.as_str().into()];
         session.execute(&RAISE_TARGET, &held).await?;
     }
+    Ok(())
+}
+
+/// What a step leaves to be done, to be said, and to be read later.
+async fn consequences(session: &mut Session, step: &Step, now: Timestamp) -> Result<(), StoreError> {
+    hold_targets(session, &step.next).await?;
     outbox::overtake(session, &step.next).await?;
     outbox::enqueue(session, &step.actions, now).await?;
     messages::enqueue(session, step, now).await?;

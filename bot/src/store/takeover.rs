@@ -2,6 +2,7 @@
 //! Refuses to wait for them to run out where it is known that their owner is gone: a rollback may be among them.
 
 use std::fs::{File, TryLockError};
+use std::time::{Duration, Instant};
 
 use tidegate_rollout::Period;
 
@@ -27,6 +28,9 @@ statements! {
 
 /// Locked as long as a server serves from the directory; the system unlocks it when the process dies, however it dies.
 const LOCK: &str = "tidegate.lock";
+/// A process that was told to stop gives the directory free within this time.
+const GOES_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 impl Store {
     /// Takes over from the process before, where it is certain that there is no other any more: on SQLite, by a lock on
@@ -34,7 +38,8 @@ impl Store {
     /// [`Store::release_orphans`] judges them by their heartbeats.
     ///
     /// # Errors
-    /// When the lock or the database cannot be written.
+    /// [`OpenError::Taken`] when another process still holds the directory after some seconds, in which one that was told to
+    /// stop is gone; others when the lock or the database cannot be written.
     pub async fn take_over(&self, storage: &Storage) -> Result<bool, OpenError> {
         let (Place::Sqlite { dir }, Engine::Sqlite { .. }) = (&storage.place, self.engine()) else {
             return Ok(false);
@@ -48,10 +53,14 @@ impl Store {
             .append(true)
             .open(dir.join(LOCK))
             .map_err(unusable)?;
-        match lock.try_lock() {
-            Ok(()) => self.keep(lock),
-            Err(TryLockError::WouldBlock) => return Ok(false),
-            Err(TryLockError::Error(source)) => return Err(unusable(source)),
+        let asked = Instant::now();
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break self.keep(lock),
+                Err(TryLockError::WouldBlock) if asked.elapsed() < GOES_WITHIN => tokio::time::sleep(LOOK_EVERY).await,
+                Err(TryLockError::WouldBlock) => return Err(OpenError::Taken { path: dir.clone() }),
+                Err(TryLockError::Error(source)) => return Err(unusable(source)),
+            }
         }
         let mut session = self.engine().begin().await?;
         for statement in STATEMENTS {

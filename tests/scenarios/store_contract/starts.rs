@@ -1,11 +1,13 @@
 //! A start has its targets for itself, and holds up no rollback while it waits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use sqlx::{Connection as _, PgConnection};
 use tidegate::store::{Begun, Saved, Store};
-use tidegate_rollout::{Code, Plan};
+use tidegate_rollout::plan::{Hook, Run};
+use tidegate_rollout::{Code, Period, Plan};
 use tidegate_tests::wait;
 
 use super::on_both;
@@ -13,6 +15,7 @@ use super::world::{World, after, begin, decided, noon, plan, plan_falling_back, 
 
 on_both!(
     a_target_and_a_way_back_are_nobody_elses,
+    a_way_back_is_held_by_a_first_step_that_raises_no_epoch_and_by_who_began_long_ago,
     a_start_that_waits_in_a_storm_holds_up_no_rollback,
 );
 
@@ -56,6 +59,37 @@ async fn a_target_and_a_way_back_are_nobody_elses(world: World) -> Result<()> {
         .tamper(&format!("UPDATE rollouts SET is_final = 1 WHERE id = '{}'", carried.id))
         .await?;
     ensure!(refused_for(&store, &others[1].1).await?.is_none(), "it is over");
+    Ok(())
+}
+
+/// Hooks before the first phase put the first raise off. And a version before did not note who holds what.
+async fn a_way_back_is_held_by_a_first_step_that_raises_no_epoch_and_by_who_began_long_ago(world: World) -> Result<()> {
+    let store = world.open().await?;
+    let falling_back = plan_falling_back("cart", "cart", "shop");
+    let first = started(&store, &falling_back, noon()).await?;
+    world
+        .tamper(&format!("UPDATE rollouts SET is_final = 1 WHERE id = '{}'", first.id))
+        .await?;
+    let mut hooked = Plan::clone(&falling_back);
+    let backup = Hook {
+        run: Run::Command(vec!["backup".to_owned()]),
+        timeout: Period::minutes(1),
+        idempotent: false,
+        attempts: 1,
+        pause: Period::seconds(1),
+    };
+    hooked.spec.hooks = [("backup".to_owned(), backup)].into();
+    hooked.spec.phases[0].hooks.before = vec!["backup".to_owned()];
+    let carried = started(&store, &Arc::new(hooked), noon()).await?;
+    ensure!(carried.epoch == first.epoch, "{} after {}", carried.epoch, first.epoch);
+    let other = plan("two", "shop");
+    let message = refused_for(&store, &other).await?.context("its rung is free")?;
+    ensure!(message.contains(carried.id.as_str()), "{message}");
+
+    world.tamper("UPDATE targets SET rollout = NULL").await?;
+    store.hold_rungs(&carried).await?;
+    let message = refused_for(&store, &other).await?.context("its rung was forgotten")?;
+    ensure!(message.contains(carried.id.as_str()), "{message}");
     Ok(())
 }
 

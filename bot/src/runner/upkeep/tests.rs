@@ -50,7 +50,7 @@ async fn what_was_watched_until_the_last_sign_of_life_is_kept() {
 
 /// Two replicas that stood still together: the one that wakes first must not look as if it had watched meanwhile.
 #[tokio::test]
-async fn after_a_break_nobody_gives_a_sign_of_life_before_everybody_was_told() {
+async fn after_a_break_nobody_claims_to_have_watched_before_everybody_was_told() {
     let directory = tempdir().unwrap();
     let engine = engine(&directory, &[]).await;
     let before = clock::now();
