@@ -28,9 +28,9 @@ use crate::store::Storage;
 /// How often time is looked at.
 const TICK: Duration = Duration::from_millis(250);
 /// How long a claimed row belongs to its worker; longer than any attempt.
-const CLAIM: Period = Period::seconds(12);
-/// How long the lease of the leader lasts. What a dead leader had begun goes on within 15 seconds: it waits for the later of
-/// the two, for the next look, and is done then.
+const CLAIM: Period = Period::seconds(15);
+/// How long the lease of the leader lasts, and a claim of an action; longer than any attempt. What a dead leader had begun goes
+/// on within 15 seconds: it waits for both, for the next look, and is done then.
 const LEASE: Period = Period::seconds(12);
 
 /// Where the store is.

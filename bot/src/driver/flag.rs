@@ -162,10 +162,7 @@ impl<B: FlagBook> Driver for FlagDriver<B> {
         now: Timestamp,
     ) -> Result<ReadBack, DriverError> {
         if !led.holds(std::time::Instant::now()) || token.epoch() != wanted.epoch {
-            return Err(DriverError::Unreachable {
-                tried: "raise the flag",
-                source: anyhow::anyhow!("the lease of term {} ran out before the write", led.term()),
-            });
+            return Err(DriverError::Unled { term: led.term() });
         }
         self.set(wanted, now).await
     }

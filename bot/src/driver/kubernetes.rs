@@ -130,10 +130,7 @@ impl Intent<'_> {
         match self.way {
             Way::Back => Ok(()),
             Way::Forward(led) if led.holds(Instant::now() + lasting) => Ok(()),
-            Way::Forward(led) => Err(DriverError::Unreachable {
-                tried: "move the target",
-                source: anyhow::anyhow!("the lease of term {} would run out during the write", led.term()),
-            }),
+            Way::Forward(led) => Err(DriverError::Unled { term: led.term() }),
         }
     }
 
@@ -216,7 +213,10 @@ fn unwritten(tried: &'static str, fault: Fault, reads: &str) -> DriverError {
             tried,
             source: source.context(format!("{reads}, and the write did not come through")),
         },
-        known @ (DriverError::Fenced { .. } | DriverError::Foreign { .. } | DriverError::Waiting { .. }) => known,
+        known @ (DriverError::Fenced { .. }
+        | DriverError::Foreign { .. }
+        | DriverError::Waiting { .. }
+        | DriverError::Unled { .. }) => known,
     }
 }
 

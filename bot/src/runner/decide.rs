@@ -353,6 +353,17 @@ impl Engine {
             }
             None => format!("{by} allowed changes of {environment} again."),
         };
+        let plans = self.plans.load();
+        let mut known = plans.usable().map(|plan| &plan.spec.environment);
+        let running = self
+            .cached()
+            .iter()
+            .any(|rollout| rollout.plan.spec.environment == environment);
+        let named = running || known.any(|name| name == environment);
+        let text = match named {
+            true => text,
+            false => format!("{text} No plan names {environment}."),
+        };
         let said = Entry {
             at: now,
             kind: request.verb.word().to_owned(),

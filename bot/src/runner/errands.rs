@@ -1,7 +1,7 @@
 //! Owns one attempt at a hook: looks at one that runs, begins one that may begin, and says what nobody can know.
 //! Refuses to run anything twice that must not: only the core's permit begins a hook.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tidegate_rollout::hook::{Ended, HookEnd, Output, Permit, permit};
@@ -39,6 +39,8 @@ pub(super) async fn attempt(
         Seen::Over(end) => Ok(told(end)),
         Seen::Nothing => match permitted(engine, action, claimed.attempts > 1, now).await? {
             Err(done) => Ok(done),
+            // Nothing has begun, or what may be done twice: to be put off and not counted is right for both.
+            Ok(()) if !led.holds(Instant::now()) => Ok(Done::InTheWay("the lease ran out".to_owned())),
             Ok(()) => {
                 begin(engine, action, errand, led);
                 Err(runs(errand))
@@ -168,6 +170,7 @@ fn refused(error: DriverError) -> anyhow::Result<HookEnd> {
         other @ (DriverError::Fenced { .. }
         | DriverError::Foreign { .. }
         | DriverError::Waiting { .. }
+        | DriverError::Unled { .. }
         | DriverError::Unreachable { .. }) => Err(other.into()),
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use jiff::Timestamp;
 use tidegate_rollout::{Action, ActionKind, AdvanceToken, Lane, NoToken, Outcome, Period, Plan};
 use tokio::sync::{Notify, oneshot};
@@ -32,6 +33,8 @@ const LOOK_AGAIN: Period = Period::millis(500);
 const CLAIM: u32 = 16;
 /// A raise that something stands in the way of is looked at again after this time.
 const PUT_OFF: Period = Period::seconds(1);
+/// After a look that takes longer than this, the lease is asked for again.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// One part of the lane to zero: every replica, no lease. A target that does not answer never keeps the next one waiting.
 pub(super) async fn safety(engine: Arc<Engine>, part: Part, stop: CancellationToken) {
@@ -82,7 +85,7 @@ async fn claim(engine: &Engine, part: Part, room: u32) -> Vec<Claimed> {
     let settings = engine.settings();
     let claimed = engine
         .store
-        .claim_safety(part, &settings.replica, clock::now(), settings.claim_for, room);
+        .claim_safety(part, &settings.replica, clock::now(), settings.lease_for, room);
     claimed.await.unwrap_or_else(|failure| {
         warn!("Could not look for things to do: {failure}");
         Vec::new()
@@ -138,7 +141,7 @@ async fn batch(engine: &Engine, led: &Leadership) -> bool {
     let settings = engine.settings();
     let claimed = engine
         .store
-        .claim_forward(led, &settings.replica, clock::now(), settings.claim_for, CLAIM);
+        .claim_forward(led, &settings.replica, clock::now(), settings.lease_for, CLAIM);
     let claimed = match claimed.await {
         Ok(claimed) => claimed,
         Err(failure) => {
@@ -171,10 +174,6 @@ async fn attempt(engine: &Engine, claimed: Claimed, led: Option<&Leadership>) {
         Ok(Ok(Done::Overtaken)) => return close(engine, &action, "overtaken").await,
         // Nothing has happened yet.
         Ok(Ok(Done::InTheWay(why))) => return put_off(engine, &action, &why).await,
-        // That is not the target's fault, and does not count against it: whoever leads next tries again.
-        Ok(Err(failure)) if led.is_some_and(|led| !led.holds(Instant::now())) => {
-            return put_off(engine, &action, &format!("the lease ran out: {failure:#}")).await;
-        }
         Ok(Err(failure)) => {
             waits = matches!(failure.downcast_ref(), Some(DriverError::Waiting { .. }));
             let final_word = matches!(failure.downcast_ref(), Some(DriverError::Refused { .. }));
@@ -323,7 +322,13 @@ async fn perform(engine: &Engine, claimed: &Claimed, led: Option<&Leadership>, n
             let Some(led) = led else {
                 return Ok(Done::InTheWay("another replica leads".to_owned()));
             };
+            let looked = Instant::now();
             way_back::look(engine, &plan).await?;
+            let renewed = match looked.elapsed() > SLOW {
+                true => again(engine, led).await?,
+                false => None,
+            };
+            let led = renewed.as_ref().unwrap_or(led);
             // Looking took its time; what counts is what stands in the way by now.
             let token = match token(engine, action, clock::now()).await? {
                 Ok((_, token)) => token,
@@ -336,13 +341,15 @@ async fn perform(engine: &Engine, claimed: &Claimed, led: Option<&Leadership>, n
                 groups: groups.clone(),
             };
             match Mover::of(engine, target) {
-                Ok(mover) => mover.raise(&wanted, led, token, now).await,
+                Ok(mover) => mover.raise(&wanted, led, token, clock::now()).await,
                 Err(error) => Err(error),
             }
         }
     };
     match done {
         Ok(read_back) => Ok(Done::Outcome(Outcome::Applied(read_back))),
+        // Not the target's fault, so it does not count against it: whoever leads next tries again.
+        Err(trouble @ DriverError::Unled { .. }) => Ok(Done::InTheWay(trouble.to_string())),
         Err(DriverError::Fenced { found }) => Ok(Done::Outcome(Outcome::Fenced { found })),
         Err(DriverError::Foreign { found, how }) => {
             warn!(action.id = %action.id, "Somebody else writes to {}: {how}", action.rollout);
@@ -352,6 +359,14 @@ async fn perform(engine: &Engine, claimed: &Claimed, led: Option<&Leadership>, n
             trouble @ (DriverError::Unreachable { .. } | DriverError::Waiting { .. } | DriverError::Refused { .. }),
         ) => Err(trouble.into()),
     }
+}
+
+/// The lease once more, if this replica still leads: a slow look may have used up most of it.
+async fn again(engine: &Engine, led: &Leadership) -> anyhow::Result<Option<Leadership>> {
+    let settings = engine.settings();
+    let lease = engine.store.lead(&settings.replica, settings.lease_for).await;
+    let lease = lease.context("ask for the lease again")?;
+    Ok(lease.filter(|renewed| renewed.term() == led.term()))
 }
 
 /// The proof that the rollout still wants this raise, as it stands in the store and in the world at this moment, and its plan.

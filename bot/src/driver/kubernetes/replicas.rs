@@ -355,7 +355,12 @@ impl Moves for ReplicasDriver {
     }
 
     async fn way_back(&self) -> Result<(), DriverError> {
-        let (_, old) = self.read().await?;
+        let (new, old) = self.read().await?;
+        if old.side.asked == 0 && new.side.asked < self.target.total {
+            return Err(DriverError::Waiting {
+                what: format!("{} is asked for no pod", self.target.old),
+            });
+        }
         if old.side.ready < old.side.asked {
             return Err(DriverError::Waiting {
                 what: format!(

@@ -325,7 +325,9 @@ impl Moves for RouteDriver {
     }
 
     async fn may_start(&self) -> Result<(), DriverError> {
-        self.read().await.map(drop)
+        // Also because zero is read back by their word: without it, no way back over this route would ever be at its end.
+        let found = self.read().await?;
+        gateways::accept(&found.object).map_err(|what| DriverError::Waiting { what })
     }
 
     async fn way_back(&self) -> Result<(), DriverError> {
