@@ -80,7 +80,7 @@ impl Finding {
         }
     }
 
-    fn warn(code: &'static str, says: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub(crate) fn warn(code: &'static str, says: impl Into<String>, fix: impl Into<String>) -> Self {
         Self::bad(Level::Warn, code, says, fix)
     }
 

@@ -45,6 +45,12 @@ pub enum DriverError {
         /// What is there, and what is waited for.
         what: String,
     },
+    /// The lease ends too soon for this write. That says nothing of the target, and nothing was written.
+    #[error("the lease of term {term} ends before the write could")]
+    Unled {
+        /// Of which term.
+        term: u64,
+    },
     /// The target says no, and will until a person changes something.
     #[error("could not {tried}: {why}")]
     Refused {

@@ -152,6 +152,27 @@ impl Pair {
     }
 }
 
+/// On SQLite there is one process: another one would answer flags from a memory of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_else_serves_from_a_directory_that_is_served_from() -> Result<()> {
+    let first = crate::crash::setup()?.start().await?;
+    let data = first.scratch().path().join("data");
+    let mut second = crate::crash::setup()?
+        .with(json!({ "storage": { "path": data } }))
+        .install()?;
+    second.launch_again()?;
+    let ended = second.program()?.exit(PATIENCE).await?;
+    ensure!(!ended.success(), "{ended}");
+    let said = second.program()?.tail();
+    ensure!(
+        said.contains("another Tidegate serves from") && said.contains("stop it first"),
+        "{said}"
+    );
+    let (status, _) = first.get("/api/v1/whoami").await?;
+    ensure!(status.is_success(), "{status}");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_says_rolled_back_before_every_replica_serves_zero() -> Result<()> {
     let pair = Pair::start().await?;

@@ -251,7 +251,8 @@ impl Program {
         Ok(())
     }
 
-    fn tail(&self) -> String {
+    #[must_use]
+    pub fn tail(&self) -> String {
         let log = self.log().unwrap_or_else(|error| format!("{error:#}"));
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(TAIL)..].join("\n")

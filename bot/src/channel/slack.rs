@@ -121,7 +121,15 @@ impl SlackChannel {
             body["thread_ts"] = thread.as_str().into();
             body["reply_broadcast"] = is_loud(&message.notice).into();
         }
-        self.post(&body).await.map(drop)
+        match self.post(&body).await {
+            // Whoever cannot be called must not cost everybody the message: a member who left, too many at once.
+            Err(ChannelError::Never { why, .. }) if !body["blocks"].is_null() => {
+                tracing::warn!("Slack took no message that calls people, {why}; it goes out without");
+                body["blocks"].take();
+                self.post(&body).await.map(drop)
+            }
+            posted => posted.map(drop),
+        }
     }
 
     /// The words as blocks in which people are called; nothing where nobody is, for the text says it all then.

@@ -47,11 +47,14 @@ impl Webhook {
             channel: self.name.clone(),
             source,
         };
+        // Who is in which role is for templates, and nobody's business outside.
+        let mut told = message.notice.clone();
+        told.about.roles.clear();
         let body = serde_json::to_vec(&Body {
             r#type: format!("rollout.{}", message.notice.kind.word()),
             timestamp: message.notice.at,
             text: &message.text,
-            data: &message.notice,
+            data: &told,
         })
         .context("write the body")
         .map_err(later)?;

@@ -29,12 +29,17 @@ pub(super) struct Doctor {
 
 impl Doctor {
     pub(super) fn run(self, out: &mut Out) -> Result<Exit, Failure> {
-        let sources = Sources::of_process(serve::config_file(self.config_file), Vec::new());
+        let file = serve::config_file(self.config_file);
+        let named = file.is_some();
+        let sources = Sources::of_process(file, Vec::new());
         let config = sources.load()?;
         let settings = sources.settings()?;
         let broken = check_config::templates(&config);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let found = runtime.block_on(app::examine(config, broken, &self.only))?;
+        let mut found = runtime.block_on(app::examine(config, broken, &self.only))?;
+        if !named {
+            found.insert(0, no_file());
+        }
         let count = |level| found.iter().filter(|finding| finding.level == level).count();
         let (failed, warned) = (count(Level::Fail), count(Level::Warn));
         let exit = match (failed, warned) {
@@ -52,6 +57,15 @@ impl Doctor {
         out.verdict(exit, text, &value)?;
         Ok(exit)
     }
+}
+
+/// Of defaults everything may be well, and nothing of what the server uses was looked at.
+fn no_file() -> Finding {
+    Finding::warn(
+        "configuration.file",
+        "no configuration file was named, and there is no tidegate.yml here: only defaults and the environment were checked",
+        "Say which: tidegate doctor --config.file=/etc/tidegate/tidegate.yml",
+    )
 }
 
 /// A line for each finding, and one for what to do about it.

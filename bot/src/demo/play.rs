@@ -37,6 +37,8 @@ pub(super) struct Play<'a, 'b> {
     story: &'a mut Story<'b>,
     following: Following,
     marks: Marks,
+    /// The story is over: what happens now is people's doing.
+    free: bool,
 }
 
 /// The rollout whose log is told, and how much of it was.
@@ -56,6 +58,7 @@ impl<'a, 'b> Play<'a, 'b> {
             stage,
             story,
             following: Following::default(),
+            free: false,
             marks: Marks::default(),
         }
     }
@@ -89,9 +92,9 @@ impl<'a, 'b> Play<'a, 'b> {
         // The next rollout shall have a chance.
         self.stage.shop.fail(false);
         let lines = [
-            "Everything stays up until Ctrl-C; the new version is healed.".to_owned(),
+            "Everything stays up until Ctrl-C, and the new version is well again.".to_owned(),
             format!("Start again: type `/rollout start {}` in {base}chat", plan::NAME),
-            "Break the new version with the button of the shop, or press ROLLBACK on the dashboard.".to_owned(),
+            "Break the new version with the button of the shop, or press ROLLBACK on the dashboard. It goes too fast? --speed 60".to_owned(),
             "Other stories: tidegate demo --scenario list".to_owned(),
         ];
         self.story.say("hint", lines.join("\n"))?;
@@ -100,6 +103,7 @@ impl<'a, 'b> Play<'a, 'b> {
 
     /// After the story: whatever people do now is told, until `stop`.
     pub(super) async fn stay(&mut self, stop: &CancellationToken) -> Result<(), DemoError> {
+        self.free = true;
         let mut pace = interval(LOOK);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
@@ -207,7 +211,7 @@ impl<'a, 'b> Play<'a, 'b> {
         match line.kind.as_str() {
             "phase-began" => {
                 self.following.phases += 1;
-                if let Some(cue) = self.scenario.cue(self.following.phases) {
+                if let Some(cue) = self.scenario.cue(self.following.phases).filter(|_| !self.free) {
                     self.act(cue).await?;
                 }
             }

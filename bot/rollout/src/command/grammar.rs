@@ -44,6 +44,10 @@ pub fn understand(words: Vec<Word>, now: Timestamp, named: impl Fn(&str) -> Name
         return Err(too_long());
     }
     let mut words = Words { left: words.into() };
+    // As it is typed in Slack and Discord; elsewhere somebody out of habit.
+    if matches!(words.left.front(), Some(Word::Bare(first)) if first.eq_ignore_ascii_case("/rollout")) {
+        words.left.pop_front();
+    }
     let usage = match words.left.pop_front() {
         None => find("help")?,
         Some(Word::Bare(first) | Word::Quoted(first)) => find(&first)?,

@@ -257,9 +257,16 @@ pub(super) fn judge(work: &mut Work<'_>, key: AlertKey, mut tracked: Tracked) {
         let text = format!("Alert {name} fires on the old version since {since}: evidence against a rollback.");
         work.note("alert-old-version", "tidegate".to_owned(), text);
     } else {
-        let reason = format!(
-            "alert {name} fires since {since}, which is not this rollout's doing: it began before the rollout carried traffic. A rollback would not help; look first, then `release`."
-        );
+        let reason = if tracked.from_before && began_under_traffic(work, key.starts_at) {
+            format!(
+                "alert {name} fires since {since}. It also fired before the start, and had not been quiet for {} minutes since: it may be the old fault that is back. Look first, then `release`, or say `rollback`.",
+                QUIET.as_mins()
+            )
+        } else {
+            format!(
+                "alert {name} fires since {since}, which is not this rollout's doing: it began before the rollout carried traffic. A rollback would not help; look first, then `release`."
+            )
+        };
         work.guard_holds(Guard::PreExisting, &name, reason);
     }
 }

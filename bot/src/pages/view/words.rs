@@ -59,8 +59,11 @@ fn some(names: &[String]) -> String {
 }
 
 /// What a known alert counts for.
-pub(super) fn standing(tracked: &Tracked) -> Mark {
+///
+/// Of a rollout that is `over` it is what was known last: nothing is heard for it any more.
+pub(super) fn standing(tracked: &Tracked, over: bool) -> Mark {
     match &tracked.standing {
+        Standing::Counting if over => Mark::new("FIRED", "ring", "quiet"),
         Standing::Counting => Mark::new("FIRING", "bad", "bad"),
         Standing::PreExisting => Mark::new("FROM BEFORE", "ring", "warn"),
         Standing::OldVersion => Mark::new("OLD VERSION", "ring", "warn"),
@@ -72,10 +75,15 @@ pub(super) fn standing(tracked: &Tracked) -> Mark {
 }
 
 /// What that means, in a sentence.
-pub(super) fn standing_why(tracked: &Tracked) -> &'static str {
+pub(super) fn standing_why(tracked: &Tracked, over: bool) -> &'static str {
     match &tracked.standing {
+        Standing::Counting if over => {
+            "It began under this rollout's traffic and counted. It fired when the rollout ended."
+        }
         Standing::Counting => "It began under this rollout's traffic and counts.",
-        Standing::PreExisting => "It began before this rollout carried traffic: it holds, it does not roll back.",
+        Standing::PreExisting => {
+            "It fired before this rollout carried traffic, or shortly before its start: it holds, it does not roll back."
+        }
         Standing::OldVersion => "It names the old version: evidence against a rollback.",
         Standing::Suspect => "It came back after its end; every peer of its source is being asked.",
         Standing::Stale => "No peer knows it any more: late word of its end.",
