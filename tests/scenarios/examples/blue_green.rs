@@ -1,11 +1,11 @@
 //! `blue-green`: an hour of weights, or one switch; and back by the first rung that works.
 
 use anyhow::{Context, Result, ensure};
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tidegate_tests::kubernetes::Mishap;
 
-use super::story::{Story, judge};
+use super::story::{PATIENCE, Story, judge};
 
 const EXAMPLE: &str = "blue-green";
 const ROLLOUT: &str = "boka-1";
@@ -44,6 +44,28 @@ async fn an_hour_from_a_tenth_to_everybody_by_itself() -> Result<()> {
         (3, 3),
         "blue is no standby any more"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_green_that_does_not_answer_gets_no_traffic_until_it_does() -> Result<()> {
+    let story = Story::open(EXAMPLE, "plan.yaml", "1d").await?;
+    story.service.answer_with(StatusCode::BAD_GATEWAY);
+    story.begin(&["boka"]).await?;
+    let asked = |body: &Value| body.to_string().contains("green-answers");
+    story.pager.delivery("somebody is woken", PATIENCE, asked).await?;
+    assert_eq!(weights(&story)?, (100.into(), 0.into()), "nothing has moved");
+    ensure!(
+        story.service.deliveries().iter().all(|seen| seen.uri == "/healthz"),
+        "{:?}",
+        story.service.deliveries()
+    );
+
+    story.service.answer_with(StatusCode::OK);
+    let (code, answer) = story.say(&["rollout", "retry", ROLLOUT]).await?;
+    ensure!(code == 0, "{answer}");
+    story.is(ROLLOUT, "green", "WATCHING").await?;
+    assert_eq!(weights(&story)?, (0.into(), 100.into()));
     Ok(())
 }
 

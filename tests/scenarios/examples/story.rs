@@ -27,6 +27,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the manifests say that Tidegate is.
 const ADDRESS: &str = "http://tidegate.tidegate:9797";
+/// What the probe of `blue-green` asks.
+const GREEN: &str = "http://boka-green.shop";
 /// Where they mount secrets for Tidegate and for Alertmanager.
 const SECRETS: &str = "/run/secrets/tidegate";
 const TOKEN: &str = "/etc/alertmanager/secrets/tidegate.token";
@@ -37,6 +39,8 @@ pub(super) struct Story {
     pub(super) alertmanager: Alertmanager,
     pub(super) tidegate: Tidegate,
     pub(super) pager: Sink,
+    /// What the probe of an example looks at, if it has one: it answers 200 until it is told otherwise.
+    pub(super) service: Sink,
     /// Where the example talks to people, if it does.
     pub(super) people: Option<People>,
     example: &'static str,
@@ -190,8 +194,14 @@ impl Story {
         all["receivers"]["alertmanager"]["default"] = json!({});
         let secret = scratch.write("pager.secret", "the-secret-of-the-pager")?;
         all["channels"]["pager"]["webhook"] = json!({ "url": pager.url("/page"), "secret_file": secret });
+        let service = Sink::start().await?;
+        let (url, host) = (service.url(""), service.url("").replace("http://", ""));
+        if all.contains_key("egress") {
+            all["egress"] = json!({ "allow": [host.trim_end_matches('/')] });
+        }
+        let asks = |plan: String| plan.replace(GREEN, url.trim_end_matches('/'));
         let setup = Setup::new()?
-            .plan(plan, &change(hurried(&text(&name(plan))?, watch)?))?
+            .plan(plan, &asks(change(hurried(&text(&name(plan))?, watch)?)))?
             .with(settings);
         let token = scratch.write("tidegate.token", RECEIVER_TOKEN)?;
         let routes = text(&name("alertmanager.yml"))?;
@@ -205,6 +215,7 @@ impl Story {
             alertmanager,
             tidegate,
             pager,
+            service,
             people,
             example,
             _scratch: scratch,

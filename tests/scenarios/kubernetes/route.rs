@@ -243,13 +243,22 @@ async fn a_gateway_that_has_not_reported_is_waited_for_whatever_another_one_says
     let (group, resource) = ("gateway.networking.k8s.io", "httproutes");
     house.cluster.patch(group, resource, NAMESPACE, "boka", &both)?;
     house.cluster.gateway_is_silent("edge", true);
-    let id = house.begin().await?;
     let silent = "the gateway shop/edge/https says nothing about boka";
-    house.shows(&id, silent).await?;
-    assert_eq!(weights(&house)?, (90.into(), 10.into()));
-    assert_eq!(house.card(&id).await?["state"], "ADVANCING");
+    let refused = house.refused().await?;
+    ensure!(refused.contains(silent), "{refused}");
+    assert_eq!(weights(&house)?, (100.into(), 0.into()));
+
     house.cluster.gateway_is_silent("edge", false);
+    let id = house.begin().await?;
     house.waits(&id, "some").await?;
+    house.cluster.gateway_is_silent("edge", true);
+    house.advance(&id).await?;
+    house.shows(&id, silent).await?;
+    assert_eq!(weights(&house)?, (6670.into(), 3330.into()));
+    assert_eq!(house.card(&id).await?["state"], "ADVANCING");
+
+    house.cluster.gateway_is_silent("edge", false);
+    house.waits(&id, "third").await?;
     house.cluster.gateway_is_silent("edge", true);
     house.strike().await?;
     house.shows(&id, silent).await?;

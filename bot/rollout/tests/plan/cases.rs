@@ -132,9 +132,8 @@ fn a_plan_that_is_only_shown_needs_nobody_to_wake() {
     assert!(check(&shown).plan.is_some());
 }
 
-/// What the plans had in them that we began with, as far as a plan can say it here: a trigger on any critical alert, one on the
-/// errors of a database that many share, a way back without a word of what must not run twice, an old version that is gone
-/// before the new one is there. What cannot be said is no finding: there is no unit of a threshold in a plan, and no script.
+/// What the plans had in them that we began with and that the linter finds: a trigger on any critical alert, and one on the errors
+/// of a database that many share. The rest cannot be written in a plan at all: there is no unit of a threshold, and no script.
 #[test]
 fn what_the_linter_says_about_the_seeds() {
     let trigger = |alert: &str| {
