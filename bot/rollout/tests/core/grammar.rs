@@ -45,6 +45,16 @@ fn every_usage_and_every_alias_parses() {
     }
 }
 
+/// As the platforms have it typed, out of habit also where there is no slash command.
+#[test]
+fn the_slash_command_in_front_changes_nothing() {
+    for text in ["start checkout version:2.3.0", "status", ""] {
+        assert_eq!(read(&format!("/rollout {text}")), read(text), "{text}");
+        assert_eq!(read(&format!("/Rollout {text}")), read(text), "{text}");
+    }
+    assert!(read("/rollouts status").is_err());
+}
+
 #[test]
 fn verbs_and_aliases_are_all_different() {
     let mut words: Vec<&str> = USAGES
