@@ -77,9 +77,9 @@ pub struct Settings {
     pub poll_timeout: Duration,
     /// The alert sources that can be asked.
     pub polled: Vec<Alertmanager>,
-    /// How long a claimed row of the outbox belongs to its worker.
+    /// How long a claimed message or card belongs to its worker.
     pub claim_for: Period,
-    /// How long the lease of the leader lasts.
+    /// How long the lease of the leader lasts, and a claimed action belongs to its worker.
     pub lease_for: Period,
     /// Settled and finished things older than this are deleted.
     pub keep_for: Period,

@@ -27,7 +27,7 @@ use crate::store::Storage;
 
 /// How often time is looked at.
 const TICK: Duration = Duration::from_millis(250);
-/// How long a claimed row belongs to its worker; longer than any attempt.
+/// How long a claimed message or card belongs to its worker; longer than any attempt.
 const CLAIM: Period = Period::seconds(15);
 /// How long the lease of the leader lasts, and a claim of an action; longer than any attempt. What a dead leader had begun goes
 /// on within 15 seconds: it waits for both, for the next look, and is done then.

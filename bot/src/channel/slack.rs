@@ -125,7 +125,9 @@ impl SlackChannel {
             // Whoever cannot be called must not cost everybody the message: a member who left, too many at once.
             Err(ChannelError::Never { why, .. }) if !body["blocks"].is_null() => {
                 tracing::warn!("Slack took no message that calls people, {why}; it goes out without");
-                body["blocks"].take();
+                if let Some(fields) = body.as_object_mut() {
+                    fields.remove("blocks");
+                }
                 self.post(&body).await.map(drop)
             }
             posted => posted.map(drop),

@@ -1,6 +1,6 @@
 //! Owns the pieces that messages in Discord are built of, bounded as Discord bounds them.
-//! Refuses to let words call anybody: no message of ours parses a mention, and only who is listed beside it is called. What is markup in a message is [`Markup`], which escapes
-//! every text from outside; the other places are plain text for Discord, too.
+//! Refuses to let words call anybody: no message of ours parses a mention, and only who is listed beside it is called. What is
+//! markup in a message is [`Markup`], which escapes every text from outside; the other places are plain text for Discord, too.
 
 mod markup;
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use tidegate_rollout::{Action, ActionKind, AdvanceToken, Lane, NoToken, Outcome, Period, Plan};
+use tidegate_rollout::{Action, ActionKind, AdvanceToken, Lane, NoToken, Outcome, Period, Plan, ReadBack};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,7 @@ use crate::clock;
 use crate::driver::{Driver, DriverError, Wanted};
 use crate::failpoint;
 use crate::leadership::Leadership;
-use crate::store::{Claimed, LONGEST_PAUSE, Part};
+use crate::store::{Claimed, LONGEST_PAUSE, Part, StoreError};
 
 /// How often a lane looks without being rung.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -33,8 +33,6 @@ const LOOK_AGAIN: Period = Period::millis(500);
 const CLAIM: u32 = 16;
 /// A raise that something stands in the way of is looked at again after this time.
 const PUT_OFF: Period = Period::seconds(1);
-/// After a look that takes longer than this, the lease is asked for again.
-const SLOW: Duration = Duration::from_secs(1);
 
 /// One part of the lane to zero: every replica, no lease. A target that does not answer never keeps the next one waiting.
 pub(super) async fn safety(engine: Arc<Engine>, part: Part, stop: CancellationToken) {
@@ -107,24 +105,24 @@ pub(super) async fn forward(engine: Arc<Engine>, stop: CancellationToken) {
 
 /// The lease, if this replica leads: asked for again once half of it is over.
 async fn renewed<'l>(engine: &Engine, lease: &'l mut Option<Leadership>) -> Option<&'l Leadership> {
-    let settings = engine.settings();
-    let fresh = lease
-        .as_ref()
-        .is_some_and(|led| led.holds(Instant::now() + half(settings.lease_for)));
-    if !fresh {
-        *lease = match engine.store.lead(&settings.replica, settings.lease_for).await {
-            Ok(lease) => lease,
-            Err(failure) => {
-                warn!("Could not ask for the lease: {failure}");
-                None
-            }
-        };
+    if !lease.as_ref().is_some_and(|led| is_fresh(engine, led)) {
+        *lease = lead(engine).await.unwrap_or_else(|failure| {
+            warn!("Could not ask for the lease: {failure}");
+            None
+        });
     }
     lease.as_ref().filter(|led| led.holds(Instant::now()))
 }
 
-fn half(period: Period) -> Duration {
-    Duration::try_from(period.duration()).unwrap_or_default() / 2
+async fn lead(engine: &Engine) -> Result<Option<Leadership>, StoreError> {
+    let settings = engine.settings();
+    engine.store.lead(&settings.replica, settings.lease_for).await
+}
+
+/// Whether no more than half of the lease is over.
+fn is_fresh(engine: &Engine, led: &Leadership) -> bool {
+    let lasts = Duration::try_from(engine.settings().lease_for.duration()).unwrap_or_default();
+    led.holds(Instant::now() + lasts / 2)
 }
 
 /// Waits for a ring or the next look; `false` when it is time to stop.
@@ -322,14 +320,18 @@ async fn perform(engine: &Engine, claimed: &Claimed, led: Option<&Leadership>, n
             let Some(led) = led else {
                 return Ok(Done::InTheWay("another replica leads".to_owned()));
             };
-            let looked = Instant::now();
             way_back::look(engine, &plan).await?;
-            let renewed = match looked.elapsed() > SLOW {
-                true => again(engine, led).await?,
-                false => None,
+            // Looking took its time: what counts is who leads, and what stands in the way, by now.
+            let renewed;
+            let led = if is_fresh(engine, led) {
+                led
+            } else {
+                renewed = lead(engine).await.context("ask for the lease again")?;
+                match &renewed {
+                    Some(renewed) => renewed,
+                    None => return Ok(Done::InTheWay("another replica leads".to_owned())),
+                }
             };
-            let led = renewed.as_ref().unwrap_or(led);
-            // Looking took its time; what counts is what stands in the way by now.
             let token = match token(engine, action, clock::now()).await? {
                 Ok((_, token)) => token,
                 Err(none) => return Ok(none.into()),
@@ -346,6 +348,11 @@ async fn perform(engine: &Engine, claimed: &Claimed, led: Option<&Leadership>, n
             }
         }
     };
+    ended(action, done)
+}
+
+/// What the word of a driver means for the action.
+fn ended(action: &Action, done: Result<ReadBack, DriverError>) -> anyhow::Result<Done> {
     match done {
         Ok(read_back) => Ok(Done::Outcome(Outcome::Applied(read_back))),
         // Not the target's fault, so it does not count against it: whoever leads next tries again.
@@ -359,14 +366,6 @@ async fn perform(engine: &Engine, claimed: &Claimed, led: Option<&Leadership>, n
             trouble @ (DriverError::Unreachable { .. } | DriverError::Waiting { .. } | DriverError::Refused { .. }),
         ) => Err(trouble.into()),
     }
-}
-
-/// The lease once more, if this replica still leads: a slow look may have used up most of it.
-async fn again(engine: &Engine, led: &Leadership) -> anyhow::Result<Option<Leadership>> {
-    let settings = engine.settings();
-    let lease = engine.store.lead(&settings.replica, settings.lease_for).await;
-    let lease = lease.context("ask for the lease again")?;
-    Ok(lease.filter(|renewed| renewed.term() == led.term()))
 }
 
 /// The proof that the rollout still wants this raise, as it stands in the store and in the world at this moment, and its plan.

@@ -56,9 +56,7 @@ impl Engine {
 
     /// The same for somebody who waits no longer than this.
     pub(super) async fn target_ready_within(&self, plan: &Plan, within: Duration) -> Result<(), Refusal> {
-        let targets = plan.targets();
-        let busy = |rollout: &Arc<Rollout>| rollout.plan.targets().iter().any(|name| targets.contains(name));
-        if self.cached().iter().any(busy) {
+        if self.moves_already(plan) {
             return Ok(());
         }
         let look = async { Self::look_before(self, plan).await };
@@ -73,6 +71,13 @@ impl Engine {
             format!("{target} cannot carry a rollout as it is: {why}."),
             "Nothing was written. Put that right, then start again.",
         ))
+    }
+
+    /// Whether a rollout is under way that moves a target of `plan`, or falls back on one.
+    pub(super) fn moves_already(&self, plan: &Plan) -> bool {
+        let targets = plan.targets();
+        let moves = |rollout: &Arc<Rollout>| rollout.plan.targets().iter().any(|name| targets.contains(name));
+        self.cached().iter().any(moves)
     }
 
     async fn look_before(&self, plan: &Plan) -> anyhow::Result<()> {

@@ -56,8 +56,8 @@ impl Engine {
             Err(Refusal::new(Code::R405, "Only looked at.", "Start it."))
         });
         begun.await.context("read what a start would meet")?;
-        // Whoever may not start it learns nothing about its target.
-        if checks.first().is_some_and(|may| may.trouble.is_none()) {
+        // Whoever may not start it learns nothing about its target, and of one that is moved already this would say nothing true.
+        if checks.first().is_some_and(|may| may.trouble.is_none()) && !self.moves_already(plan) {
             let ready = self.target_ready_within(plan, SEEN_WITHIN).await;
             checks.push(Check {
                 what: "its target can carry it, and the way back is alive",

@@ -47,6 +47,11 @@ impl Engine {
         session.map_err(StoreError::database("begin a transaction"))
     }
 
+    /// Whether everybody who writes waits for the same connection.
+    pub(super) fn has_one_writer(&self) -> bool {
+        matches!(self, Self::Sqlite { .. })
+    }
+
     async fn reader(&self) -> Result<Reader, StoreError> {
         let reader = match self {
             Self::Sqlite { readers, .. } => readers.acquire().await.map(Reader::Sqlite),

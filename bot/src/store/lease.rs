@@ -8,7 +8,6 @@ use tidegate_rollout::Period;
 
 use super::Store;
 use super::dialect::{BEAT, LEAD, LIVE_REPLICAS};
-use super::engine::Engine;
 use super::error::StoreError;
 use super::sql::statements;
 use super::value::{count, moment};
@@ -67,7 +66,7 @@ impl Store {
 
     /// Whether other replicas may work on the same data: on PostgreSQL always, on SQLite never.
     pub fn is_shared(&self) -> bool {
-        matches!(self.engine(), Engine::Postgres(_))
+        !self.engine().has_one_writer()
     }
 
     /// Tells that this replica lives at `now`, and which revision of the flags it serves.

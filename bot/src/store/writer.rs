@@ -256,7 +256,7 @@ impl Writer {
             // What is decided on it comes next.
             self.hurry.note(now);
             URGENT_BATCH.max(batch.len() + ALWAYS)
-        } else if self.hurry.is_on(now) {
+        } else if self.engine.has_one_writer() && self.hurry.is_on(now) {
             HURRIED_BATCH
         } else {
             BATCH
@@ -401,4 +401,40 @@ async fn earlier(session: &mut Session, incoming: &Incoming) -> Result<Remembere
         settled: settled != 0,
         answer,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::tempdir;
+
+    use super::*;
+    use crate::store::{Storage, open};
+
+    fn proof() -> Job {
+        Job::TakeProof {
+            digest: [0; 32],
+            at: Timestamp::UNIX_EPOCH,
+            answer: oneshot::channel().0,
+        }
+    }
+
+    #[tokio::test]
+    async fn little_goes_at_a_time_while_a_step_is_on_its_way() {
+        let directory = tempdir().unwrap();
+        let engine = open::open(&Storage::directory(directory.path())).await.unwrap();
+        let queues = Queues {
+            urgent: mpsc::channel(1).1,
+            jobs: mpsc::channel(1).1,
+        };
+        let hurry = Hurry::none(Instant::now());
+        let writer = Writer::new(engine, queues, hurry.clone(), CancellationToken::new());
+        assert_eq!(writer.most(&[]), BATCH);
+        hurry.note(Instant::now());
+        assert_eq!(writer.most(&[]), HURRIED_BATCH);
+
+        let hurry = Hurry::none(Instant::now());
+        let writer = Writer { hurry, ..writer };
+        assert_eq!(writer.most(&[proof()]), URGENT_BATCH);
+        assert_eq!(writer.most(&[]), HURRIED_BATCH, "what is decided on it comes next");
+    }
 }

@@ -21,6 +21,7 @@ use tidegate_tests::notices::{self, Wires};
 use tidegate_tests::scratch::Scratch;
 
 use super::world::HOSTILE as WORSE;
+use crate::platforms::STATES;
 
 /// The way to the server, as a configuration describes it.
 fn api(discord: &Discord) -> Result<Api> {
@@ -41,16 +42,21 @@ fn api(discord: &Discord) -> Result<Api> {
     Ok(Api::new(config.discord.as_ref().context("it is configured")?, net))
 }
 
+/// A channel in which nobody can be called.
+fn channel(discord: &Discord) -> Result<DiscordChannel> {
+    Ok(DiscordChannel {
+        name: "releases".to_owned(),
+        place: CHANNEL.to_owned(),
+        api: api(discord)?,
+        people: BTreeMap::new(),
+    })
+}
+
 #[tokio::test]
 async fn every_notice_is_taken_shown_literally_and_as_loud_as_it_should_be() -> Result<()> {
     let discord = Discord::start().await?;
     discord.unpaced();
-    let channel = DiscordChannel {
-        name: "releases".to_owned(),
-        place: CHANNEL.to_owned(),
-        api: api(&discord)?,
-        people: BTreeMap::new(),
-    };
+    let channel = channel(&discord)?;
     let (renderer, now) = (Renderer::new(None).expect("they are built in"), Timestamp::UNIX_EPOCH);
     let rollout = tidegate_rollout::RolloutId::new("checkout-17");
     let drawn = picture(&worst("BAKING"), Some(&page()), now);
@@ -114,12 +120,7 @@ async fn every_notice_is_taken_shown_literally_and_as_loud_as_it_should_be() -> 
 async fn every_notice_goes_over_the_wire_as_it_always_did_and_the_worst_text_is_text() -> Result<()> {
     let discord = Discord::start().await?;
     discord.unpaced();
-    let channel = DiscordChannel {
-        name: "releases".to_owned(),
-        place: CHANNEL.to_owned(),
-        api: api(&discord)?,
-        people: BTreeMap::new(),
-    };
+    let channel = channel(&discord)?;
     let renderer = Renderer::new(None).expect("they are built in");
     let drawn = picture(&worst("BAKING"), None, Timestamp::UNIX_EPOCH);
     let rollout = tidegate_rollout::RolloutId::new("checkout-17");
@@ -164,13 +165,10 @@ async fn a_template_calls_the_people_of_a_role_once_and_no_text_calls_anybody() 
     let renderer = Renderer::new(Some(scratch.path())).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
     // Nia has no account in Discord, and ana stands in the text alone.
     let accounts = [("jon", 80_351_110_224_678_920), ("ana", 80_351_110_224_678_912)];
+    let accounts = accounts.map(|(person, account)| (PersonId::new(person), account));
     let channel = DiscordChannel {
-        name: "releases".to_owned(),
-        place: CHANNEL.to_owned(),
-        api: api(&discord)?,
-        people: accounts
-            .map(|(person, account)| (PersonId::new(person), account))
-            .into(),
+        people: accounts.into(),
+        ..channel(&discord)?
     };
     let drawn = picture(&worst("BAKING"), None, Timestamp::UNIX_EPOCH);
     let rollout = tidegate_rollout::RolloutId::new("checkout-17");
@@ -251,18 +249,7 @@ fn worst(state: &str) -> Card {
 
 #[test]
 fn the_worst_card_is_taken_and_calls_nobody() {
-    for state in [
-        "ADVANCING",
-        "BAKING",
-        "HELD",
-        "PAUSED",
-        "WAITING",
-        "WATCHING",
-        "ROLLING BACK",
-        "ROLLED BACK",
-        "COMPLETED",
-        "ABORTED",
-    ] {
+    for state in STATES {
         let drawn = picture(&worst(state), Some(&page()), Timestamp::UNIX_EPOCH);
         for sent in [drawn.posted("nonce"), drawn.edited()] {
             assert_eq!(discord::judge(&sent), Ok(()), "{state}");

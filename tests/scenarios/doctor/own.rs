@@ -116,6 +116,13 @@ async fn a_configuration_that_cannot_be_used_ends_with_3_and_one_that_warns_with
         "warn  server  nobody answers at http://127.0.0.1:1\n      fix:    Start it: `tidegate serve --config.file …`.\n\
          0 failed, 1 warned\n"
     );
+    ensure!(!String::from_utf8(lenient.stdout)?.contains("no configuration file"));
+    let nowhere = run(&["doctor", "--only", "clock"]).await?;
+    let said = String::from_utf8(nowhere.stdout)?;
+    ensure!(
+        said.starts_with("warn  configuration  no configuration file was named") && said.contains("--config.file="),
+        "{said}"
+    );
     let fresh = run(&["doctor", "-o", "json", "--only", "storage", "--config.file", &file]).await?;
     assert_eq!(fresh.status.code(), Some(0));
     ensure!(!scratch.path().join("data").exists(), "it made the storage");

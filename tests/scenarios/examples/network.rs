@@ -81,6 +81,64 @@ fn lets_out(policy: &Value, (host, port): &Place, labelled: &[&str]) -> bool {
     })
 }
 
+/// The namespace of the pods behind `host:port` inside the cluster, and the port that they listen on: a policy judges by these.
+fn behind(objects: &[Value], place: &str) -> Result<(String, u64)> {
+    let (host, port) = place.rsplit_once(':').context("no port")?;
+    let (name, namespace) = host.split_once('.').context("no namespace")?;
+    let port: u64 = port.parse()?;
+    let inside = |object: &&Value| object["metadata"]["namespace"] == namespace;
+    let service = objects
+        .iter()
+        .filter(inside)
+        .find(|it| it["kind"] == "Service" && it["metadata"]["name"] == name);
+    let service = service.with_context(|| format!("no Service {name}"))?;
+    let ports = service["spec"]["ports"].as_array().into_iter().flatten();
+    let target = ports.clone().find(|it| it["port"] == port).context("no such port")?["targetPort"].clone();
+    let selects = &service["spec"]["selector"];
+    let pods = objects
+        .iter()
+        .filter(inside)
+        .find(|it| it["kind"] == "Deployment" && it["spec"]["template"]["metadata"]["labels"] == *selects);
+    let pods = pods.with_context(|| format!("nothing stands behind {name}"))?;
+    let listens = &pods["spec"]["template"]["spec"]["containers"][0]["ports"][0];
+    ensure!(
+        listens["name"] == target,
+        "{name} sends to {target}, and {listens} listens"
+    );
+    let port = listens["containerPort"].as_u64().context("no port")?;
+    Ok((namespace.to_owned(), port))
+}
+
+#[test]
+fn what_the_plans_of_an_example_ask_is_let_out_to_the_pods_behind_it() -> Result<()> {
+    let mut asked = 0;
+    for example in EXAMPLES {
+        let settings = kustomize::documents(&shipped(&format!("examples/{example}/tidegate.yml")))?.remove(0);
+        let objects = objects(example)?;
+        for place in settings["egress"]["allow"].as_array().into_iter().flatten() {
+            let place = place.as_str().context("no text")?;
+            let (namespace, port) = behind(&objects, place)?;
+            let labels = json!({ "kubernetes.io/metadata.name": namespace });
+            let policies = objects.iter().filter(|it| it["kind"] == "NetworkPolicy");
+            let ours = policies.filter(|it| {
+                it["metadata"]["namespace"] == "tidegate"
+                    && it["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == "tidegate"
+            });
+            let mut rules = ours.flat_map(|it| it["spec"]["egress"].as_array().into_iter().flatten());
+            let lets_out = rules.any(|rule| {
+                rule["to"][0]["namespaceSelector"]["matchLabels"] == labels && rule["ports"][0]["port"] == port
+            });
+            ensure!(
+                lets_out,
+                "{example}: no policy lets out to port {port} of {namespace}, for {place}"
+            );
+            asked += 1;
+        }
+    }
+    ensure!(asked > 0, "no example has a probe");
+    Ok(())
+}
+
 /// The namespaces that a README says to label.
 fn labelled(readme: &str) -> Vec<&str> {
     let lines = readme.lines().filter_map(|line| {

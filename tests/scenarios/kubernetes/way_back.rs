@@ -131,6 +131,18 @@ async fn a_start_is_refused_while_a_rung_is_not_alive() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_rung_that_somebody_scaled_to_nothing_is_no_way_back() -> Result<()> {
+    let house = on_a_flag_with_pods_below().await?;
+    let scaled = |pods: u64| json!({ "spec": { "replicas": pods } });
+    house.cluster.patch("apps", "deployments", NAMESPACE, OLD, &scaled(0))?;
+    let said = house.refused().await?;
+    let gone = "the way back is not alive, rung pods: finance-service-v1 is asked for no pod";
+    ensure!(said.contains(gone), "{said}");
+    house.cluster.patch("apps", "deployments", NAMESPACE, OLD, &scaled(5))?;
+    house.begin().await.map(drop)
+}
+
 /// A rung whose object is gone is the word of the API, which only a person can change.
 #[tokio::test]
 async fn a_rung_that_cannot_be_found_is_told_in_the_words_of_the_api() -> Result<()> {

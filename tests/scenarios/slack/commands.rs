@@ -28,6 +28,13 @@ async fn every_verb_is_understood_and_answered_to_the_asker_alone() -> Result<()
             .await?;
         ensure!(!shown.trim().is_empty(), "{} is answered with nothing", usage.verb);
         ensure!(!shown.contains("R101"), "{}: {shown}", usage.verb);
+        // A name that was mistyped freezes nothing, and whoever typed it has to know.
+        let of_nobody = ["freeze", "thaw"].contains(&usage.verb);
+        ensure!(
+            shown.contains("No plan names staging.") == of_nobody,
+            "{}: {shown}",
+            usage.verb
+        );
     }
     let help = world.say(ANA, "").await?;
     ensure!(USAGES.iter().all(|usage| help.contains(usage.verb)), "{help}");

@@ -7,8 +7,9 @@ use tidegate::chat::slack::card::picture;
 use tidegate_rollout::command::USAGES;
 use tidegate_tests::slack::types;
 
-use super::wire::{STATES, page, worst};
+use super::wire::{page, worst};
 use super::world::{ANA, EVE, HOSTILE, VIC, World};
+use crate::platforms::STATES;
 
 /// The blocks of a message.
 fn blocks_of(message: &Value) -> Vec<Value> {

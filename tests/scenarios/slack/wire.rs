@@ -17,9 +17,10 @@ use tidegate_rollout::notice::HOSTILE;
 use tidegate_rollout::{Notice, PersonId};
 use tidegate_tests::notices::{self, Wires};
 use tidegate_tests::scratch::Scratch;
-use tidegate_tests::slack::{CHANNEL, SECRET, Slack, TEAM, TOKEN};
+use tidegate_tests::slack::{CHANNEL, Mishap, SECRET, Slack, TEAM, TOKEN};
 
 use super::world::HOSTILE as WORSE;
+use crate::platforms::STATES;
 
 /// The way to the workspace, as a configuration describes it.
 fn api(slack: &Slack) -> Result<Api> {
@@ -139,6 +140,25 @@ async fn every_notice_goes_over_the_wire_as_it_always_did_and_the_worst_text_is_
     Ok(())
 }
 
+/// Somebody who left, or whose account was mistyped: Slack does not take the blocks in which they are called.
+#[tokio::test]
+async fn whoever_cannot_be_called_costs_nobody_the_message() -> Result<()> {
+    let slack = Slack::start().await?;
+    let (_templates, renderer) = calling("slack")?;
+    let notice = notices::calm();
+    let notice = notice.into_iter().find(|it| it.kind.word() == "decision-opened");
+    let notice = notice.context("no such kind")?;
+    let words = renderer.words(&notice, Form::Slack)?;
+    let people = [(PersonId::new("jon"), "U0GONE".to_owned())];
+    let channel = Channel::Slack(channel(&api(&slack)?).with_people(people.into()));
+    slack.mishap("chat.postMessage", &[Mishap::Says("invalid_blocks")]);
+    channel.say(&Message::new(notice, words), Timestamp::UNIX_EPOCH).await?;
+    let posted = slack.messages();
+    ensure!(posted.len() == 1 && posted[0].pings().is_empty(), "{posted:?}");
+    ensure!(posted[0].text.starts_with("jon, nia, decide: "), "{}", posted[0].text);
+    Ok(())
+}
+
 /// Templates of an operator who wants people to be called.
 fn calling(form: &str) -> Result<(Scratch, Renderer)> {
     let scratch = Scratch::new("calling")?;
@@ -192,20 +212,6 @@ async fn a_template_calls_the_people_of_a_role_and_no_text_calls_anybody() -> Re
 pub(super) fn page() -> url::Url {
     "https://tidegate.example/r/checkout-17".parse().expect("it is one")
 }
-
-/// Every state that a card can show.
-pub(super) const STATES: [&str; 10] = [
-    "ADVANCING",
-    "BAKING",
-    "HELD",
-    "PAUSED",
-    "WAITING",
-    "WATCHING",
-    "ROLLING BACK",
-    "ROLLED BACK",
-    "COMPLETED",
-    "ABORTED",
-];
 
 /// A card in which every text is as bad and as long as it can be.
 pub(super) fn worst(state: &str) -> Card {

@@ -15,6 +15,8 @@ use tidegate_tests::slack::{Answered, CHANNEL, Posted, SECRET, Signed, Slack, TE
 use tidegate_tests::tidegate::Setup;
 use tidegate_tests::{http, wait};
 
+use crate::platforms;
+
 /// Longer than anything here takes on a busy machine; nothing waits for it to pass.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -239,10 +241,7 @@ impl World {
 
     /// Who did something of that kind, in order.
     pub(super) async fn did(&self, kind: &str) -> Result<Vec<String>> {
-        let desk = self.running().app.dispatcher.desk();
-        let log = desk.history(&RolloutId::new("checkout-1"), 100).await?;
-        let of_kind = log.into_iter().filter(|(_, entry)| entry.kind == kind);
-        Ok(of_kind.map(|(_, entry)| entry.by).collect())
+        platforms::did(self.running(), "checkout-1", kind).await
     }
 
     /// How many rollouts there are.

@@ -72,7 +72,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Whether a replica does nothing else, and gives no sign of life, before this is saved.
+    /// Whether a replica does nothing else, and does not say that it watches, before this is saved.
     fn comes_first(&self) -> bool {
         matches!(self.event, Event::Returned { .. })
     }

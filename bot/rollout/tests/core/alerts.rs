@@ -74,6 +74,13 @@ fn a_fingerprint_from_before_is_ours_only_after_ten_quiet_minutes() {
         bench.fires(&alert("HighErrorRate", at(again)));
         assert_eq!(bench.rollout.is_latched(), ours, "again after {} s", again + 60);
         assert_eq!(guards(&bench).len(), usize::from(!ours));
+        let why = bench.rollout.holds.iter().map(|hold| hold.reason.as_str());
+        let why: String = why.collect();
+        assert_eq!(why.contains("had not been quiet for 10 minutes"), !ours, "{why}");
+        assert!(
+            !why.contains("before the rollout carried traffic"),
+            "that is not true: {why}"
+        );
     }
 }
 

@@ -128,7 +128,8 @@ pub(super) struct Firing {
     standing: Mark,
     why: &'static str,
     since: Moment,
-    lasting: String,
+    /// For how long already, as long as anything is heard for the rollout.
+    lasting: Option<String>,
     trigger: String,
     severity: String,
     labels: String,
@@ -155,7 +156,7 @@ pub(super) fn alerts(seen: &Seen<'_>, reader: Option<&Reader>, now: Timestamp) -
         standing: words::standing(tracked, rollout.is_final()),
         why: words::standing_why(tracked, rollout.is_final()),
         since: Moment::of(tracked.starts_at, now),
-        lasting: Period::between(tracked.starts_at, now).to_string(),
+        lasting: (!rollout.is_final()).then(|| Period::between(tracked.starts_at, now).to_string()),
         trigger: tracked.trigger.clone(),
         severity: tracked.severity.clone(),
         labels: words::labels(&tracked.labels),

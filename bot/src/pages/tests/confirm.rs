@@ -1,0 +1,40 @@
+//! The page that asks once more.
+
+use super::*;
+
+#[test]
+fn an_advance_to_all_traffic_and_a_rollback_are_asked_once_more() {
+    let pages = pages();
+    let half = Story::begins(samples::plan(), 3)
+        .read_back()
+        .later(31)
+        .read_back()
+        .later(361);
+    let half = half.says("mara", Command::Advance).read_back();
+    let reader = reader(Role::Operator);
+    let html = shown(
+        "confirm-rollback",
+        pages.confirm(&Confirm::rollback(&half.seen(), Some(&reader), half.now)),
+    );
+    let text = words(&html);
+    assert!(
+        text.contains("flag/checkout-v2 is set to 0%. 50% (50.0% of 3,112 observed) of the traffic returns"),
+        "{text}"
+    );
+    assert!(
+        text.contains("The database and everything the new version wrote: nothing is undone there."),
+        "{text}"
+    );
+    assert!(text.contains("Told on: chat, log, pager."), "{text}");
+    assert!(html.contains("name=\"verb\" value=\"rollback\""));
+
+    let failed = half.later(721).fails("no answer");
+    let page = shown("rollout-failed-full", pages.rollout(&page_of(&failed, Role::Operator)));
+    assert!(
+        page.contains("href=\"/r/checkout-3/confirm/advance\""),
+        "100% is asked once more"
+    );
+    let asked = Confirm::advance(&failed.seen(), Some(&reader), failed.now);
+    let text = words(&shown("confirm-advance", pages.confirm(&asked)));
+    assert!(text.contains("Continue checkout-3 to 100%?"), "{text}");
+}
