@@ -41,6 +41,12 @@ async fn a_plan_is_started_by_the_form() -> Result<()> {
     ensure!(shown(&answered.body["view"]).contains("checkout-1"), "{answered:?}");
     let rollout = world.rollout().await?;
     ensure!(rollout.version() == Some("2.3.0") && rollout.started_by.as_str() == "ana");
+
+    // Of a target that is moved already nothing is said but that: it was not looked at.
+    world.typed(ANA, "start").await?;
+    let text = shown(&world.slack.form().context("no form is open")?);
+    ensure!(text.contains("NOT YET  its target is free"), "{text}");
+    ensure!(!text.contains("its target can carry it"), "{text}");
     Ok(())
 }
 
