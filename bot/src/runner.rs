@@ -4,10 +4,12 @@
 mod arrivals;
 #[cfg(test)]
 mod bench;
+mod breaks;
 mod cards;
 mod decide;
 mod decider;
 mod desk;
+mod environments;
 mod errands;
 mod flags;
 mod given_up;
@@ -261,14 +263,17 @@ impl Engine {
         self.vitals.expect("decider", Some(STALE));
         self.vitals.expect("first poll", None);
         self.vitals.expect("poller", Some(poller::STALE));
-        let followed_from = upkeep::resume(self, crate::clock::now()).await?;
+        let followed_from = upkeep::resume(self).await?;
         let engine = || Arc::clone(self);
         let needed = |part, work| tasks.spawn(needed(part, work, stop.clone()));
-        needed("decider", decider::run(engine(), queues, stop.clone()).boxed());
+        // A rollback that was begun goes on at once, however many rollouts are to be told of the break; its outcome waits for
+        // the decider.
         needed(
             "lane to zero",
             hands::safety(engine(), Part::Lowering, stop.clone()).boxed(),
         );
+        upkeep::catch_up(self, crate::clock::now()).await?;
+        needed("decider", decider::run(engine(), queues, stop.clone()).boxed());
         needed(
             "lane of questions",
             hands::safety(engine(), Part::Asking, stop.clone()).boxed(),

@@ -185,13 +185,18 @@ pub(super) fn ana() -> Actor {
 
 /// The first step of a rollout that was started at `at`: it asks for the weight of its first phase.
 pub(super) async fn begun(engine: &Engine, at: Timestamp) -> Step {
-    let plan: Arc<Plan> = Arc::new(source::read(PLAN).plan.unwrap());
+    begun_of(engine, "checkout", at).await
+}
+
+async fn begun_of(engine: &Engine, service: &str, at: Timestamp) -> Step {
+    let plan = PLAN.replace("checkout", service);
+    let plan: Arc<Plan> = Arc::new(source::read(&plan).plan.unwrap());
     let opening = Opening {
         plan: plan.name(),
         target: &plan.spec.target.name(),
         also: &[],
         environment: "production",
-        service: Some("checkout"),
+        service: Some(service),
         window_since: at,
         cause: None,
         now: at,
@@ -216,7 +221,12 @@ pub(super) async fn begun(engine: &Engine, at: Timestamp) -> Step {
 
 /// A rollout that bakes since `at`, started by a process that is gone or was never this one.
 pub(super) async fn baking(engine: &Engine, at: Timestamp) -> Rollout {
-    let step = begun(engine, at).await;
+    baking_of(engine, "checkout", at).await
+}
+
+/// As [`baking`], of this service and its own flag.
+pub(super) async fn baking_of(engine: &Engine, service: &str, at: Timestamp) -> Rollout {
+    let step = begun_of(engine, service, at).await;
     let event = Event::Reported {
         action: step.actions[0].id.clone(),
         outcome: Outcome::Applied(ReadBack {

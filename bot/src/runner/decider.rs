@@ -1,14 +1,12 @@
 //! Owns the one loop that decides: orders and outcomes first, then the clock, then alerts.
 //! Refuses to wait for anything outside: workers do that.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tidegate_rollout::Event;
-use tidegate_rollout::attention::{Attention, Moment};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +14,7 @@ use tracing::{error, warn};
 
 use super::arrivals::{BATCH, JUST_NOW};
 use super::decide::says_what_was_done;
+use super::environments::Environments;
 use super::{Engine, Job, Queues, poller};
 use crate::chat::{Answer, DeskError, Order, Request};
 use crate::clock;
@@ -141,82 +140,6 @@ impl Engine {
         }
     }
 
-    /// Tells every rollout when nobody watched: the process stood still, or the wall clock jumped. Where another replica
-    /// watched meanwhile, this one goes on as if it had just started beside it. `false` when somebody could not be told;
-    /// the break is found again then.
-    pub(super) async fn mind_breaks(&self, now: Timestamp) -> bool {
-        let moment = self.moment(now);
-        let Some(away_since) = self.watching().away(moment) else {
-            self.watching().look(moment);
-            return true;
-        };
-        let others = self.store.last_beat_but(&self.settings().replica).await;
-        let others = others.unwrap_or_else(|failure| {
-            warn!("Could not read whether another replica watched: {failure}");
-            None
-        });
-        let told = match others.filter(|beat| (away_since..=now).contains(beat)) {
-            Some(last_beat) => {
-                warn!("This replica did not watch since {away_since}; another one did until {last_beat}");
-                // What it has watched itself says nothing of what the other one has.
-                let before = std::mem::take(&mut *self.watching());
-                let told = self.returned(last_beat, now).await;
-                if told.is_err() {
-                    *self.watching() = before;
-                }
-                told
-            }
-            None => {
-                warn!("Nobody watched since {away_since}, or the clock of this machine jumped");
-                self.returned(away_since, now).await
-            }
-        };
-        if let Err(failure) = told {
-            warn!("Could not tell everybody about the break: {failure:#}");
-            return false;
-        }
-        self.watch_from(now);
-        true
-    }
-
-    /// Tells every rollout that somebody watched until `away_since`, and nobody from then to now.
-    pub(super) async fn returned(&self, away_since: Timestamp, now: Timestamp) -> anyhow::Result<()> {
-        let mut first = Ok(());
-        for rollout in self.looked_after() {
-            let event = Event::Returned { away_since };
-            if let Err(failure) = self.apply(&rollout.id, &event, None, now).await {
-                first = first.and(Err(failure.context(format!("tell {}", rollout.id))));
-            }
-        }
-        first
-    }
-
-    /// Until when this process has watched: `now`, unless it stood still, or its clock jumped, and not everybody was told yet.
-    pub(super) fn watched_until(&self, now: Timestamp) -> Timestamp {
-        self.watching().away(self.moment(now)).unwrap_or(now)
-    }
-
-    /// From now on this process watches everything that is under way.
-    pub(super) fn watch_from(&self, now: Timestamp) {
-        let moment = self.moment(now);
-        let mut attention = self.watching();
-        attention.look(moment);
-        for rollout in self.cached() {
-            attention.watched(&rollout, moment.steady);
-        }
-    }
-
-    fn watching(&self) -> MutexGuard<'_, Attention> {
-        self.attention.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn moment(&self, now: Timestamp) -> Moment {
-        Moment {
-            wall: now,
-            steady: self.began.elapsed(),
-        }
-    }
-
     /// Whether this process knows what time may do. Before its first round of polling it knows nothing of the alert sources,
     /// which is no reason to say that nobody does; but for no longer than a round may last.
     fn knows(&self) -> bool {
@@ -228,7 +151,7 @@ impl Engine {
             return;
         }
         if !self.knows() {
-            self.watch_from(now);
+            self.watch_from(self.moment(now));
             self.vitals.well("decider");
             return self.path_alive(now);
         }
@@ -236,20 +159,11 @@ impl Engine {
             Ok(undecided) => undecided,
             Err(failure) => return warn!("Could not look at the clock: {failure:#}"),
         };
-        let mut environments = BTreeMap::new();
+        let mut environments = Environments::default();
         for rollout in self.looked_after() {
-            let name = rollout.plan.spec.environment.clone();
-            if !environments.contains_key(&name) {
-                match self.environment(&rollout, now).await {
-                    Ok(environment) => environments.insert(name.clone(), environment),
-                    Err(failure) => {
-                        warn!("Could not look at the clock for {name}: {failure:#}");
-                        return;
-                    }
-                };
-            }
-            let Some(environment) = environments.get(&name) else {
-                continue;
+            let environment = match environments.of(self, &rollout, now).await {
+                Ok(environment) => environment,
+                Err(failure) => return warn!(rollout.id = %rollout.id, "Could not look at the clock: {failure:#}"),
             };
             // Most ticks change nothing: find that out before touching the store.
             let around = self.around(&rollout, environment, undecided);

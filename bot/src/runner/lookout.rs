@@ -1,7 +1,7 @@
 //! Owns looking at targets that nothing is asked of: whether they still read as they were written, and which share they show.
 //! Refuses to write to them: whoever changed one is told of, not overruled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,8 +38,9 @@ impl Sights {
     }
 
     fn keep(&self, rollouts: &[Arc<Rollout>]) {
+        let under_way: BTreeSet<&RolloutId> = rollouts.iter().map(|rollout| &rollout.id).collect();
         let mut sights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sights.retain(|id, _| rollouts.iter().any(|rollout| rollout.id == *id));
+        sights.retain(|id, _| under_way.contains(id));
     }
 }
 

@@ -30,7 +30,7 @@ const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Brings a started replica to where things stand: flags first, so that evaluations are answered; then rollouts. Answers
 /// the position from which changes are to be followed.
-pub(super) async fn resume(engine: &Engine, now: Timestamp) -> anyhow::Result<Position> {
+pub(super) async fn resume(engine: &Engine) -> anyhow::Result<Position> {
     let (flags, revision) = engine.store.flags().await.context("read the flags")?;
     engine.board.post(flags, revision);
     poller::announce(engine);
@@ -47,16 +47,23 @@ pub(super) async fn resume(engine: &Engine, now: Timestamp) -> anyhow::Result<Po
     engine.take_over(active, followed_from);
     watchdogs(engine).await;
     polls(engine).await;
+    info!("Resumed {} active rollouts", engine.cached().len());
+    Ok(followed_from)
+}
+
+/// Tells every rollout how long nobody watched, before anything else is decided.
+pub(super) async fn catch_up(engine: &Engine, now: Timestamp) -> anyhow::Result<()> {
+    let began = engine.moment(now);
     let last_beat = engine.store.last_beat().await.context("read the last heartbeat")?;
     if let Some(last_beat) = last_beat {
         // Also where it was a moment ago: what was watched until then is counted now, for this process has watched none of
         // it. A clock ahead of ours is no reason to move anything.
         engine.returned(last_beat.min(now), now).await?;
     }
-    engine.watch_from(now);
-    pulse(engine, now).await;
-    info!("Resumed {} active rollouts", engine.cached().len());
-    Ok(followed_from)
+    let told = engine.since(began);
+    engine.watch_from(told);
+    pulse(engine, told.wall).await;
+    Ok(())
 }
 
 /// Runs until `stop`. `followed_from` is what [`resume`] answered.

@@ -80,6 +80,22 @@ impl Store {
         Ok(Saved::Done)
     }
 
+    /// As [`Self::save`], for steps of several rollouts that no arrival caused: one commit for all of them. `false` when somebody was
+    /// faster with one; nothing is saved then, and each is to be decided again by itself.
+    ///
+    /// # Errors
+    /// As [`Self::save`].
+    pub async fn save_together(&self, steps: &[(Step, u64)], now: Timestamp) -> Result<bool, StoreError> {
+        let mut session = self.engine().begin().await?;
+        match write_together(&mut session, steps, now).await {
+            Ok(true) => session.commit("commit steps").await.map(|()| true),
+            Ok(false) => session.undo().await.map(|()| false),
+            // Whoever saves one of them takes the same rows in another order.
+            Err(failure) if failure.is_deadlock() => session.undo().await.map(|()| false),
+            Err(failure) => Err(failure),
+        }
+    }
+
     /// Notes what a rollout under way may write to on its way back: a version before did not, and its next step may be days
     /// away. Saying it again changes nothing.
     ///
@@ -108,6 +124,33 @@ async fn write(
     if !step.changed {
         return Ok(Saved::Done);
     }
+    if !write_change(session, step, environment_generation, now).await? {
+        return Ok(Saved::Conflict);
+    }
+    revise(session, step).await?;
+    Ok(Saved::Done)
+}
+
+/// The numbers come last, for the reason that [`revise`] gives.
+async fn write_together(session: &mut Session, steps: &[(Step, u64)], now: Timestamp) -> Result<bool, StoreError> {
+    for (step, environment_generation) in steps {
+        if !write_change(session, step, *environment_generation, now).await? {
+            return Ok(false);
+        }
+    }
+    for (step, _) in steps {
+        revise(session, step).await?;
+    }
+    Ok(true)
+}
+
+/// Writes everything of a step but the number of the change; `false` when it rests on what is not so any more.
+async fn write_change(
+    session: &mut Session,
+    step: &Step,
+    environment_generation: u64,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let next = &step.next;
     let document = value::seal("a rollout", next)?;
     let values = [
@@ -120,11 +163,10 @@ async fn write(
         (next.is_final() && !next.is_settled()).into(),
     ];
     if session.execute(&UPDATE, &values).await? == 0 || !hold(session, step, environment_generation, now).await? {
-        return Ok(Saved::Conflict);
+        return Ok(false);
     }
     consequences(session, step, now).await?;
-    revise(session, step).await?;
-    Ok(Saved::Done)
+    Ok(true)
 }
 
 /// Saves the first step of a rollout. The caller holds the environment, and gives the change its number.

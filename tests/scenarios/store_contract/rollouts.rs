@@ -20,6 +20,7 @@ on_both!(
     epochs_of_a_target_go_on,
     a_start_knows_what_was_heard_lately,
     of_many_savers_one_wins,
+    steps_are_saved_together_or_none_of_them,
     two_savers_race_for_the_last_of_the_budget,
     a_freeze_stops_what_was_decided_before_it,
     one_command_happens_once,
@@ -151,6 +152,56 @@ async fn of_many_savers_one_wins(world: World) -> Result<()> {
     let notes = store.history(&rollout.id, 100).await?;
     let notes = notes.iter().filter(|(_, entry)| entry.text.contains("note ")).count();
     ensure!(notes == 1, "of the others nothing is left, not even a line of the log");
+    Ok(())
+}
+
+async fn steps_are_saved_together_or_none_of_them(world: World) -> Result<()> {
+    let store = world.open().await?;
+    let mut rollouts = Vec::new();
+    for name in ["a", "b", "c"] {
+        rollouts.push(started(&store, &plan(name, name), noon()).await?);
+    }
+    let before = store.position().await?;
+    let noted = |text: &str| -> Vec<_> {
+        let noted = rollouts
+            .iter()
+            .map(|rollout| (decided(rollout, &note(text), after(1)), 0));
+        noted.collect()
+    };
+    // Somebody is faster with the last one.
+    let faster = took(&store, &rollouts[2], &note("faster"), after(1)).await?;
+    ensure!(!store.save_together(&noted("together"), after(1)).await?);
+    for rollout in &rollouts[..2] {
+        ensure!(
+            stored(&store, rollout).await? == *rollout,
+            "nothing is left of the others"
+        );
+        let history = store.history(&rollout.id, 100).await?;
+        ensure!(
+            !history.iter().any(|(_, entry)| entry.text.contains("together")),
+            "{history:?}"
+        );
+    }
+    ensure!(
+        store.verify_log().await?.broken().next().is_none(),
+        "a chain knows of lines that were undone"
+    );
+
+    let two = &noted("once more")[..2];
+    ensure!(store.save_together(two, after(2)).await?);
+    for (step, _) in two {
+        ensure!(stored(&store, &step.next).await? == step.next);
+        let history = store.history(&step.next.id, 100).await?;
+        ensure!(
+            history.iter().any(|(_, entry)| entry.text.contains("once more")),
+            "{history:?}"
+        );
+    }
+    let changed = store.changed_since(before.revision).await?.0;
+    ensure!(
+        changed == [faster, two[0].0.next.clone(), two[1].0.next.clone()],
+        "each change has a number of its own, in the order of commits: {changed:?}"
+    );
     Ok(())
 }
 
