@@ -8,6 +8,7 @@ mod faults;
 mod house;
 mod ladder;
 mod moved;
+mod pod_logs;
 mod replicas;
 mod rights;
 mod route;

@@ -30,7 +30,7 @@ use fake::{Fake, Trouble};
 use real::Real;
 use world::Key;
 
-pub use crew::Readiness;
+pub use crew::{Manner, Readiness};
 pub use fake::Mishap;
 pub use jobs::JobEnd;
 
@@ -178,6 +178,11 @@ impl Kubernetes {
     /// When the pods of a Deployment become ready from now on.
     pub fn readiness(&self, namespace: &str, name: &str, readiness: Readiness) {
         self.change_crews(|crews| crews.readiness(namespace, name, readiness));
+    }
+
+    /// What the container of each pod of a Deployment does, and wrote. There is nobody beside a real API server who runs one.
+    pub fn manner(&self, namespace: &str, name: &str, manner: Manner) {
+        self.change_crews(|crews| crews.manner(namespace, name, manner));
     }
 
     /// Whether gateways look at routes.

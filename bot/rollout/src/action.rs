@@ -8,6 +8,7 @@ use crate::alert::AlertKey;
 use crate::hook::{HookEnd, Moment};
 use crate::ids::{ActionId, RolloutId};
 use crate::plan::{Errand, Target};
+use crate::pod_log::PodLogs;
 use crate::rollout::Rollout;
 use crate::step::{Blocker, in_the_way};
 use crate::surroundings::Surroundings;
@@ -52,6 +53,13 @@ pub enum ActionKind {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         receiver: String,
     },
+    /// Read the end of what the failing pods of the new version wrote. Any replica may; nothing waits for it.
+    ReadLogs {
+        /// The target that knows these pods.
+        target: Target,
+        /// So many last lines of each.
+        lines: u32,
+    },
     /// Do a hook, or look by a probe. It is never done twice unless it is declared to be repeatable, see
     /// [`crate::hook::permit`].
     RunHook {
@@ -71,7 +79,7 @@ impl ActionKind {
     pub fn is_raise(&self) -> bool {
         match self {
             Self::SetWeight { .. } => true,
-            Self::ToZero { .. } | Self::AskAboutAlert { .. } | Self::RunHook { .. } => false,
+            Self::ToZero { .. } | Self::AskAboutAlert { .. } | Self::ReadLogs { .. } | Self::RunHook { .. } => false,
         }
     }
 }
@@ -91,7 +99,7 @@ impl Action {
     pub fn lane(&self) -> Lane {
         match self.kind {
             ActionKind::SetWeight { .. } | ActionKind::RunHook { .. } => Lane::Forward,
-            ActionKind::ToZero { .. } | ActionKind::AskAboutAlert { .. } => Lane::Safety,
+            ActionKind::ToZero { .. } | ActionKind::AskAboutAlert { .. } | ActionKind::ReadLogs { .. } => Lane::Safety,
         }
     }
 }
@@ -150,6 +158,8 @@ pub enum Outcome {
         /// What its source said.
         answer: SuspectAnswer,
     },
+    /// The answer to [`ActionKind::ReadLogs`].
+    Logs(Box<PodLogs>),
     /// How [`ActionKind::RunHook`] ended.
     Hooked(Box<HookEnd>),
 }

@@ -91,6 +91,7 @@ impl Rollout {
             no_data: None,
             progress: None,
             ladder: Vec::new(),
+            pod_logs: None,
             hooks: Vec::new(),
             approvals: Vec::new(),
             checks: Vec::new(),

@@ -30,6 +30,7 @@ pub mod plan;
 mod planted;
 #[cfg(feature = "planted")]
 pub mod planted;
+pub mod pod_log;
 pub mod policy;
 pub mod poll;
 pub mod progress;

@@ -291,6 +291,17 @@ pub enum NoticeKind {
         /// Whether it may have run.
         unknown: bool,
     },
+    /// What the pods of the new version wrote, read while traffic went back.
+    PodLogs {
+        /// Which pods, and how they stood: "checkout-new-1 (app: CrashLoopBackOff, 4 restarts)".
+        pods: Vec<String>,
+        /// The end of their logs.
+        output: String,
+        /// What could not be read, and why.
+        unread: Option<String>,
+        /// Whether traffic went back because of an alert.
+        alerted: bool,
+    },
     /// A person ended it before traffic moved.
     Aborted {
         /// Who.
@@ -371,6 +382,7 @@ impl NoticeKind {
             Self::Acknowledged { .. } => "acknowledged",
             Self::HookPassed { .. } => "hook-passed",
             Self::HookFailed { .. } => "hook-failed",
+            Self::PodLogs { .. } => "pod-logs",
             Self::Aborted { .. } => "aborted",
             Self::DeliveryMissed { .. } => "delivery-missed",
             Self::Update(_) => "update",
@@ -416,6 +428,7 @@ impl NoticeKind {
             | Self::Approved { .. }
             | Self::Checked { .. }
             | Self::Acknowledged { .. }
+            | Self::PodLogs { .. }
             | Self::DataBack { .. } => Hears::Everything,
         }
     }
@@ -453,6 +466,7 @@ impl NoticeKind {
             | Self::ApprovalAsked { .. }
             | Self::HookPassed { .. }
             | Self::HookFailed { .. }
+            | Self::PodLogs { .. }
             | Self::Update(_)
             | Self::Report { .. }
             | Self::CommitmentMissed { .. }

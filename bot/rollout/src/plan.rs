@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::PersonId;
 use crate::matcher::Matcher;
 use crate::period::Period;
+use crate::tracked::is_zero;
 use crate::weight::Weight;
 
 pub use audience::{Audience, Hears};
@@ -360,11 +361,16 @@ pub struct Rollback {
     /// Hooks and probes that follow once zero was read back, in order. One that fails is told and stops nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<String>,
+    /// So many last lines of the logs of failing pods of the new version are kept and told, at most 200; none unless it says
+    /// so. Needs a target in Kubernetes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(max = 200))]
+    pub pod_logs: u32,
 }
 
 impl Rollback {
     fn is_plain(&self) -> bool {
-        self.ladder.is_empty() && self.hooks.is_empty()
+        self.ladder.is_empty() && self.hooks.is_empty() && self.pod_logs == 0
     }
 }
 
@@ -418,6 +424,17 @@ impl Plan {
             }
         }
         names
+    }
+
+    /// What knows the pods of the new version: the target, or the first way back that does.
+    pub fn target_with_pods(&self) -> Option<&Target> {
+        let rungs = self.spec.rollback.ladder.iter().map(|rung| &rung.target);
+        std::iter::once(&self.spec.target)
+            .chain(rungs)
+            .find(|target| match target {
+                Target::Flag(_) => false,
+                Target::DeploymentReplicas(_) | Target::ServiceSelector(_) | Target::HttpRoute(_) => true,
+            })
     }
 
     /// The people in a role of this plan; nobody in a role that it does not have.

@@ -71,6 +71,9 @@ pub struct Rollout {
     /// The way back so far, the first rung first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ladder: Vec<Climb>,
+    /// Set while the pods of the new version are asked what they wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_logs: Option<ActionId>,
     /// The hooks so far, the first one first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookRun>,
@@ -394,6 +397,19 @@ impl Rollout {
     /// Whether a rollback was decided. From then on no write may raise the weight.
     pub fn is_latched(&self) -> bool {
         matches!(self.stage, Stage::RollingBack { .. } | Stage::RolledBack { .. })
+    }
+
+    /// Whether a rollback was decided because of an alert.
+    pub fn went_back_on_an_alert(&self) -> bool {
+        match &self.stage {
+            Stage::RollingBack { because, .. } | Stage::RolledBack { because, .. } => because.severity().is_some(),
+            Stage::Advancing { .. }
+            | Stage::Baking { .. }
+            | Stage::AtGate { .. }
+            | Stage::Watching { .. }
+            | Stage::Completed { .. }
+            | Stage::Aborted { .. } => false,
+        }
     }
 
     /// The version that is rolled out, where the plan asks for one.

@@ -9,6 +9,7 @@ mod commitments;
 mod crowd;
 mod hooks;
 mod outcomes;
+mod pod_logs;
 mod rollback;
 mod signoffs;
 mod suspects;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use http::{Method, StatusCode};
 use secrecy::SecretString;
-use tidegate_rollout::{Notice, Period};
+use tidegate_rollout::{Notice, NoticeKind, Period};
 use url::Url;
 
 use super::{ChannelError, Message, page_of};
@@ -20,10 +20,11 @@ pub fn tells(notice: &Notice) -> bool {
     event::opens(notice).is_some()
 }
 
-/// Whether a notice acknowledges or closes incidents that others have opened. Whoever was paged needs it, however little
-/// their audience hears.
-pub fn settles(notice: &Notice) -> bool {
-    !event::closes(notice).is_empty() || !event::looks_at(&notice.kind).is_empty()
+/// Whether a notice acknowledges or closes incidents that others have opened, or adds to them. Whoever was paged needs it,
+/// however little their audience hears.
+pub fn follows_up(notice: &Notice) -> bool {
+    let adds = matches!(notice.kind, NoticeKind::PodLogs { alerted: true, .. });
+    adds || !event::closes(notice).is_empty() || !event::looks_at(&notice.kind).is_empty()
 }
 
 /// No single call lasts longer.

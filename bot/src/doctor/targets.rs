@@ -11,7 +11,7 @@ use tidegate_rollout::plan::{Hook, Run, Target};
 use super::{Finding, Level, Subject};
 use crate::driver::DriverError;
 use crate::driver::kubernetes::cluster::Cluster;
-use crate::driver::kubernetes::rights::{Right, needed, needed_for_hook};
+use crate::driver::kubernetes::rights::{Right, needed, needed_for_hook, needed_for_logs};
 
 /// How many questions are asked at a time.
 const AT_A_TIME: usize = 8;
@@ -35,7 +35,7 @@ pub(super) async fn look(subject: Arc<Subject>) -> Vec<Finding> {
     }
 }
 
-/// What is moved in Kubernetes, and where hooks are Jobs, with the rights that takes.
+/// What is moved in Kubernetes, where hooks are Jobs, and whose logs are read, with the rights that takes.
 fn targets(subject: &Subject) -> BTreeMap<String, Vec<Right>> {
     let plans = subject.plans.usable();
     let all = plans.flat_map(|plan| {
@@ -49,7 +49,15 @@ fn targets(subject: &Subject) -> BTreeMap<String, Vec<Right>> {
         Run::Job(job) => Some((format!("hooks in {}", job.namespace), needed_for_hook(job))),
         Run::Command(_) | Run::Http(_) => None,
     });
-    moved.chain(jobs).collect()
+    let told = subject.plans.usable().filter(|plan| plan.spec.rollback.pod_logs > 0);
+    let logs = told.filter_map(|plan| plan.target_with_pods());
+    let logs = logs.map(|target| {
+        (
+            format!("logs of the pods behind {}", target.name()),
+            needed_for_logs(target),
+        )
+    });
+    moved.chain(jobs).chain(logs).collect()
 }
 
 async fn missing(cluster: &Cluster, rights: BTreeSet<Right>) -> Result<BTreeSet<Right>, DriverError> {

@@ -4,6 +4,7 @@
 pub mod cluster;
 mod gateways;
 pub mod job;
+pub mod logs;
 mod mark;
 mod news;
 mod pods;

@@ -151,7 +151,10 @@ impl Story {
         let action = self.asked.first().expect("something was asked").clone();
         let weight = match &action.kind {
             ActionKind::SetWeight { weight, .. } => *weight,
-            ActionKind::ToZero { .. } | ActionKind::AskAboutAlert { .. } | ActionKind::RunHook { .. } => Weight::ZERO,
+            ActionKind::ToZero { .. }
+            | ActionKind::AskAboutAlert { .. }
+            | ActionKind::ReadLogs { .. }
+            | ActionKind::RunHook { .. } => Weight::ZERO,
         };
         self.now += SignedDuration::from_secs(2);
         let total = 3_112;

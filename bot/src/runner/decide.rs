@@ -158,6 +158,9 @@ impl Engine {
             self.wake.asking.notify_one();
             self.wake.poll.notify_one();
         }
+        if step.next.pod_logs.is_some() {
+            self.wake.asking.notify_one();
+        }
         if !step.notices.is_empty() {
             self.wake.voice.notify_one();
         }

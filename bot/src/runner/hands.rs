@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
+use tidegate_rollout::plan::Target;
+use tidegate_rollout::pod_log::PodLogs;
 use tidegate_rollout::{Action, ActionKind, AdvanceToken, Lane, NoToken, Outcome, Period, Plan, ReadBack};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{JoinError, JoinSet};
@@ -16,6 +18,7 @@ use super::mover::Mover;
 use super::way_back::NotAlive;
 use super::{Engine, Job, errands, poller, way_back};
 use crate::clock;
+use crate::driver::kubernetes::logs;
 use crate::driver::{Driver, DriverError, Wanted};
 use crate::failpoint;
 use crate::leadership::Leadership;
@@ -187,7 +190,11 @@ async fn attempt(engine: &Engine, claimed: Claimed, led: Option<&Leadership>) {
         }
     };
     let over = match &outcome {
-        Outcome::Applied(_) | Outcome::GaveUp { .. } | Outcome::Asked { .. } | Outcome::Hooked(_) => true,
+        Outcome::Applied(_)
+        | Outcome::GaveUp { .. }
+        | Outcome::Asked { .. }
+        | Outcome::Logs(_)
+        | Outcome::Hooked(_) => true,
         Outcome::Failing { why, .. } => engine.gives_up(&action, attempts, why, started).await,
         // The way to zero is gone on with, whoever else writes, while the rollout is on it.
         Outcome::Foreign { .. } | Outcome::Fenced { .. } => {
@@ -246,7 +253,7 @@ fn failing(
         ActionKind::SetWeight { target, .. } | ActionKind::ToZero { target } => target.patience().max(least),
         // Its worker never knows better than the rollout, which counts its time from when it could begin.
         ActionKind::RunHook { .. } => return Outcome::Failing { attempts, since, why },
-        ActionKind::AskAboutAlert { .. } => Period::ZERO,
+        ActionKind::AskAboutAlert { .. } | ActionKind::ReadLogs { .. } => Period::ZERO,
     };
     let worn_out = attempts >= FORWARD_ATTEMPTS && Period::between(since, clock::now()) >= patience;
     if action.lane() == Lane::Forward && (worn_out || final_word) {
@@ -269,6 +276,7 @@ fn word(outcome: &Outcome) -> String {
         Outcome::Foreign { found } => format!("somebody else wrote {found}"),
         Outcome::Fenced { found } => format!("the target carries the higher epoch {found}"),
         Outcome::Asked { answer, .. } => format!("asked: {answer:?}"),
+        Outcome::Logs(logs) => format!("read the logs of {} pods", logs.pods.len()),
         Outcome::Hooked(end) => format!("hook {:?}: {}", end.how, end.why),
     }
 }
@@ -301,6 +309,10 @@ async fn perform(engine: &Engine, claimed: &Claimed, led: Option<&Leadership>, n
                 key: key.clone(),
                 answer,
             }));
+        }
+        ActionKind::ReadLogs { target, lines } => {
+            let logs = pod_logs(engine, target, *lines).await;
+            return Ok(Done::Outcome(Outcome::Logs(Box::new(logs))));
         }
         ActionKind::RunHook { .. } => {
             return match led {
@@ -349,6 +361,16 @@ async fn perform(engine: &Engine, claimed: &Claimed, led: Option<&Leadership>, n
         }
     };
     ended(action, done)
+}
+
+async fn pod_logs(engine: &Engine, target: &Target, lines: u32) -> PodLogs {
+    match &engine.settings().cluster {
+        Some(cluster) => logs::of_new(cluster, target, lines).await,
+        None => PodLogs {
+            pods: Vec::new(),
+            unread: Some("the server's configuration names no cluster".to_owned()),
+        },
+    }
 }
 
 /// What the word of a driver means for the action.

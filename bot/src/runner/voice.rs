@@ -138,7 +138,7 @@ async fn attempt(engine: &Engine, message: store::Message) {
                 told(engine, &message).await;
             }
             if message.channel == LOG {
-                others::settle_pages(engine, &message.notice).await;
+                others::follow_up_pages(engine, &message.notice).await;
             }
             (engine.store.sent(id, &message.channel).await.map(drop), "sent")
         }

@@ -213,7 +213,7 @@ pub(super) async fn enqueue(session: &mut Session, actions: &[Action], now: Time
         let fenced = match action.kind {
             ActionKind::SetWeight { .. } | ActionKind::ToZero { .. } => true,
             // What a hook began is not undone by a later decision; its worker must still learn its end.
-            ActionKind::AskAboutAlert { .. } | ActionKind::RunHook { .. } => false,
+            ActionKind::AskAboutAlert { .. } | ActionKind::ReadLogs { .. } | ActionKind::RunHook { .. } => false,
         };
         let lane = match action.lane() {
             Lane::Safety => "safety",

@@ -31,7 +31,10 @@ on_both!(
 pub(super) fn read_back(action: &Action) -> Event {
     let weight = match &action.kind {
         ActionKind::SetWeight { weight, .. } => *weight,
-        ActionKind::ToZero { .. } | ActionKind::AskAboutAlert { .. } | ActionKind::RunHook { .. } => Weight::ZERO,
+        ActionKind::ToZero { .. }
+        | ActionKind::AskAboutAlert { .. }
+        | ActionKind::ReadLogs { .. }
+        | ActionKind::RunHook { .. } => Weight::ZERO,
     };
     Event::Reported {
         action: action.id.clone(),

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::world::No;
+
 /// When new pods become ready.
 #[derive(Clone, Copy, Debug)]
 pub enum Readiness {
@@ -25,11 +27,28 @@ struct Pod {
     ready: bool,
 }
 
+/// What the container of a pod does, and wrote.
+#[derive(Clone, Debug, Default)]
+pub struct Manner {
+    /// How often it was started again; it waits for the next start, unless this is 0.
+    pub restarts: u64,
+    /// What it has written since it was last started.
+    pub log: String,
+    /// What it had written before.
+    pub log_before: Option<String>,
+}
+
+/// The one container of every pod of a Deployment.
+const CONTAINER: &str = "app";
+
 /// The pods of one Deployment.
 #[derive(Debug)]
 struct Crew {
     pods: Vec<Pod>,
+    /// Those on their way out: they are listed, and their logs can be read, for as long as they are given to end.
+    leaving: Vec<Pod>,
     readiness: Readiness,
+    manner: Manner,
     labels: Value,
 }
 
@@ -51,13 +70,19 @@ impl Crews {
         let key = (namespace.to_owned(), name.to_owned());
         self.crews.entry(key).or_insert(Crew {
             pods: Vec::new(),
+            leaving: Vec::new(),
             readiness: Readiness::AtOnce,
+            manner: Manner::default(),
             labels: Value::Null,
         })
     }
 
     pub(super) fn readiness(&mut self, namespace: &str, name: &str, readiness: Readiness) {
         self.crew(namespace, name).readiness = readiness;
+    }
+
+    pub(super) fn manner(&mut self, namespace: &str, name: &str, manner: Manner) {
+        self.crew(namespace, name).manner = manner;
     }
 
     /// Makes it `wanted` pods; says how many there are, and how many of them are ready.
@@ -69,7 +94,8 @@ impl Crews {
         crew.labels = labels;
         // As a ReplicaSet does: those that are not ready go first, then the youngest.
         crew.pods.sort_by_key(|pod| (!pod.ready, pod.born));
-        crew.pods.truncate(wanted);
+        let leaves = crew.pods.split_off(wanted.min(crew.pods.len()));
+        crew.leaving.extend(leaves);
         while crew.pods.len() < wanted {
             names += 1;
             crew.pods.push(Pod {
@@ -114,21 +140,73 @@ impl Crews {
         self.least.get(app).copied().unwrap_or(0)
     }
 
-    /// All pods as the API shows them.
+    /// All pods as the API shows them, but for those on their way out.
     pub(super) fn pods(&self) -> Vec<Value> {
-        let crews = self.crews.iter();
-        let of = |((namespace, _), crew): (&(String, String), &Crew)| {
-            let (namespace, labels) = (namespace.clone(), crew.labels.clone());
-            let pods = crew.pods.clone().into_iter();
-            pods.map(move |pod| {
-                let ready = if pod.ready { "True" } else { "False" };
-                json!({
-                    "metadata": { "name": pod.name, "namespace": namespace, "labels": labels },
-                    "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": ready }] },
-                })
-            })
+        let of = |(key, crew): (&(String, String), &Crew)| -> Vec<Value> {
+            crew.pods.iter().map(|pod| crew.shown(&key.0, pod)).collect()
         };
-        crews.flat_map(of).collect()
+        self.crews.iter().flat_map(of).collect()
+    }
+
+    /// Those on their way out.
+    pub(super) fn leaving(&self) -> Vec<Value> {
+        let of = |(key, crew): (&(String, String), &Crew)| -> Vec<Value> {
+            let leaving = crew.leaving.iter().map(|pod| {
+                let mut pod = crew.shown(&key.0, pod);
+                pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+                pod
+            });
+            leaving.collect()
+        };
+        self.crews.iter().flat_map(of).collect()
+    }
+
+    /// What a container of a pod wrote, or had written before it was started again.
+    ///
+    /// # Errors
+    /// As the API server refuses it.
+    pub(super) fn log(&self, namespace: &str, pod: &str, container: Option<&str>, before: bool) -> Result<&str, No> {
+        let mut crews = self.crews.iter().filter(|(key, _)| key.0 == namespace);
+        let has = |crew: &&Crew| crew.pods.iter().chain(&crew.leaving).any(|known| known.name == pod);
+        let crew = crews.find_map(|(_, crew)| Some(crew).filter(has));
+        let crew = crew.ok_or_else(|| (404, "NotFound", format!("pods {pod:?} not found")))?;
+        if let Some(unknown) = container.filter(|name| *name != CONTAINER) {
+            let message = format!("container {unknown} is not valid for pod {pod}");
+            return Err((400, "BadRequest", message));
+        }
+        if !before {
+            return Ok(&crew.manner.log);
+        }
+        let message = || format!("previous terminated container {CONTAINER:?} in pod {pod:?} not found");
+        crew.manner
+            .log_before
+            .as_deref()
+            .ok_or_else(|| (400, "BadRequest", message()))
+    }
+}
+
+impl Crew {
+    fn shown(&self, namespace: &str, pod: &Pod) -> Value {
+        let ready = if pod.ready { "True" } else { "False" };
+        let restarts = self.manner.restarts;
+        let (state, last) = match restarts {
+            0 => (json!({ "running": { "startedAt": "2026-01-01T00:00:00Z" } }), json!({})),
+            _ => (
+                json!({ "waiting": { "reason": "CrashLoopBackOff", "message": "back-off restarting failed container" } }),
+                json!({ "terminated": { "exitCode": 1, "reason": "Error" } }),
+            ),
+        };
+        json!({
+            "metadata": { "name": pod.name, "namespace": namespace, "labels": self.labels },
+            "spec": { "containers": [{ "name": CONTAINER }] },
+            "status": {
+                "phase": "Running",
+                "conditions": [{ "type": "Ready", "status": ready }],
+                "containerStatuses": [{
+                    "name": CONTAINER, "ready": pod.ready, "restartCount": restarts, "state": state, "lastState": last,
+                }],
+            },
+        })
     }
 }
 

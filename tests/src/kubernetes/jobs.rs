@@ -196,11 +196,22 @@ impl World {
                 .transpose()
                 .map_err(|_| (400, "BadRequest", format!("{wanted}: must be an integer")))
         };
-        if let Some((key, _)) = query.iter().find(|(key, _)| key != "tailLines" && key != "limitBytes") {
+        let known = ["container", "limitBytes", "previous", "tailLines"];
+        if let Some((key, _)) = query.iter().find(|(key, _)| !known.contains(&key.as_str())) {
             return Err((400, "BadRequest", format!("the fake does not know the parameter {key}")));
         }
-        let all = self.logs.get(&(namespace.to_owned(), pod.to_owned()));
-        let all = all.ok_or((404, "NotFound", format!("pods {pod:?} not found")))?;
+        let text = |wanted: &str| {
+            query
+                .iter()
+                .find(|(key, _)| key == wanted)
+                .map(|(_, value)| value.as_str())
+        };
+        let all = match self.logs.get(&(namespace.to_owned(), pod.to_owned())) {
+            Some(log) => log,
+            None => self
+                .crews
+                .log(namespace, pod, text("container"), text("previous") == Some("true"))?,
+        };
         let lines: Vec<&str> = all.lines().collect();
         let first = lines.len().saturating_sub(number("tailLines")?.unwrap_or(usize::MAX));
         let text = lines[first..].join("\n");

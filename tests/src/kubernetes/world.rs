@@ -204,9 +204,10 @@ impl World {
         }
     }
 
-    /// The pods of a namespace.
+    /// The pods of a namespace, those on their way out too.
     pub(super) fn pods(&self, namespace: &str) -> Vec<Value> {
         let mut pods = self.crews.pods();
+        pods.extend(self.crews.leaving());
         pods.retain(|pod| pod["metadata"]["namespace"] == namespace);
         pods.extend(self.job_pods(namespace));
         pods

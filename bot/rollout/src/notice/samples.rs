@@ -233,6 +233,21 @@ fn about_gates_and_hooks() -> Vec<NoticeKind> {
             by: jon(),
             what: text(),
         },
+        NoticeKind::PodLogs {
+            pods: vec![
+                "checkout-new-7d9f4 (app: CrashLoopBackOff, 4 restarts)".to_owned(),
+                format!("checkout-new-x2k8p (app: not ready) {HOSTILE}"),
+            ],
+            output: format!("checkout-new-7d9f4: {HOSTILE}"),
+            unread: None,
+            alerted: true,
+        },
+        NoticeKind::PodLogs {
+            pods: Vec::new(),
+            output: String::new(),
+            unread: Some(text()),
+            alerted: false,
+        },
         NoticeKind::HookPassed {
             hook: "backup".to_owned(),
             when: "before phase quarter".to_owned(),
@@ -371,6 +386,7 @@ fn is_listed(kind: &NoticeKind) -> bool {
         | NoticeKind::Acknowledged { .. }
         | NoticeKind::HookPassed { .. }
         | NoticeKind::HookFailed { .. }
+        | NoticeKind::PodLogs { .. }
         | NoticeKind::Update(_)
         | NoticeKind::Report { .. }
         | NoticeKind::CommitmentMissed { .. }

@@ -112,6 +112,19 @@ impl NoticeKind {
                 format!("{by} {word} {item} ({what}){}. {}", because(evidence), left(open))
             }
             Self::Acknowledged { by, what } => format!("{by} looks at {what}."),
+            Self::PodLogs { pods, unread, .. } => {
+                let unread = unread
+                    .as_deref()
+                    .map(|why| format!(" Not read: {why}."))
+                    .unwrap_or_default();
+                match pods.len() {
+                    0 => format!("Nothing of what the pods of the new version wrote is kept.{unread}"),
+                    _ => format!(
+                        "What pods of the new version wrote is kept: {}.{unread}",
+                        pods.join("; ")
+                    ),
+                }
+            }
             Self::HookPassed {
                 hook,
                 when,

@@ -206,6 +206,9 @@ codes! {
     P227 Error "not a JSON pointer",
         "A pointer begins with `/`, with one `/` for each level: `/database/status`, `/items/0`.",
         "Write it so; the empty text means the whole answer.";
+    P228 Error "logs of pods that are not there",
+        "`podLogs` reads what the pods of the new version wrote, and neither the target nor a rung is in Kubernetes.",
+        "Take `podLogs` out, or let a rung of the ladder name what runs the pods.";
     P231 Info "capacity may dip",
         "With a floor below 100% fewer pods than usual serve while versions change.",
         "Nothing, if it is meant; else leave `floor` out.";

@@ -206,7 +206,10 @@ impl Laws {
             format!("{id} left its latch for {}", next.state_word())
         });
         let lowers = |kind: &ActionKind| match kind {
-            ActionKind::ToZero { .. } | ActionKind::AskAboutAlert { .. } | ActionKind::RunHook { .. } => true,
+            ActionKind::ToZero { .. }
+            | ActionKind::AskAboutAlert { .. }
+            | ActionKind::ReadLogs { .. }
+            | ActionKind::RunHook { .. } => true,
             ActionKind::SetWeight { .. } => false,
         };
         let falls = next.wanted.is_zero() && step.actions.iter().all(|action| lowers(&action.kind));
@@ -223,7 +226,7 @@ impl Laws {
             self.must(before.is_none(), 6, || format!("{} was asked for twice", action.id));
             let writes = match action.kind {
                 ActionKind::SetWeight { .. } | ActionKind::ToZero { .. } => true,
-                ActionKind::AskAboutAlert { .. } | ActionKind::RunHook { .. } => false,
+                ActionKind::AskAboutAlert { .. } | ActionKind::ReadLogs { .. } | ActionKind::RunHook { .. } => false,
             };
             if !writes {
                 continue;

@@ -280,7 +280,7 @@ impl Row {
     pub(super) fn is_write(&self) -> bool {
         match self.action.kind {
             ActionKind::SetWeight { .. } | ActionKind::ToZero { .. } => true,
-            ActionKind::AskAboutAlert { .. } | ActionKind::RunHook { .. } => false,
+            ActionKind::AskAboutAlert { .. } | ActionKind::ReadLogs { .. } | ActionKind::RunHook { .. } => false,
         }
     }
 

@@ -86,6 +86,12 @@ impl World<'_> {
                 let after = self.random.between(5, 400);
                 return self.later(after, Task::Asked(replica, life, row));
             }
+            ActionKind::ReadLogs { .. } => {
+                let outcome = Outcome::Logs(Box::default());
+                let id = action.id;
+                let event = Event::Reported { action: id, outcome };
+                return self.decide_now(replica, rollout, event, Then::Close { row, why: "read" });
+            }
             ActionKind::RunHook { .. } => return self.hook(replica, row, attempt),
             ActionKind::ToZero { .. } => Weight::ZERO,
             ActionKind::SetWeight { weight, .. } => match self.token(replica, rollout, &action) {
@@ -269,6 +275,7 @@ impl World<'_> {
             | Outcome::Fenced { .. }
             | Outcome::Failing { .. }
             | Outcome::Asked { .. }
+            | Outcome::Logs(_)
             | Outcome::Hooked(_) => again,
         };
         // From now on nobody else answers for this attempt.

@@ -161,7 +161,11 @@ pub(super) fn reported(work: &mut Work<'_>, action: &ActionId, outcome: &Outcome
         Outcome::Hooked(end) => ended(work, action, (**end).clone()),
         // The worker could not do it, and cannot say whether it was done.
         Outcome::GaveUp { why, .. } => ended(work, action, without_word(why.clone())),
-        Outcome::Applied(_) | Outcome::Foreign { .. } | Outcome::Fenced { .. } | Outcome::Asked { .. } => {}
+        Outcome::Applied(_)
+        | Outcome::Foreign { .. }
+        | Outcome::Fenced { .. }
+        | Outcome::Asked { .. }
+        | Outcome::Logs(_) => {}
     }
 }
 

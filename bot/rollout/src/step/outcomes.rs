@@ -11,7 +11,7 @@ use crate::progress::Progress;
 use crate::rollout::{Because, Guard, Holder, Stage};
 
 use super::rollback::{self, ASKED_AGAIN};
-use super::{Work, advance, hooks, suspects};
+use super::{Work, advance, hooks, pod_logs, suspects};
 
 /// How long zero may be tried before people are paged.
 pub const STUCK_AFTER: Period = Period::seconds(30);
@@ -29,6 +29,10 @@ const SILENT: &str = "the target has not been read at zero, and no worker says w
 pub(super) fn reported(work: &mut Work<'_>, action: &ActionId, outcome: &Outcome) {
     if let Outcome::Asked { key, answer } = outcome {
         suspects::answered(work, key, *answer);
+        return;
+    }
+    if let Outcome::Logs(logs) = outcome {
+        pod_logs::answered(work, action, logs);
         return;
     }
     note_progress(work, action, outcome);
@@ -136,7 +140,7 @@ fn advancing(work: &mut Work<'_>, phase: usize, asked: ActionId, since: jiff::Ti
                 why: format!("{why} ({attempts} attempts). Say `advance` to try again, or `rollback`."),
             });
         }
-        Outcome::Failing { .. } | Outcome::Asked { .. } | Outcome::Hooked(_) => {}
+        Outcome::Failing { .. } | Outcome::Asked { .. } | Outcome::Logs(_) | Outcome::Hooked(_) => {}
     }
 }
 
@@ -202,6 +206,7 @@ fn rolling_back(work: &mut Work<'_>, state: RollingBack, asked: ActionId, action
         | Outcome::GaveUp { .. }
         | Outcome::Failing { .. }
         | Outcome::Asked { .. }
+        | Outcome::Logs(_)
         | Outcome::Hooked(_)
             if asked != *action => {}
         Outcome::Applied(ReadBack { weight, .. }) | Outcome::Foreign { found: weight } => {
@@ -225,7 +230,7 @@ fn rolling_back(work: &mut Work<'_>, state: RollingBack, asked: ActionId, action
                 failed(work, state, asked, why, *attempts);
             }
         }
-        Outcome::Asked { .. } | Outcome::Hooked(_) => {}
+        Outcome::Asked { .. } | Outcome::Logs(_) | Outcome::Hooked(_) => {}
     }
 }
 

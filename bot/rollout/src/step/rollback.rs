@@ -11,7 +11,7 @@ use crate::rollout::{Because, Guard, Stage, Standing};
 use crate::surroundings::Surroundings;
 use crate::weight::Weight;
 
-use super::{Work, hooks};
+use super::{Work, hooks, pod_logs};
 
 /// What stands in the way while zero is being asked for once more.
 pub(super) const ASKED_AGAIN: &str = "a person asked for zero again; the target has not answered yet";
@@ -108,6 +108,7 @@ fn begin(work: &mut Work<'_>, because: Because) {
     work.next.pause = None;
     work.next.bake.since = None;
     let action = climb(work, 0);
+    pod_logs::ask(work);
     work.next.stage = Stage::RollingBack {
         because: because.clone(),
         from,

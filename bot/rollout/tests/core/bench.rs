@@ -260,8 +260,8 @@ impl Bench {
                     answer: self.peers,
                 });
             }
-            // The test answers hooks itself.
-            ActionKind::RunHook { .. } => return None,
+            // The test answers these itself.
+            ActionKind::RunHook { .. } | ActionKind::ReadLogs { .. } => return None,
         };
         match self.manner {
             Manner::Answers => {

@@ -35,6 +35,7 @@ fn name(action: &Action) -> &str {
         ActionKind::SetWeight { .. } => "weight",
         ActionKind::ToZero { .. } => "zero",
         ActionKind::AskAboutAlert { .. } => "question",
+        ActionKind::ReadLogs { .. } => "logs",
     }
 }
 

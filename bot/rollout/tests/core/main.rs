@@ -31,6 +31,8 @@ mod hooks;
 #[cfg(test)]
 mod ladder;
 #[cfg(test)]
+mod pod_logs;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod polls;

@@ -131,6 +131,8 @@ pub(super) fn opens(notice: &Notice) -> Option<(String, Severity)> {
         NoticeKind::RolledBack {
             since_alert: Some(_), ..
         } => (Open::Rollback, Severity::Error),
+        // Evidence for whoever looks for the cause.
+        NoticeKind::PodLogs { alerted: true, .. } => (Open::Rollback, Severity::Error),
         NoticeKind::DecisionOpened { number, .. } => (Open::Numbered(*number), Severity::Critical),
         NoticeKind::GuardHolds { number, .. } | NoticeKind::HookFailed { hold: Some(number), .. } => {
             (Open::Numbered(*number), Severity::Error)
@@ -327,7 +329,8 @@ mod tests {
                 .count();
             let by_hand = matches!(notice.kind, NoticeKind::RollingBack { automatic: false, .. });
             let loud = notice.kind.loudness() == tidegate_rollout::plan::Hears::Pages && !by_hand;
-            assert_eq!(opens, usize::from(loud), "{}", notice.kind.word());
+            let adds = matches!(notice.kind, NoticeKind::PodLogs { alerted: true, .. });
+            assert_eq!(opens, usize::from(loud || adds), "{}", notice.kind.word());
             for event in events {
                 let document = event.document(&SecretString::from("k".repeat(32)));
                 let summary = document["payload"]["summary"].as_str().unwrap_or_default();

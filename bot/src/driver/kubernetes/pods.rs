@@ -10,14 +10,19 @@ use super::cluster::{Cluster, Fault};
 /// More pods or slices than this are not looked at.
 const MOST: u32 = 500;
 
+/// The pods with these labels, those on their way out too.
+pub(super) async fn all(cluster: &Cluster, namespace: &str, labels: &[(&str, &str)]) -> Result<Vec<Value>, Fault> {
+    let path = format!("/api/v1/namespaces/{namespace}/pods");
+    cluster.list(&path, labels, MOST).await
+}
+
 /// The names of the ready pods with these labels.
 pub(super) async fn ready(
     cluster: &Cluster,
     namespace: &str,
     labels: &[(&str, &str)],
 ) -> Result<BTreeSet<String>, Fault> {
-    let path = format!("/api/v1/namespaces/{namespace}/pods");
-    let pods = cluster.list(&path, labels, MOST).await?;
+    let pods = all(cluster, namespace, labels).await?;
     let names = pods.iter().filter(|pod| is_ready(pod)).filter_map(|pod| {
         let name = pod["metadata"]["name"].as_str()?;
         Some(name.to_owned())

@@ -23,8 +23,8 @@ pub struct Right {
 }
 
 impl Right {
-    /// Whether rollouts work without it: what was done is then told everywhere but on the object, and the end of a Job without
-    /// the end of its log.
+    /// Whether rollouts work without it: what was done is then told everywhere but on the object, and the end of a Job, or a
+    /// rollback, without the end of a log.
     pub fn is_optional(&self) -> bool {
         ["events", "pods/log"].contains(&self.resource)
     }
@@ -71,6 +71,22 @@ pub fn needed(target: &Target) -> Vec<Right> {
     };
     let told = right(namespace, ("", "events"), None, "create");
     rights.into_iter().flatten().chain([told]).collect()
+}
+
+/// Everything that is called to read what the pods of the new version wrote, beside what moves the target.
+pub fn needed_for_logs(target: &Target) -> Vec<Right> {
+    let read = |namespace: &str| {
+        [(("", "pods"), "list"), (("", "pods/log"), "get")].map(|(kind, verb)| right(namespace, kind, None, verb))
+    };
+    match target {
+        Target::Flag(_) => Vec::new(),
+        Target::DeploymentReplicas(target) => read(&target.namespace).to_vec(),
+        Target::ServiceSelector(target) => read(&target.namespace).to_vec(),
+        Target::HttpRoute(target) => {
+            let service = right(&target.namespace, ("", "services"), Some(&target.new), "get");
+            read(&target.namespace).into_iter().chain([service]).collect()
+        }
+    }
 }
 
 /// Everything that is called for a hook that is this Job. Its name is made anew for each action, so that no right can name it.

@@ -54,10 +54,10 @@ pub(super) async fn hand_on_what_waits(engine: &Engine, channel: &str) {
     }
 }
 
-/// What settles an incident goes to every pager that heard of the rollout, however little its audience hears: whoever was
-/// woken for a question must not be left with it. Told once, with the line in the log, which every notice has.
-pub(super) async fn settle_pages(engine: &Engine, notice: &Notice) {
-    if !pagerduty::settles(notice) {
+/// What settles an incident, or adds to it, goes to every pager that heard of the rollout, however little its audience hears:
+/// whoever was woken for a question must not be left with it. Told once, with the line in the log, which every notice has.
+pub(super) async fn follow_up_pages(engine: &Engine, notice: &Notice) {
+    if !pagerduty::follows_up(notice) {
         return;
     }
     let settings = engine.settings();

@@ -50,6 +50,11 @@ fn ladder(plan: &Plan, found: &mut Vec<Finding>) {
             found.push(Finding::new(Code::P221, at.index(index).key("within"), message).help("write `within: 30s`"));
         }
     }
+    if plan.spec.rollback.pod_logs > 0 && plan.target_with_pods().is_none() {
+        let message = "nothing of this plan is in Kubernetes".to_owned();
+        let path = Path::spec("rollback").key("podLogs");
+        found.push(Finding::new(Code::P228, path, message).help("take it out"));
+    }
     let target = plan.spec.target.name();
     if !rungs.is_empty() && rungs.iter().all(|rung| rung.target.name() != target) {
         let message = format!("no rung brings {target} back to zero");

@@ -39,6 +39,7 @@ const SELECTOR: &str =
     "    service-selector: { namespace: shop, service: checkout, label: version, new: v2, old: v1, ready: 3 }\n";
 
 const ELSEWHERE: &str = "  rollback: { ladder: [{ name: other, target: { flag: { key: other } } }] }\n";
+const LOGS_OF_A_FLAG: &str = "  rollback: { podLogs: 20 }\n";
 const AT_ONCE: &str = "  rollback: { ladder: [{ name: off, target: { flag: { key: checkout-v2 } }, within: 0s }] }\n";
 
 pub(super) const CASES: &[Case] = &[
@@ -132,6 +133,15 @@ pub(super) const CASES: &[Case] = &[
         )],
         "spec.rollback.ladder[0].within",
         "0s",
+    ),
+    case(
+        Code::P228,
+        &[(
+            "  noData: hold               # silence is not health: stay, and page\n",
+            LOGS_OF_A_FLAG,
+        )],
+        "spec.rollback.podLogs",
+        "20",
     ),
     case(
         Code::P231,
