@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use tidegate_rollout::{Event, Rollout, RolloutId, Share, Weight};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -16,6 +17,8 @@ use crate::driver::{Driver, DriverError};
 
 /// How often each target is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// So many looks are under way at once: the API of a cluster has others to serve.
+const AT_ONCE: usize = 32;
 /// No look lasts longer.
 const LOOK_WITHIN: Duration = Duration::from_secs(10);
 
@@ -71,8 +74,10 @@ pub(super) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
         let mut rollouts = engine.cached();
         engine.sights.keep(&rollouts);
         rollouts.retain(|rollout| rollout.plan.spec.target.is_in_kubernetes() && rollout.rests());
-        let looks = rollouts.iter().map(|rollout| look(&engine, rollout));
-        futures_util::future::join_all(looks).await;
+        let looks = stream::iter(rollouts.iter());
+        looks
+            .for_each_concurrent(AT_ONCE, |rollout| look(&engine, rollout))
+            .await;
     }
 }
 
