@@ -39,7 +39,7 @@ pub fn may(actor: &Actor, verb: &Verb, plan: Option<&Plan>) -> Result<(), Refusa
     if actor.has_any(needed) {
         return Ok(());
     }
-    let commands_it = plan.is_some_and(|plan| plan.members("incident-commander").contains(&actor.person));
+    let commands_it = plan.is_some_and(|plan| commands(actor, plan));
     if commands_it && needed.contains(&IncidentCommander) {
         return Ok(());
     }
@@ -64,11 +64,16 @@ pub fn may(actor: &Actor, verb: &Verb, plan: Option<&Plan>) -> Result<(), Refusa
     ))
 }
 
+/// Whether `actor` is the incident commander of the rollouts of `plan`, by the server's word or by the plan's.
+pub fn commands(actor: &Actor, plan: &Plan) -> bool {
+    actor.has_any(&[IncidentCommander]) || plan.members("incident-commander").contains(&actor.person)
+}
+
 /// Whether `actor` may take away the hold called `number`, which is `holder`'s; that they may say `release` at all was
 /// asked before. A person's goes by their own hand or the incident commander's. A guard's goes by the hand of those who
 /// may go forward or back: whoever only writes for the public does not lift it.
 pub fn may_release(actor: &Actor, holder: &Holder, number: u32, plan: &Plan) -> Result<(), Refusal> {
-    let commands_it = actor.has_any(&[IncidentCommander]) || plan.members("incident-commander").contains(&actor.person);
+    let commands_it = commands(actor, plan);
     let may = match holder {
         Holder::Person(person) => *person == actor.person || commands_it,
         Holder::Guard(_) => actor.has_any(&[Operator, Oncall]) || commands_it,

@@ -3,6 +3,7 @@
 
 mod advance;
 mod alerts;
+mod blocker;
 mod clock;
 mod commands;
 mod commitments;
@@ -25,8 +26,8 @@ use crate::refusal::Refusal;
 use crate::rollout::{Guard, Hold, Holder, Rollout};
 use crate::surroundings::{Freeze, Surroundings};
 
-pub use advance::{Blocker, CALM, blockers, in_the_way};
 pub use alerts::{CLOCK_SKEW, QUIET};
+pub use blocker::{Blocker, CALM, blockers, in_the_way};
 pub use clock::PAGE_AFTER;
 pub use commitments::GRACE;
 pub use outcomes::{STUCK_AFTER, UNANSWERED_AFTER};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_rollout::notice::clock;
 use tidegate_rollout::plan::Gate;
 use tidegate_rollout::rollout::{Because, Stage, Standing};
-use tidegate_rollout::step::blockers;
+use tidegate_rollout::step::{Blocker, blockers};
 use tidegate_rollout::{Health, Period, Rollout, Surroundings};
 
 pub(super) use wording::{REASONS, WAY_BACK, known};
@@ -87,7 +87,7 @@ impl Card {
             Vec::new()
         } else {
             let found = blockers(rollout, around, now);
-            found.iter().map(|blocker| blocker.refusal(rollout).message).collect()
+            found.iter().map(|blocker| in_the_way(rollout, blocker)).collect()
         };
         Self {
             rollout: rollout.id.to_string(),
@@ -216,6 +216,40 @@ fn hooks(rollout: &Rollout, now: Timestamp) -> Option<String> {
     ))
 }
 
+/// What stands in the way, in words. What a person has to do about it is said where it would not be known otherwise.
+fn in_the_way(rollout: &Rollout, blocker: &Blocker) -> String {
+    let refusal = blocker.refusal(rollout);
+    if matches!(blocker, Blocker::Held { .. } | Blocker::Undecided { .. }) {
+        format!("{} {}", refusal.message, refusal.hint)
+    } else {
+        refusal.message
+    }
+}
+
+/// A gate opens to nobody while something else stands in the way, so that is said first.
+fn at_gate(rollout: &Rollout, phase: usize, around: &Surroundings, now: Timestamp) -> String {
+    let found = blockers(rollout, around, now);
+    let by_itself = rollout
+        .plan
+        .spec
+        .phases
+        .get(phase)
+        .is_some_and(|phase| phase.gate == Gate::Auto);
+    if found.iter().any(|blocker| !matches!(blocker, Blocker::Unsigned { .. })) {
+        let then = if by_itself {
+            "it goes on by itself"
+        } else {
+            "say `advance`"
+        };
+        return format!("Stands still until what stands in its way is gone; then {then}.");
+    }
+    match (found.is_empty(), by_itself) {
+        (false, _) => "Its gate waits for people.".to_owned(),
+        (true, true) => "Goes on by itself.".to_owned(),
+        (true, false) => "Waits for a person: say `advance`.".to_owned(),
+    }
+}
+
 /// Time left rather than time passed, and what happens then.
 fn next(rollout: &Rollout, around: &Surroundings, now: Timestamp) -> String {
     let spec = &rollout.plan.spec;
@@ -243,15 +277,17 @@ fn next(rollout: &Rollout, around: &Surroundings, now: Timestamp) -> String {
                 || !rollout.holds.is_empty()
                 || !rollout.decisions.is_empty()
                 || around.freeze.is_some();
+            let last = *phase + 1 == spec.phases.len();
             let then = match gate {
                 _ if stands => "it stands still until what stands in its way is gone",
+                _ if !rollout.open_signoffs().is_empty() => "its gate waits for people",
+                Gate::Auto if last => "it is watched if it is healthy",
                 Gate::Auto => "it goes on by itself if it is healthy",
                 Gate::Manual => "its gate waits for a person",
             };
             format!("Bakes {left} more of {needed}, then {then}.")
         }
-        Stage::AtGate { .. } if !rollout.open_signoffs().is_empty() => "Its gate waits for people.".to_owned(),
-        Stage::AtGate { .. } => "Waits for a person: say `advance`.".to_owned(),
+        Stage::AtGate { phase, .. } => at_gate(rollout, *phase, around, now),
         Stage::Watching { .. } => format!("Watched for {} more.", spec.watch.minus(rollout.bake.at(now))),
         Stage::RollingBack {
             since,

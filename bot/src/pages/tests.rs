@@ -114,7 +114,7 @@ fn every_state_has_its_page_and_says_itself_in_words() {
         ),
         ("gate", "WAITING", "The gate waits for a person: CONTINUE to 50%."),
         ("paused", "PAUSED", "the clock stands still now"),
-        ("held", "HELD", "jon holds it since"),
+        ("held", "HELD", "jon has held it for"),
         ("decision", "HELD", "DECISION 1 needed by"),
         (
             "no-data",

@@ -9,6 +9,7 @@ use crate::plan::{DecideDefault, NoData};
 use crate::rollout::{Bake, Because, Guard, Stage, Unknown};
 use crate::surroundings::Poll;
 
+use super::blocker::blockers;
 use super::{CLOCK_SKEW, Work, advance, commitments, hooks, outcomes, rollback, signoffs, suspects};
 
 /// How long health may be unknown before people are paged: two rounds of most things.
@@ -231,7 +232,7 @@ fn end_watch(work: &mut Work<'_>) {
         return;
     };
     let baked = work.next.baked(work.around, work.now);
-    let clear = advance::blockers(&work.next, work.around, work.now).is_empty();
+    let clear = blockers(&work.next, work.around, work.now).is_empty();
     if clear && baked >= work.next.plan.spec.watch {
         work.next.stage = Stage::Completed { at: work.now };
         work.next.bake = Bake {

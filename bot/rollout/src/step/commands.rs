@@ -4,7 +4,7 @@
 use crate::command::{Answer, Command, Verb};
 use crate::notice::NoticeKind;
 use crate::period::Period;
-use crate::person::{Actor, Role};
+use crate::person::Actor;
 use crate::policy;
 use crate::refusal::{Code, Refusal};
 use crate::rollout::{Because, Decision, Guard, Hold, Holder, Pause, Stage};
@@ -60,18 +60,23 @@ fn may_answer(work: &Work<'_>, actor: &Actor, command: &Command) -> Result<(), R
             .by
             .iter()
             .any(|role| plan.members(role).contains(&actor.person));
-        if named || actor.has_any(&[Role::IncidentCommander]) {
+        if named || policy::commands(actor, plan) {
             return Ok(());
         }
+        let who: Vec<String> = decision
+            .by
+            .iter()
+            .map(|role| format!("{role} ({})", signoffs::listed(plan.members(role).iter())))
+            .collect();
         return Err(Refusal::new(
             Code::R301,
             format!(
                 "Decision {} is for {}; {} is none of them.",
                 decision.number,
-                decision.by.join(", "),
+                who.join(", "),
                 actor.person
             ),
-            "Ask one of them. `rollback` is always possible for those who may roll back.",
+            "Ask one of them, or the incident commander. `rollback` is always possible for those who may roll back.",
         ));
     }
     policy::may(actor, &Verb::Do(command.clone()), Some(plan))

@@ -13,6 +13,7 @@ use crate::planted::{self, Bug};
 use crate::refusal::{Code, Refusal};
 use crate::rollout::{Guard, Holder, Rollout, Stage};
 
+use super::blocker::in_the_way;
 use super::{Work, advance, signoffs};
 
 /// How much of its output is said in a notice, in bytes; the log has more.
@@ -366,7 +367,7 @@ pub(super) fn mind_silence(work: &mut Work<'_>) {
     };
     let silent = Period::between(run.heard, now);
     let forward = run.moment != Moment::Rollback && !work.next.is_latched();
-    let waits = forward && advance::in_the_way(&work.next, work.around, now).is_some();
+    let waits = forward && in_the_way(&work.next, work.around, now).is_some();
     if waits && silent >= LOOKED_AGAIN {
         for other in work.next.hooks.iter_mut().filter(|other| other.action == run.action) {
             other.heard = now;

@@ -10,8 +10,9 @@ use crate::planted::{self, Bug};
 use crate::progress::Progress;
 use crate::rollout::{Because, Guard, Holder, Stage};
 
+use super::blocker::in_the_way;
 use super::rollback::{self, ASKED_AGAIN};
-use super::{Work, advance, hooks, pod_logs, suspects};
+use super::{Work, hooks, pod_logs, suspects};
 
 /// How long zero may be tried before people are paged.
 pub const STUCK_AFTER: Period = Period::seconds(30);
@@ -307,7 +308,7 @@ pub(super) fn mind_workers(work: &mut Work<'_>) {
             since,
             failed: None,
         } if Period::between(since, work.now) >= LOOKED_AGAIN
-            && advance::in_the_way(&work.next, work.around, work.now).is_some() =>
+            && in_the_way(&work.next, work.around, work.now).is_some() =>
         {
             // Workers wait, rightly; what they need afterwards is not counted from before.
             work.next.stage = Stage::Advancing {

@@ -170,12 +170,11 @@ pub(super) fn check(work: &mut Work<'_>, actor: &Actor, item: &str, done: bool, 
 
 fn may_tick(work: &Work<'_>, actor: &Actor, check: &Check) -> Result<(), Refusal> {
     let plan = &work.next.plan;
-    let commands_it = plan.members("incident-commander").contains(&actor.person);
     let may = match &check.owner {
         Some(role) => plan.members(role).contains(&actor.person),
         None => actor.has_any(&[Role::Operator, Role::Oncall]),
     };
-    if may || commands_it || actor.has_any(&[Role::IncidentCommander]) {
+    if may || policy::commands(actor, plan) {
         return Ok(());
     }
     let who = match &check.owner {
@@ -279,7 +278,7 @@ fn nothing(work: &Work<'_>, message: String) -> Refusal {
     )
 }
 
-fn listed<'a>(people: impl Iterator<Item = &'a PersonId>) -> String {
+pub(super) fn listed<'a>(people: impl Iterator<Item = &'a PersonId>) -> String {
     let names: Vec<&str> = people.map(PersonId::as_str).collect();
     if names.is_empty() {
         "nobody".to_owned()

@@ -125,7 +125,8 @@ pub(super) fn following(rollout: &Rollout) -> Option<&Phase> {
 }
 
 /// What happens next, in a sentence or two.
-pub(super) fn sentence(rollout: &Rollout, now: Timestamp) -> String {
+pub(super) fn sentence(seen: &Seen<'_>, now: Timestamp) -> String {
+    let rollout = seen.rollout;
     let target = rollout.plan.spec.target.name();
     if let Some(run) = rollout.hook_awaited() {
         let when = run.moment.words(&rollout.plan);
@@ -141,7 +142,7 @@ pub(super) fn sentence(rollout: &Rollout, now: Timestamp) -> String {
             waited_for(rollout, action)
         ),
         Stage::Baking { .. } => baking(rollout, now),
-        Stage::AtGate { .. } => format!("The gate waits for a person: CONTINUE {}.", onward(rollout)),
+        Stage::AtGate { .. } => at_gate(seen, now),
         Stage::Watching { .. } => watching(rollout, now),
         Stage::RollingBack {
             because, stuck, action, ..
@@ -195,6 +196,19 @@ fn baking(rollout: &Rollout, now: Timestamp) -> String {
         None => format!("after {left} more; the clock stands still now"),
     };
     format!("Baked {baked} of {needed}. Next: {then}, {clock}.")
+}
+
+/// What stands in the way comes first: the gate opens to nobody before that is gone.
+fn at_gate(seen: &Seen<'_>, now: Timestamp) -> String {
+    let found = blockers(seen.rollout, seen.around, now);
+    match found.iter().min_by_key(|blocker| urgency(blocker)) {
+        Some(Blocker::Unsigned { what, .. }) => format!("The gate waits for people: {}.", brief(what, 200)),
+        Some(blocker) => format!(
+            "Nothing goes on. {}",
+            brief(&blocker.refusal(seen.rollout).message, 300)
+        ),
+        None => format!("The gate waits for a person: CONTINUE {}.", onward(seen.rollout)),
+    }
 }
 
 fn watching(rollout: &Rollout, now: Timestamp) -> String {

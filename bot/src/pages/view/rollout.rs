@@ -89,7 +89,7 @@ impl RolloutPage {
                 .share
                 .map(|share| format!("{share} of {} observed", grouped(share.total))),
             place: place(rollout),
-            next: next::sentence(rollout, now),
+            next: next::sentence(seen, now),
             next_update: rollout.next_update(now),
             missed: rollout.missed_updates(now),
             phases: phases::bar(rollout, now),
