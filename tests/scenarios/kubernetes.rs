@@ -3,14 +3,16 @@
 //! The server has exactly the rights of the manifests that users apply. Whatever the API does to it, the capacity never falls
 //! below the floor, the new version ends at zero or somebody is told exactly what is left, and nobody's word is overwritten twice.
 
+mod contract;
 mod deaths;
 mod faults;
 mod house;
+mod in_cluster;
 mod ladder;
 mod moved;
 mod pod_logs;
 mod replicas;
-mod rights;
+pub(crate) mod rights;
 mod route;
 mod selector;
 mod way_back;

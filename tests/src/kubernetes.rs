@@ -6,19 +6,25 @@
 //! `KUBEBUILDER_ASSETS` set, scenarios that need no misbehaviour run against a real etcd and kube-apiserver.
 
 mod api;
+mod carried;
 mod controllers;
 mod crew;
+mod definitions;
 mod fake;
+mod httproute;
 mod jobs;
+mod kubelet;
 pub mod kustomize;
 mod patch;
+mod pod;
 mod real;
 mod rights;
 mod schema;
+mod structural;
 mod world;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::PoisonError;
 
 use anyhow::{Context as _, Result, bail};
 use reqwest::Method;
@@ -33,11 +39,16 @@ use world::Key;
 pub use crew::{Manner, Readiness};
 pub use fake::Mishap;
 pub use jobs::JobEnd;
+pub(crate) use pod::MOUNTED;
+pub use pod::Pod;
 
 /// The token of an account that may do everything.
 pub const ADMIN: &str = "the-token-of-the-cluster-admin";
 /// The token of Tidegate's service account, when rights are given to it.
 pub const TIDEGATE: &str = "the-token-of-tidegate";
+
+/// A right as it was used: verb, group, resource with the part of it, name.
+pub type Used = (String, String, String, Option<String>);
 
 /// A cluster.
 #[derive(Debug)]
@@ -76,7 +87,7 @@ impl Kubernetes {
     pub fn kubeconfig(&self, scratch: &Scratch, token: &str) -> Result<PathBuf> {
         let cluster = match &self.0 {
             Kind::Fake(fake) => json!({ "server": fake.url() }),
-            Kind::Real(real) => json!({ "server": real.url(), "insecure-skip-tls-verify": true }),
+            Kind::Real(real) => json!({ "server": real.url(), "certificate-authority": real.certificates.authority }),
         };
         let text = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "tests",
@@ -131,7 +142,7 @@ impl Kubernetes {
         let object = json!({
             "apiVersion": "v1", "kind": "Service",
             "metadata": { "namespace": namespace, "name": name },
-            "spec": { "selector": selector, "ports": [{ "port": 80 }] },
+            "spec": { "selector": selector, "ports": [{ "port": 80, "protocol": "TCP" }] },
         });
         self.place("", "services", object)
     }
@@ -158,21 +169,20 @@ impl Kubernetes {
         let (spaces, rest): (Vec<&Value>, Vec<&Value>) =
             objects.iter().partition(|object| object["kind"] == "Namespace");
         for object in spaces.iter().chain(&rest) {
-            let (group, resource) = schema::accept(object)?;
-            let namespace = &object["metadata"]["namespace"];
-            let space = spaces.iter().find(|space| space["metadata"]["name"] == *namespace);
-            let name = &object["metadata"]["name"];
-            if resource != "namespaces" {
-                let space = space.with_context(|| format!("{resource} {name}: namespaces {namespace} not found"))?;
-                let standard = &space["metadata"]["labels"]["pod-security.kubernetes.io/enforce"];
-                if resource == "deployments" && *standard == "restricted" {
-                    schema::restricted(object)
-                        .with_context(|| format!("{name} violates PodSecurity \"restricted\""))?;
+            let (group, resource) = schema::place_of(object)?;
+            match &self.0 {
+                Kind::Fake(_) => {
+                    schema::accept(object)?;
+                    schema::accept_into(&spaces, resource, object)?;
+                    self.place(group, resource, (*object).clone())?;
                 }
+                Kind::Real(real) => real.apply_into(group, version_of(group), resource, object)?,
             }
-            self.place(group, resource, (*object).clone())?;
         }
-        Ok(())
+        match &self.0 {
+            Kind::Fake(_) => Ok(()),
+            Kind::Real(real) => real.could(),
+        }
     }
 
     /// When the pods of a Deployment become ready from now on.
@@ -207,29 +217,45 @@ impl Kubernetes {
                 change(&mut world.crews);
                 world.tick();
             }
-            Kind::Real(real) => change(&mut real.crews.lock().unwrap_or_else(PoisonError::into_inner)),
+            Kind::Real(real) => {
+                change(&mut real.stage().crews);
+                // An API server that does not answer is told of by whoever calls it next.
+                let _ = real.looked();
+            }
         }
     }
 
     /// How Jobs end from now on, also those that run already.
-    ///
-    /// # Errors
-    /// On a real cluster, which runs no Jobs here.
-    pub fn jobs_end(&self, end: JobEnd) -> Result<()> {
-        let mut cluster = self.told()?.open();
-        cluster.world.job_end = end;
-        cluster.world.tick();
-        Ok(())
+    pub fn jobs_end(&self, end: JobEnd) {
+        match &self.0 {
+            Kind::Fake(fake) => {
+                let world = &mut fake.open().world;
+                world.job_end = end;
+                world.tick();
+            }
+            Kind::Real(real) => {
+                real.stage().job_end = end;
+                let _ = real.looked();
+            }
+        }
     }
 
     /// Every Job as it is now.
     ///
     /// # Errors
-    /// On a real cluster.
+    /// When they cannot be read.
     pub fn jobs(&self) -> Result<Vec<Value>> {
-        let cluster = self.told()?.open();
-        let jobs = cluster.world.objects.iter().filter(|(key, _)| key.1 == "jobs");
-        Ok(jobs.map(|(_, job)| job.clone()).collect())
+        match &self.0 {
+            Kind::Fake(fake) => {
+                let cluster = fake.open();
+                let jobs = cluster.world.objects.iter().filter(|(key, _)| key.1 == "jobs");
+                Ok(jobs.map(|(_, job)| job.clone()).collect())
+            }
+            Kind::Real(real) => {
+                let list = real.ask(Method::GET, "/apis/batch/v1/jobs", None)?;
+                Ok(list["items"].as_array().cloned().unwrap_or_default())
+            }
+        }
     }
 
     /// Somebody else patches an object: a merge patch without a version, as `kubectl` sends it.
@@ -283,10 +309,7 @@ impl Kubernetes {
                 world.tick();
                 world.crews.least(app)
             }
-            Kind::Real(real) => {
-                let crews = real.crews.lock().unwrap_or_else(PoisonError::into_inner);
-                crews.least(app)
-            }
+            Kind::Real(real) => real.stage().crews.least(app),
         }
     }
 
@@ -294,12 +317,18 @@ impl Kubernetes {
     /// object was placed.
     ///
     /// # Errors
-    /// On a real cluster, or when it is not there.
+    /// When it is not there.
     pub fn least_carried(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Result<usize> {
-        let world = &mut self.told()?.open().world;
-        world.tick();
-        let least = world.least_carried.get(&key(group, resource, namespace, name));
-        least.copied().context("nothing of that name carries traffic")
+        let key = key(group, resource, namespace, name);
+        let least = match &self.0 {
+            Kind::Fake(fake) => {
+                let world = &mut fake.open().world;
+                world.tick();
+                world.carried.least(&key)
+            }
+            Kind::Real(real) => real.stage().carried.least(&key),
+        };
+        least.context("nothing of that name carries traffic")
     }
 
     /// The Events that Tidegate wrote.
@@ -362,12 +391,49 @@ impl Kubernetes {
         Ok(self.told()?.open().world.asked.clone())
     }
 
-    /// Every call, in order.
+    /// Every call of Tidegate, in order: what was called, without the query.
     ///
     /// # Errors
-    /// On a real cluster.
+    /// When a real cluster did not write them down.
     pub fn calls(&self) -> Result<Vec<(Method, String)>> {
-        Ok(self.told()?.open().calls.clone())
+        match &self.0 {
+            Kind::Fake(fake) => Ok(fake.open().calls.clone()),
+            Kind::Real(real) => real.calls(),
+        }
+    }
+
+    /// Every right that Tidegate made use of: verb, group, resource, and the one object where one was named.
+    ///
+    /// # Errors
+    /// As [`Kubernetes::calls`].
+    pub fn used(&self) -> Result<BTreeSet<Used>> {
+        let calls = self.calls()?.into_iter();
+        Ok(calls.filter_map(|(method, path)| api::used(&method, &path)).collect())
+    }
+
+    /// One call as whoever has this token; the status and the body of the answer.
+    ///
+    /// # Errors
+    /// When there is no answer, or it is not JSON.
+    pub async fn call(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: Option<(&str, &Value)>,
+    ) -> Result<(u16, Value)> {
+        let (client, url) = match &self.0 {
+            Kind::Fake(fake) => (crate::http::client()?, fake.url()),
+            Kind::Real(real) => (real.client.clone(), real.url().to_owned()),
+        };
+        let mut request = client.request(method, format!("{url}{path}")).bearer_auth(token);
+        if let Some((media, body)) = body {
+            request = request.header("content-type", media).body(body.to_string());
+        }
+        let answer = request.send().await?;
+        let (status, text) = (answer.status().as_u16(), answer.text().await?);
+        let value = serde_json::from_str(&text).with_context(|| format!("{status}: {text}"))?;
+        Ok((status, value))
     }
 
     /// Whether it can be told to misbehave and remembers what it was asked.

@@ -5,6 +5,7 @@
 
 pub mod alertmanager;
 pub mod built;
+pub mod certificates;
 pub mod discord;
 pub mod exporter;
 pub mod http;

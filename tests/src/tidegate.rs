@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::built::Build;
 use crate::http;
+use crate::kubernetes::{MOUNTED, Pod};
 use crate::ports::Port;
 use crate::process::{Launch, Program};
 use crate::scrape;
@@ -31,6 +32,8 @@ pub struct Setup {
     scratch: Scratch,
     settings: Value,
     variables: Vec<(String, String)>,
+    /// What it finds where a pod has the files of its service account.
+    mounted: Option<PathBuf>,
 }
 
 impl Setup {
@@ -56,6 +59,7 @@ impl Setup {
             scratch,
             settings,
             variables: Vec::new(),
+            mounted: None,
         })
     }
 
@@ -116,6 +120,16 @@ impl Setup {
         self
     }
 
+    /// Runs it as in a pod, with the files of a service account in a view of the file system of its own. Only root may.
+    #[must_use]
+    pub fn in_pod(mut self, pod: &Pod) -> Self {
+        self.mounted = Some(pod.files().to_owned());
+        let variables = pod.variables().into_iter();
+        self.variables
+            .extend(variables.map(|(name, value)| (name.to_owned(), value)));
+        self
+    }
+
     /// Where `path` will be.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
@@ -136,6 +150,19 @@ impl Setup {
         let mut tidegate = self.install()?;
         tidegate.start_again().await?;
         Ok(tidegate)
+    }
+
+    /// The program, where it is to run.
+    fn program(&self) -> Result<Launch> {
+        let program = self.build.program()?;
+        let Some(files) = &self.mounted else {
+            return Ok(Launch::new(program));
+        };
+        // Nobody else sees what is mounted, and it goes with the program.
+        let script =
+            "mount -t tmpfs none /var/run && mkdir -p \"$1\" && mount --bind \"$0\" \"$1\" && shift && exec \"$@\"";
+        let inside = Launch::new("unshare").args(["--mount", "--propagation=private", "--", "sh", "-ec", script]);
+        Ok(inside.arg(files).arg(MOUNTED).arg(program))
     }
 
     /// Writes its configuration, and leaves the start to [`Tidegate::start_again`].
@@ -198,7 +225,9 @@ impl Tidegate {
             bail!("the server is still running");
         }
         let configuration = self.setup.scratch.path().join("tidegate.yml");
-        let mut launch = Launch::new(self.setup.build.program()?)
+        let mut launch = self
+            .setup
+            .program()?
             .arg("serve")
             .arg(format!("--config.file={}", configuration.display()));
         for (name, value) in &self.setup.variables {

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tidegate_tests::kubernetes::Mishap;
+use tidegate_tests::kubernetes::{Kubernetes, Mishap};
 
 use super::story::{PATIENCE, Story, judge};
 
@@ -83,7 +83,8 @@ async fn an_alert_of_its_rules_gives_everything_back_to_blue() -> Result<()> {
 
 #[tokio::test]
 async fn when_the_route_cannot_be_written_the_service_of_green_selects_blue() -> Result<()> {
-    let story = Story::open(EXAMPLE, "plan.yaml", "1d").await?;
+    let cluster = Kubernetes::fake().await?;
+    let story = Story::open_in(cluster, EXAMPLE, "plan.yaml", "1d", |plan| plan).await?;
     story.begin(&["boka"]).await?;
     story.is(ROLLOUT, "green", "WATCHING").await?;
     story

@@ -185,7 +185,7 @@ async fn slack_finds_its_way_to_an_example_that_listens_to_it() -> Result<()> {
         objects.extend(kustomize::documents(&shipped(&format!(
             "examples/{example}/ingress.yaml"
         )))?);
-        Kubernetes::fake().await?.apply(&objects)?;
+        Kubernetes::start().await?.apply(&objects)?;
         let ingress = find(&objects, "Ingress")?;
         let rule = &ingress["spec"]["rules"][0];
         let service = find(&objects, "Service")?;

@@ -173,12 +173,19 @@ impl Story {
         watch: &str,
         change: impl FnOnce(String) -> String,
     ) -> Result<Self> {
+        Self::open_in(Kubernetes::start().await?, example, plan, watch, change).await
+    }
+
+    /// The same in a cluster that is there already.
+    pub(super) async fn open_in(
+        cluster: Kubernetes,
+        example: &'static str,
+        plan: &str,
+        watch: &str,
+        change: impl FnOnce(String) -> String,
+    ) -> Result<Self> {
         let name = |file: &str| format!("examples/{example}/{file}");
-        let (cluster, pager, scratch) = (
-            Kubernetes::fake().await?,
-            Sink::start().await?,
-            Scratch::new("example")?,
-        );
+        let (pager, scratch) = (Sink::start().await?, Scratch::new("example")?);
         cluster.apply(&kustomize::build(&folder(example))?)?;
         cluster.grant(&text(&name("role.yaml"))?)?;
         let mut settings = kustomize::documents(&shipped(&name("tidegate.yml")))?.remove(0);

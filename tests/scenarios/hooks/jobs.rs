@@ -8,6 +8,8 @@ use tidegate_tests::paths::repository;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::wait;
 
+use crate::kubernetes::rights::{as_given, given};
+
 use super::house::{Hooked, House, PATIENCE, programs};
 
 const NAMESPACE: &str = "hooks";
@@ -19,7 +21,10 @@ struct Cluster {
 }
 
 async fn cluster() -> Result<Cluster> {
-    let kubernetes = Kubernetes::fake().await?;
+    cluster_of(Kubernetes::start().await?)
+}
+
+fn cluster_of(kubernetes: Kubernetes) -> Result<Cluster> {
     kubernetes.grant(&rights()?)?;
     let kubeconfig = Scratch::new("kubeconfig")?;
     let file = kubernetes.kubeconfig(&kubeconfig, TIDEGATE)?;
@@ -108,12 +113,19 @@ async fn a_job_is_what_the_plan_says_and_traffic_moves_once_it_is_complete() -> 
     house.never_moved(&id).await?;
     cluster
         .kubernetes
-        .jobs_end(JobEnd::Complete("12 tables\n3 changed".to_owned()))?;
+        .jobs_end(JobEnd::Complete("12 tables\n3 changed".to_owned()));
     house.becomes(&id, "WATCHING").await?;
     let told = house.told(&id, "hook-passed").await?;
     assert!(told.contains("3 changed"), "{told}");
     assert_eq!(made(&cluster)?, 1);
-    Ok(())
+    // For all of that it needed what the shipped Role gives, and no less.
+    let given = given(&rights()?)?;
+    wait::until("every right of the Role was used", PATIENCE, async || {
+        let used = as_given(cluster.kubernetes.used()?, &given);
+        ensure!(used == given, "{used:#?}\nof\n{given:#?}");
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]
@@ -122,7 +134,7 @@ async fn a_failed_job_holds_with_the_clusters_reason_and_the_end_of_its_log() ->
     cluster.kubernetes.jobs_end(JobEnd::Failed(format!(
         "{}ERROR: column exists",
         "a line\n".repeat(500)
-    )))?;
+    )));
     let house = house(&cluster).await?;
     let id = house.begin().await?;
     house.becomes(&id, "HELD").await?;
@@ -138,7 +150,7 @@ async fn a_failed_job_holds_with_the_clusters_reason_and_the_end_of_its_log() ->
 #[tokio::test]
 async fn a_pod_that_cannot_start_is_shown_while_it_waits() -> Result<()> {
     let cluster = cluster().await?;
-    cluster.kubernetes.jobs_end(JobEnd::NoImage)?;
+    cluster.kubernetes.jobs_end(JobEnd::NoImage);
     let house = house(&cluster).await?;
     let id = house.begin().await?;
     wait::until("the card says what the pod waits for", PATIENCE, async || {
@@ -163,7 +175,7 @@ async fn killed_while_a_job_runs_the_server_finds_it_again_and_makes_no_second_o
     house.tidegate.kill()?;
     cluster
         .kubernetes
-        .jobs_end(JobEnd::Complete("done meanwhile".to_owned()))?;
+        .jobs_end(JobEnd::Complete("done meanwhile".to_owned()));
     house.revive().await?;
     house.becomes(&id, "WATCHING").await?;
     let told = house.told(&id, "hook-passed").await?;
@@ -174,14 +186,14 @@ async fn killed_while_a_job_runs_the_server_finds_it_again_and_makes_no_second_o
 
 #[tokio::test]
 async fn a_job_that_was_made_although_its_answer_was_lost_is_one_job() -> Result<()> {
-    let cluster = cluster().await?;
+    let cluster = cluster_of(Kubernetes::fake().await?)?;
     cluster
         .kubernetes
         .trouble(Method::POST, "/jobs", 1, Mishap::DoneButHangs)?;
     let house = house(&cluster).await?;
     let id = house.begin().await?;
     the_job(&cluster).await?;
-    cluster.kubernetes.jobs_end(JobEnd::Complete(String::new()))?;
+    cluster.kubernetes.jobs_end(JobEnd::Complete(String::new()));
     house.becomes(&id, "WATCHING").await?;
     assert_eq!((cluster.kubernetes.struck()?, cluster.kubernetes.jobs()?.len()), (1, 1));
     Ok(())
@@ -200,7 +212,7 @@ async fn without_the_right_to_make_jobs_it_says_which_one_is_missing_and_a_log_m
     cluster.kubernetes.grant(&without("resources: [pods/log]")?)?;
     cluster
         .kubernetes
-        .jobs_end(JobEnd::Complete("nobody reads this".to_owned()))?;
+        .jobs_end(JobEnd::Complete("nobody reads this".to_owned()));
     house.say(json!({ "verb": "retry", "rollout": id })).await?;
     house.becomes(&id, "WATCHING").await?;
     let told = house.told(&id, "hook-passed").await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use tidegate_tests::kubernetes::Readiness;
+use tidegate_tests::kubernetes::{Kubernetes, Readiness};
 use tidegate_tests::wait;
 
 use super::house::{House, PATIENCE};
@@ -58,7 +58,9 @@ async fn dies_everywhere(moved: impl Moved, passes: u32, least: usize) -> Result
 async fn dies(moved: impl Moved, point: &str, nth: u32) -> Result<bool> {
     let name = format!("{point}:{nth}");
     let (target, phases) = (moved.target(), moved.phases());
-    let mut house = House::dying(moved.cluster().await?, &target, &phases, moved.rights(), &name).await?;
+    let cluster = Kubernetes::start().await?;
+    moved.furnish(&cluster)?;
+    let mut house = House::dying(cluster, &target, &phases, moved.rights(), &name).await?;
     for version in moved.versions() {
         let soon = Readiness::After(Duration::from_millis(100));
         house.cluster.readiness(moved.namespace(), version, soon);

@@ -103,13 +103,13 @@ pub(super) async fn fake_house() -> Result<House> {
     House::start(fake_cluster().await?, &target(), &weeks(), RIGHTS).await
 }
 
-async fn cluster() -> Result<Kubernetes> {
+pub(super) async fn cluster() -> Result<Kubernetes> {
     let cluster = Kubernetes::start().await?;
     Replicas.furnish(&cluster)?;
     Ok(cluster)
 }
 
-async fn house() -> Result<House> {
+pub(super) async fn house() -> Result<House> {
     House::start(cluster().await?, &target(), &weeks(), RIGHTS).await
 }
 

@@ -138,6 +138,7 @@ fn divided(cluster: &Kubernetes) -> Result<(Value, Value)> {
 #[tokio::test]
 async fn two_numbers_change_and_everything_else_of_the_route_stays() -> Result<()> {
     let house = house().await?;
+    let before = object(&house)?["spec"].clone();
     let id = house.begin().await?;
     house.waits(&id, "some").await?;
     assert_eq!(weights(&house)?, (90.into(), 10.into()));
@@ -155,7 +156,7 @@ async fn two_numbers_change_and_everything_else_of_the_route_stays() -> Result<(
     assert_eq!(weights(&house)?, (100.into(), 0.into()));
     assert_eq!(
         object(&house)?["spec"],
-        route()?["spec"],
+        before,
         "matches, filters and parents are as they were"
     );
     Ok(())
@@ -317,5 +318,21 @@ async fn a_route_that_somebody_else_turns_holds_the_rollout() -> Result<()> {
     house.strike().await?;
     house.becomes(&id, "ROLLED BACK").await?;
     assert_eq!(weights(&house)?, (100.into(), 0.into()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_backend_of_another_group_is_no_service_whatever_it_is_called() -> Result<()> {
+    let house = house().await?;
+    let mut rules = object(&house)?["spec"]["rules"].clone();
+    rules[0]["backendRefs"][1]["group"] = "example.org".into();
+    let change = json!({ "spec": { "rules": rules } });
+    let (group, resource) = ("gateway.networking.k8s.io", "httproutes");
+    house.cluster.patch(group, resource, NAMESPACE, "boka", &change)?;
+    let refused = house.refused().await?;
+    ensure!(
+        refused.contains("rule 0 of boka names only one of the two Services"),
+        "{refused}"
+    );
     Ok(())
 }

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::fake::Cluster;
-use super::rights::{Rights, Wish};
+use super::rights::{self, Rights, Wish};
 use super::world::{Key, No, full, not_found};
-use super::{jobs, key, patch};
+use super::{Used, jobs, key, patch};
 
 /// Where an account asks what it may do.
 const REVIEW: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
@@ -58,6 +58,29 @@ impl Place {
     }
 }
 
+/// The verb of a call on what it names.
+fn verb_of(method: &Method, named: bool) -> Option<&'static str> {
+    Some(match (method, named) {
+        (&Method::GET, true) => "get",
+        (&Method::GET, false) => "list",
+        (&Method::PATCH, true) => "patch",
+        (&Method::PUT, true) => "update",
+        (&Method::POST, false) => "create",
+        _ => return None,
+    })
+}
+
+/// The right that a call makes use of; none where everybody may call.
+pub(super) fn used(method: &Method, path: &str) -> Option<Used> {
+    let place = Place::of(path)?;
+    let verb = verb_of(method, place.name.is_some())?;
+    let resource = match &place.sub {
+        Some(sub) => format!("{}/{sub}", place.resource),
+        None => place.resource,
+    };
+    Some((verb.to_owned(), place.group, resource, place.name))
+}
+
 pub(super) fn handle(
     cluster: &mut Cluster,
     method: &Method,
@@ -87,19 +110,12 @@ pub(super) fn handle(
     let query: Vec<(String, String)> = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
         .into_owned()
         .collect();
-    let verb = match (method, &place.name) {
-        (&Method::GET, Some(_)) => "get",
-        (&Method::GET, None) => "list",
-        (&Method::PATCH, Some(_)) => "patch",
-        (&Method::PUT, Some(_)) => "update",
-        (&Method::POST, None) => "create",
-        _ => {
-            return Err((
-                405,
-                "MethodNotAllowed",
-                "the server does not allow this method".to_owned(),
-            ));
-        }
+    let Some(verb) = verb_of(method, place.name.is_some()) else {
+        return Err((
+            405,
+            "MethodNotAllowed",
+            "the server does not allow this method".to_owned(),
+        ));
     };
     let resource = match &place.sub {
         Some(sub) => format!("{}/{sub}", place.resource),
@@ -166,24 +182,7 @@ fn review(rights: &[Rights], body: &Bytes) -> Result<(StatusCode, Value), No> {
             format!("strict decoding error: unknown field {unknown:?}"),
         ));
     }
-    let text = |key: &str| asked[key].as_str().unwrap_or_default();
-    // With a stroke in it no rule of a Role means the part of an object.
-    if text("resource").contains('/') {
-        object["status"] = json!({ "allowed": false });
-        return Ok((StatusCode::CREATED, object));
-    }
-    let resource = match asked["subresource"].as_str() {
-        Some(part) => format!("{}/{part}", text("resource")),
-        None => text("resource").to_owned(),
-    };
-    let wish = Wish {
-        verb: text("verb"),
-        group: text("group"),
-        resource: &resource,
-        namespace: text("namespace"),
-        name: asked["name"].as_str(),
-    };
-    let allowed = rights.iter().any(|rights| rights.allow(&wish));
+    let allowed = rights::allow(rights, &asked);
     object["status"] = json!({ "allowed": allowed });
     Ok((StatusCode::CREATED, object))
 }
@@ -217,7 +216,11 @@ fn list(cluster: &Cluster, place: &Place, query: &[(String, String)]) -> Result<
             .iter()
             .all(|(key, value)| object["metadata"]["labels"][key] == *value)
     };
-    let items: Vec<Value> = items.into_iter().filter(fits).collect();
+    let mut items: Vec<Value> = items.into_iter().filter(fits).collect();
+    // The items of a list do not say what they are, the list does.
+    for item in items.iter_mut().filter_map(Value::as_object_mut) {
+        item.retain(|field, _| field != "kind" && field != "apiVersion");
+    }
     Ok((
         StatusCode::OK,
         json!({ "kind": "List", "apiVersion": "v1", "metadata": {}, "items": items }),
@@ -234,11 +237,10 @@ fn create(cluster: &mut Cluster, place: &Place, body: &Bytes) -> Result<(StatusC
         return Err((422, "Invalid", format!("metadata.name: Invalid value: {name:?}")));
     }
     if place.resource == "events" && object["involvedObject"]["namespace"] != place.namespace.as_str() {
-        return Err((
-            422,
-            "Invalid",
-            "involvedObject.namespace: does not match event.namespace".to_owned(),
-        ));
+        let namespace = &object["involvedObject"]["namespace"];
+        let why = format!("involvedObject.namespace: Invalid value: {namespace}: does not match event.namespace");
+        let which = format!("Event {name:?} is invalid");
+        return Err((422, "Invalid", format!("{which}: {why}")));
     }
     if place.resource == "jobs" {
         jobs::check(&object)?;

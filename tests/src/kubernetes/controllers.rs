@@ -1,22 +1,40 @@
-//! Stands in for the controllers and kubelets that a bare API server has not: pods for Deployments, endpoint slices for
-//! Services, the status of Deployments and routes. Every object lies in the API server; only who is ready is known here.
+//! Stands in for the controllers and kubelets that a bare API server has not: pods for Deployments and Jobs, endpoint slices for
+//! Services, the status of Deployments, Jobs and routes. Every object lies in the API server; only what a kubelet would know, who
+//! is ready and what was printed, is known here. Writes nothing that is so already.
 
+mod jobs;
+
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
+use super::carried::Carried;
 use super::crew::{Crews, accepted, slice_of};
-use super::{ADMIN, full_path};
+use super::jobs::{JobEnd, OF_JOB};
+use super::world::Key;
+use super::{ADMIN, full_path, httproute, key};
 
 const MERGE: &str = "application/merge-patch+json";
+
+/// What lies in no object.
+#[derive(Debug, Default)]
+pub(super) struct Stage {
+    pub(super) crews: Crews,
+    pub(super) carried: Carried,
+    /// How Jobs end.
+    pub(super) job_end: JobEnd,
+    /// What pods printed, by namespace and name.
+    pub(super) logs: BTreeMap<(String, String), String>,
+}
 
 /// All of them.
 pub(super) struct Controllers {
     pub(super) client: Client,
     pub(super) url: String,
-    pub(super) crews: Arc<Mutex<Crews>>,
+    pub(super) stage: Arc<Mutex<Stage>>,
 }
 
 /// One call as the admin of the cluster.
@@ -51,22 +69,47 @@ fn place(group: &str, resource: &str, object: &Value) -> String {
     format!("{all}/{}", text(&metadata["name"]))
 }
 
+fn same_name(one: &Value, other: &Value) -> bool {
+    ["name", "namespace"]
+        .iter()
+        .all(|field| one["metadata"][field] == other["metadata"][field])
+}
+
+/// Whether everything that `wanted` says is so in `there`, which may say more.
+fn says(there: &Value, wanted: &Value) -> bool {
+    match (there, wanted) {
+        (Value::Object(there), Value::Object(wanted)) => wanted
+            .iter()
+            .all(|(field, wanted)| says(there.get(field).unwrap_or(&Value::Null), wanted)),
+        (Value::Array(there), Value::Array(wanted)) => {
+            there.len() == wanted.len() && there.iter().zip(wanted).all(|(there, wanted)| says(there, wanted))
+        }
+        // A list that is empty is shown as nothing, and a count of zero is left out.
+        (Value::Null, Value::Array(wanted)) => wanted.is_empty(),
+        (Value::Null, wanted) => *wanted == 0,
+        (there, wanted) => there == wanted,
+    }
+}
+
 impl Controllers {
     /// What they would do now.
     pub(super) async fn work(&self) -> Result<()> {
         self.deployments().await?;
         let pods = {
-            let mut crews = self.crews();
+            let crews = &mut self.stage().crews;
             crews.count();
             crews.pods()
         };
         self.pods(&pods).await?;
-        self.slices(&pods).await?;
-        self.routes().await
+        self.jobs().await?;
+        let mut carrying = self.slices(&pods).await?;
+        carrying.extend(self.routes().await?);
+        self.stage().carried.count(&carrying, &pods);
+        Ok(())
     }
 
-    fn crews(&self) -> MutexGuard<'_, Crews> {
-        self.crews.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn list(&self, path: &str) -> Result<Vec<Value>> {
@@ -78,92 +121,101 @@ impl Controllers {
         call(&self.client, &self.url, method, path, body).await
     }
 
+    /// Lays this over the status of an object.
+    async fn report(&self, path: &str, status: &Value) -> Result<()> {
+        let body = Some((MERGE, json!({ "status": status })));
+        self.ask(Method::PATCH, &format!("{path}/status"), body).await.map(drop)
+    }
+
     async fn deployments(&self) -> Result<()> {
         for deployment in self.list("/apis/apps/v1/deployments").await? {
             let metadata = &deployment["metadata"];
-            let labels = deployment["spec"]["template"]["metadata"]["labels"].clone();
+            let template = deployment["spec"]["template"].clone();
             let wanted = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
-            let (pods, ready) =
-                self.crews()
-                    .settle(text(&metadata["namespace"]), text(&metadata["name"]), wanted, labels);
-            let before = &deployment["status"];
-            let count = |key: &str| before[key].as_u64().unwrap_or(0);
-            let same = count("readyReplicas") == ready && count("replicas") == pods;
-            if same && before["observedGeneration"] == metadata["generation"] {
-                continue;
-            }
-            let status = json!({ "status": {
+            let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));
+            let (pods, ready) = self.stage().crews.settle(namespace, name, wanted, template);
+            let status = json!({
                 "observedGeneration": metadata["generation"], "replicas": pods, "updatedReplicas": pods,
                 "readyReplicas": ready, "availableReplicas": ready,
-            } });
-            let path = format!("{}/status", place("apps", "deployments", &deployment));
-            self.ask(Method::PATCH, &path, Some((MERGE, status))).await?;
+            });
+            if !says(&deployment["status"], &status) {
+                self.report(&place("apps", "deployments", &deployment), &status).await?;
+            }
         }
         Ok(())
     }
 
+    /// Makes it exactly these pods, besides those of Jobs.
     async fn pods(&self, pods: &[Value]) -> Result<()> {
+        let mut there = self.list("/api/v1/pods").await?;
+        there.retain(|pod| pod["metadata"]["labels"][OF_JOB].is_null());
         for pod in pods {
             let path = place("", "pods", pod);
-            if self.ask(Method::GET, &path, None).await.is_err() {
+            let known = there.iter().find(|there| same_name(there, pod));
+            if known.is_none() {
                 let mut object = pod.clone();
                 object["apiVersion"] = "v1".into();
                 object["kind"] = "Pod".into();
-                object["spec"] = json!({ "containers": [{ "name": "app", "image": "example.org/app:1" }] });
                 let all = full_path("", "v1", text(&pod["metadata"]["namespace"]), "pods");
                 self.ask(Method::POST, &all, Some(("application/json", object))).await?;
             }
-            let status = json!({ "status": pod["status"] });
-            self.ask(Method::PATCH, &format!("{path}/status"), Some((MERGE, status)))
-                .await?;
-        }
-        for there in self.list("/api/v1/pods").await? {
-            let same = |pod: &&Value| {
-                ["name", "namespace"]
-                    .iter()
-                    .all(|key| pod["metadata"][key] == there["metadata"][key])
-            };
-            if !pods.iter().any(|pod| same(&pod)) {
-                let path = format!("{}?gracePeriodSeconds=0", place("", "pods", &there));
-                self.ask(Method::DELETE, &path, None).await?;
+            if !known.is_some_and(|known| says(&known["status"], &pod["status"])) {
+                self.report(&path, &pod["status"]).await?;
             }
+        }
+        for gone in there
+            .iter()
+            .filter(|there| !pods.iter().any(|pod| same_name(there, pod)))
+        {
+            let path = format!("{}?gracePeriodSeconds=0", place("", "pods", gone));
+            self.ask(Method::DELETE, &path, None).await?;
         }
         Ok(())
     }
 
-    async fn slices(&self, pods: &[Value]) -> Result<()> {
+    /// Keeps the endpoint slices; says which Services there are.
+    async fn slices(&self, pods: &[Value]) -> Result<BTreeMap<Key, Value>> {
+        let there = self.list("/apis/discovery.k8s.io/v1/endpointslices").await?;
+        let mut services = BTreeMap::new();
         for service in self.list("/api/v1/services").await? {
+            let metadata = &service["metadata"];
+            let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));
             // The API server's own.
-            if service["metadata"]["namespace"] == "default" {
+            if namespace == "default" {
                 continue;
             }
             let mut slice = slice_of(&service, pods);
-            slice["apiVersion"] = "discovery.k8s.io/v1".into();
-            slice["kind"] = "EndpointSlice".into();
-            let path = place("discovery.k8s.io", "endpointslices", &slice);
-            let path = format!("{path}?fieldManager=tests&force=true");
-            let body = Some(("application/apply-patch+yaml", slice));
-            self.ask(Method::PATCH, &path, body).await?;
-        }
-        Ok(())
-    }
-
-    async fn routes(&self) -> Result<()> {
-        let silent = {
-            let crews = self.crews();
-            if crews.gateways_stand_still {
-                return Ok(());
-            }
-            crews.silent_gateways.clone()
-        };
-        for route in self.list("/apis/gateway.networking.k8s.io/v1/httproutes").await? {
-            let status = accepted(&route, &silent);
-            if route["status"] != status {
-                let path = format!("{}/status", place("gateway.networking.k8s.io", "httproutes", &route));
-                let body = Some((MERGE, json!({ "status": status })));
+            let known = there.iter().find(|there| same_name(there, &slice));
+            if !known.is_some_and(|known| says(&known["endpoints"], &slice["endpoints"])) {
+                slice["apiVersion"] = "discovery.k8s.io/v1".into();
+                slice["kind"] = "EndpointSlice".into();
+                let path = place("discovery.k8s.io", "endpointslices", &slice);
+                let path = format!("{path}?fieldManager=tests&force=true");
+                let body = Some(("application/apply-patch+yaml", slice));
                 self.ask(Method::PATCH, &path, body).await?;
             }
+            services.insert(key("", "services", namespace, name), service);
         }
-        Ok(())
+        Ok(services)
+    }
+
+    /// Speaks for the gateways; says which routes there are.
+    async fn routes(&self) -> Result<BTreeMap<Key, Value>> {
+        let (silent, still) = {
+            let crews = &self.stage().crews;
+            (crews.silent_gateways.clone(), crews.gateways_stand_still)
+        };
+        let mut routes = BTreeMap::new();
+        for route in self.list("/apis/gateway.networking.k8s.io/v1/httproutes").await? {
+            let status = accepted(&route, &silent);
+            if !still && route["status"] != status {
+                let path = place(httproute::GROUP, "httproutes", &route);
+                self.report(&path, &status).await?;
+            }
+            let metadata = &route["metadata"];
+            let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));
+            routes.insert(key(httproute::GROUP, "httproutes", namespace, name), route);
+        }
+        Ok(routes)
     }
 }

@@ -38,9 +38,6 @@ pub struct Manner {
     pub log_before: Option<String>,
 }
 
-/// The one container of every pod of a Deployment.
-const CONTAINER: &str = "app";
-
 /// The pods of one Deployment.
 #[derive(Debug)]
 struct Crew {
@@ -49,7 +46,8 @@ struct Crew {
     leaving: Vec<Pod>,
     readiness: Readiness,
     manner: Manner,
-    labels: Value,
+    /// What each of them is made of.
+    template: Value,
 }
 
 /// The pods of all Deployments, by namespace and name.
@@ -73,7 +71,7 @@ impl Crews {
             leaving: Vec::new(),
             readiness: Readiness::AtOnce,
             manner: Manner::default(),
-            labels: Value::Null,
+            template: Value::Null,
         })
     }
 
@@ -85,13 +83,13 @@ impl Crews {
         self.crew(namespace, name).manner = manner;
     }
 
-    /// Makes it `wanted` pods; says how many there are, and how many of them are ready.
-    pub(super) fn settle(&mut self, namespace: &str, name: &str, wanted: u64, labels: Value) -> (u64, u64) {
+    /// Makes it `wanted` pods of this template; says how many there are, and how many of them are ready.
+    pub(super) fn settle(&mut self, namespace: &str, name: &str, wanted: u64, template: Value) -> (u64, u64) {
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
         let now = Instant::now();
         let mut names = self.names;
         let crew = self.crew(namespace, name);
-        crew.labels = labels;
+        crew.template = template;
         // As a ReplicaSet does: those that are not ready go first, then the youngest.
         crew.pods.sort_by_key(|pod| (!pod.ready, pod.born));
         let leaves = crew.pods.split_off(wanted.min(crew.pods.len()));
@@ -122,7 +120,7 @@ impl Crews {
     pub(super) fn count(&mut self) {
         let mut ready: BTreeMap<String, usize> = BTreeMap::new();
         for crew in self.crews.values() {
-            let app = crew.labels["app"].as_str().unwrap_or_default();
+            let app = crew.template["metadata"]["labels"]["app"].as_str().unwrap_or_default();
             *ready.entry(app.to_owned()).or_default() += crew.pods.iter().filter(|pod| pod.ready).count();
         }
         for (app, count) in ready {
@@ -170,14 +168,15 @@ impl Crews {
         let has = |crew: &&Crew| crew.pods.iter().chain(&crew.leaving).any(|known| known.name == pod);
         let crew = crews.find_map(|(_, crew)| Some(crew).filter(has));
         let crew = crew.ok_or_else(|| (404, "NotFound", format!("pods {pod:?} not found")))?;
-        if let Some(unknown) = container.filter(|name| *name != CONTAINER) {
+        let own = crew.container();
+        if let Some(unknown) = container.filter(|name| *name != own) {
             let message = format!("container {unknown} is not valid for pod {pod}");
             return Err((400, "BadRequest", message));
         }
         if !before {
             return Ok(&crew.manner.log);
         }
-        let message = || format!("previous terminated container {CONTAINER:?} in pod {pod:?} not found");
+        let message = || format!("previous terminated container {own:?} in pod {pod:?} not found");
         crew.manner
             .log_before
             .as_deref()
@@ -186,6 +185,13 @@ impl Crews {
 }
 
 impl Crew {
+    /// The container that tells how a pod does: the first one.
+    fn container(&self) -> &str {
+        self.template["spec"]["containers"][0]["name"]
+            .as_str()
+            .unwrap_or_default()
+    }
+
     fn shown(&self, namespace: &str, pod: &Pod) -> Value {
         let ready = if pod.ready { "True" } else { "False" };
         let restarts = self.manner.restarts;
@@ -197,13 +203,13 @@ impl Crew {
             ),
         };
         json!({
-            "metadata": { "name": pod.name, "namespace": namespace, "labels": self.labels },
-            "spec": { "containers": [{ "name": CONTAINER }] },
+            "metadata": { "name": pod.name, "namespace": namespace, "labels": self.template["metadata"]["labels"] },
+            "spec": self.template["spec"],
             "status": {
                 "phase": "Running",
                 "conditions": [{ "type": "Ready", "status": ready }],
                 "containerStatuses": [{
-                    "name": CONTAINER, "ready": pod.ready, "restartCount": restarts, "state": state, "lastState": last,
+                    "name": self.container(), "ready": pod.ready, "restartCount": restarts, "state": state, "lastState": last,
                 }],
             },
         })

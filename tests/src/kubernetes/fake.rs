@@ -15,6 +15,7 @@ use super::api::{Place, handle};
 use super::rights::Rights;
 use super::world::{Key, No, World};
 use super::{ADMIN, TIDEGATE, patch};
+use crate::certificates::Certificates;
 use crate::serve::Served;
 
 /// What can go wrong with a call.
@@ -60,6 +61,7 @@ pub(super) struct Cluster {
 #[derive(Debug)]
 pub(super) struct Fake {
     served: Served,
+    router: Router,
     cluster: Arc<Mutex<Cluster>>,
 }
 
@@ -72,9 +74,15 @@ impl Fake {
         }));
         let router = Router::new().fallback(answer).with_state(Arc::clone(&cluster));
         Ok(Self {
-            served: Served::start(router).await?,
+            served: Served::start(router.clone()).await?,
+            router,
             cluster,
         })
+    }
+
+    /// The same cluster at another address, which shows this certificate.
+    pub(super) async fn serve_with(&self, certificates: &Certificates) -> Result<Served> {
+        Served::start_with(self.router.clone(), certificates).await
     }
 
     pub(super) fn url(&self) -> String {

@@ -18,8 +18,22 @@ pub enum JobEnd {
     NoImage,
 }
 
+impl JobEnd {
+    /// What the pods print, once they are over.
+    pub(super) fn printed(&self) -> Option<&str> {
+        match self {
+            Self::Never | Self::NoImage => None,
+            Self::Complete(printed) | Self::Failed(printed) => Some(printed),
+        }
+    }
+}
+
 /// The label by which the pod of a Job is found.
-const OF_JOB: &str = "batch.kubernetes.io/job-name";
+pub(super) const OF_JOB: &str = "batch.kubernetes.io/job-name";
+/// What the container of a hook is called.
+pub(super) const CONTAINER: &str = "hook";
+/// Who is put beside it in every pod, as a mesh does.
+pub(super) const BESIDE: &str = "a-mesh-proxy";
 
 /// What the API refuses of a new Job.
 pub(super) fn check(object: &Value) -> Result<(), No> {
@@ -122,34 +136,108 @@ fn container(container: &Value) -> Result<(), No> {
     Ok(())
 }
 
+/// The pod of a Job, without what becomes of it.
+pub(super) fn pod_of(job: &Value) -> Value {
+    let (namespace, name) = (&job["metadata"]["namespace"], &job["metadata"]["name"]);
+    json!({ "metadata": {
+        "name": format!("{}-pod", name.as_str().unwrap_or_default()), "namespace": namespace,
+        "labels": { OF_JOB: name, "job-name": name },
+    } })
+}
+
+/// What becomes of a pod whose Job ends so. Whoever stands beside the hook comes first.
+pub(super) fn pod_status(end: &JobEnd) -> Value {
+    let phase = match end {
+        JobEnd::Never => "Running",
+        JobEnd::NoImage => "Pending",
+        JobEnd::Complete(_) => "Succeeded",
+        JobEnd::Failed(_) => "Failed",
+    };
+    let container = |name: &str, state: Value| {
+        json!({
+            "name": name, "image": "example.org/some:1", "imageID": "", "ready": false, "restartCount": 0, "state": state,
+        })
+    };
+    let state = match end {
+        JobEnd::NoImage => json!({ "waiting": { "reason": "ImagePullBackOff" } }),
+        JobEnd::Never | JobEnd::Complete(_) | JobEnd::Failed(_) => json!({}),
+    };
+    let proxy = json!({ "waiting": { "reason": "PodInitializing" } });
+    json!({ "phase": phase, "containerStatuses": [container(BESIDE, proxy), container(CONTAINER, state)] })
+}
+
+/// The status of a Job that ends so. What is decided is said before it is true, as the real controller says it.
+pub(super) fn status(job: &Value, end: &JobEnd) -> Value {
+    let now = tidegate::clock::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let began = job["status"]["startTime"].as_str().unwrap_or(&now);
+    let over = |first: &str, then: &str, reason: &str, message: &str| {
+        let condition = |kind: &str| {
+            json!({
+                "type": kind, "status": "True", "reason": reason, "message": message,
+                "lastProbeTime": now, "lastTransitionTime": now,
+            })
+        };
+        json!([condition(first), condition(then)])
+    };
+    match end {
+        JobEnd::Never | JobEnd::NoImage => json!({ "startTime": began, "active": 1 }),
+        JobEnd::Complete(_) => json!({
+            "startTime": began, "completionTime": now, "active": null, "succeeded": 1,
+            "conditions": over("SuccessCriteriaMet", "Complete", "CompletionsReached", "Reached expected number of succeeded pods"),
+        }),
+        JobEnd::Failed(_) => json!({
+            "startTime": began, "active": null, "failed": 1,
+            "conditions": over(
+                "FailureTarget", "Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit",
+            ),
+        }),
+    }
+}
+
+/// The end of what was printed, as a kubelet answers it.
+///
+/// # Errors
+/// As it refuses the question.
+pub(super) fn end_of(printed: &str, query: &[(String, String)]) -> Result<String, No> {
+    let number = |wanted: &str| -> Result<Option<usize>, No> {
+        let found = query
+            .iter()
+            .find(|(key, _)| key == wanted)
+            .map(|(_, value)| value.parse());
+        found
+            .transpose()
+            .map_err(|_| (400, "BadRequest", format!("{wanted}: must be an integer")))
+    };
+    let known = ["tailLines", "limitBytes", "container", "previous"];
+    if let Some((key, _)) = query.iter().find(|(key, _)| !known.contains(&key.as_str())) {
+        return Err((400, "BadRequest", format!("nobody here knows the parameter {key}")));
+    }
+    let lines: Vec<&str> = printed.lines().collect();
+    let first = lines.len().saturating_sub(number("tailLines")?.unwrap_or(usize::MAX));
+    let text = lines[first..].join("\n");
+    // As the kubelet does it: the first bytes of the last lines.
+    let most = number("limitBytes")?.unwrap_or(usize::MAX).min(text.len());
+    Ok(text.chars().take(most).collect())
+}
+
 impl World {
     /// What the Job controller and a kubelet make of the Jobs up to now.
     pub(super) fn run_jobs(&mut self) {
         let all: Vec<Key> = self.objects.keys().filter(|key| key.1 == "jobs").cloned().collect();
+        let end = self.job_end.clone();
         for key in all {
-            let Some(mut object) = self.objects.get(&key).cloned() else {
+            let Some(object) = self.objects.get_mut(&key) else {
                 continue;
             };
-            let now = tidegate::clock::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-            if object["status"].is_null() {
-                object["status"] = json!({ "startTime": now, "active": 1 });
+            if !object["status"]["conditions"].is_null() {
+                continue;
             }
-            let over = !object["status"]["conditions"].is_null();
-            let condition = match &self.job_end {
-                _ if over => None,
-                JobEnd::Never | JobEnd::NoImage => None,
-                JobEnd::Complete(log) => Some(("Complete", "CompletionsReached", log.clone())),
-                JobEnd::Failed(log) => Some(("Failed", "BackoffLimitExceeded", log.clone())),
-            };
-            if let Some((kind, reason, log)) = condition {
-                object["status"]["active"] = 0.into();
-                object["status"]["conditions"] = json!([{
-                    "type": kind, "status": "True", "reason": reason, "lastTransitionTime": now,
-                    "message": if kind == "Failed" { "Job has reached the specified backoff limit" } else { "" },
-                }]);
-                self.logs.insert((key.2.clone(), format!("{}-pod", key.3)), log);
+            let status = status(object, &end);
+            super::patch::merge(&mut object["status"], &status);
+            if let Some(printed) = end.printed() {
+                let whose = (key.2.clone(), format!("{}-pod", key.3));
+                self.logs.insert(whose, printed.to_owned());
             }
-            self.objects.insert(key, object);
         }
     }
 
@@ -159,25 +247,16 @@ impl World {
             .objects
             .iter()
             .filter(|(key, _)| key.1 == "jobs" && key.2 == namespace);
-        let pod = |(key, object): (&Key, &Value)| {
-            let over = object["status"]["conditions"][0]["type"].as_str();
-            let phase = match over {
-                Some("Complete") => "Succeeded",
-                Some(_) => "Failed",
-                None if self.job_end == JobEnd::NoImage => "Pending",
-                None => "Running",
+        let pod = |(_, job): (&Key, &Value)| {
+            let conditions = &job["status"]["conditions"];
+            let end = match (conditions[1]["type"].as_str(), &self.job_end) {
+                (Some("Complete"), _) => JobEnd::Complete(String::new()),
+                (Some(_), _) => JobEnd::Failed(String::new()),
+                (None, end) => end.clone(),
             };
-            let state = if phase == "Pending" {
-                json!([{ "state": { "waiting": { "reason": "ImagePullBackOff" } } }])
-            } else {
-                json!([])
-            };
-            json!({
-                "metadata": {
-                    "name": format!("{}-pod", key.3), "namespace": namespace, "labels": { OF_JOB: key.3 },
-                },
-                "status": { "phase": phase, "containerStatuses": state },
-            })
+            let mut pod = pod_of(job);
+            pod["status"] = pod_status(&end);
+            pod
         };
         jobs.map(pod).collect()
     }
@@ -187,36 +266,27 @@ impl World {
     /// # Errors
     /// As the API server refuses it.
     pub(super) fn log(&self, namespace: &str, pod: &str, query: &[(String, String)]) -> Result<String, No> {
-        let number = |wanted: &str| -> Result<Option<usize>, No> {
-            let found = query
-                .iter()
-                .find(|(key, _)| key == wanted)
-                .map(|(_, value)| value.parse());
-            found
-                .transpose()
-                .map_err(|_| (400, "BadRequest", format!("{wanted}: must be an integer")))
+        let asked = |wanted: &str| {
+            let found = query.iter().find(|(key, _)| key == wanted);
+            found.map(|(_, value)| value.as_str())
         };
-        let known = ["container", "limitBytes", "previous", "tailLines"];
-        if let Some((key, _)) = query.iter().find(|(key, _)| !known.contains(&key.as_str())) {
-            return Err((400, "BadRequest", format!("the fake does not know the parameter {key}")));
+        let container = asked("container");
+        let Some(printed) = self.logs.get(&(namespace.to_owned(), pod.to_owned())) else {
+            let before = asked("previous") == Some("true");
+            return end_of(self.crews.log(namespace, pod, container, before)?, query);
+        };
+        match container {
+            Some(CONTAINER) => end_of(printed, query),
+            Some(other) => Err((
+                400,
+                "BadRequest",
+                format!("container {other} is not valid for pod {pod}"),
+            )),
+            None => {
+                let choose = format!("choose one of: [{CONTAINER} {BESIDE}]");
+                let message = format!("a container name must be specified for pod {pod}, {choose}");
+                Err((400, "BadRequest", message))
+            }
         }
-        let text = |wanted: &str| {
-            query
-                .iter()
-                .find(|(key, _)| key == wanted)
-                .map(|(_, value)| value.as_str())
-        };
-        let all = match self.logs.get(&(namespace.to_owned(), pod.to_owned())) {
-            Some(log) => log,
-            None => self
-                .crews
-                .log(namespace, pod, text("container"), text("previous") == Some("true"))?,
-        };
-        let lines: Vec<&str> = all.lines().collect();
-        let first = lines.len().saturating_sub(number("tailLines")?.unwrap_or(usize::MAX));
-        let text = lines[first..].join("\n");
-        // As the kubelet does it: the first bytes of the last lines.
-        let most = number("limitBytes")?.unwrap_or(usize::MAX).min(text.len());
-        Ok(text.chars().take(most).collect())
     }
 }

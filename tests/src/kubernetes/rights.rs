@@ -1,7 +1,7 @@
 //! Who may do what, read from the very manifests that users apply: Roles and their rules. Whatever no rule allows is refused.
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// One rule of a Role.
 #[derive(Clone, Debug)]
@@ -27,6 +27,62 @@ pub(super) struct Wish<'a> {
     pub(super) resource: &'a str,
     pub(super) namespace: &'a str,
     pub(super) name: Option<&'a str>,
+}
+
+/// Everything that a Role gives, each as the attributes of an access review.
+pub(super) fn wishes(role: &Value, namespace: &str) -> Vec<String> {
+    let mut wishes = Vec::new();
+    for rule in role["rules"].as_array().into_iter().flatten().map(Rule::of) {
+        let names: Vec<Option<&String>> = match rule.names.as_slice() {
+            [] => vec![None],
+            names => names.iter().map(Some).collect(),
+        };
+        for (group, resource, verb, name) in every(&rule, &names) {
+            let (resource, part) = resource.split_once('/').unwrap_or((resource, ""));
+            let attributes = json!({
+                "namespace": namespace, "verb": verb, "group": group, "resource": resource, "subresource": part,
+                "name": name.map(String::as_str).unwrap_or_default(),
+            });
+            wishes.push(attributes.to_string());
+        }
+    }
+    wishes
+}
+
+/// Whether any of these rights covers the attributes of an access review.
+pub(super) fn allow(rights: &[Rights], attributes: &Value) -> bool {
+    let text = |field: &str| attributes[field].as_str().filter(|text| !text.is_empty());
+    let resource = text("resource").unwrap_or_default();
+    // With a stroke in it no rule of a Role means the part of an object.
+    if resource.contains('/') {
+        return false;
+    }
+    let resource = match text("subresource") {
+        Some(part) => format!("{resource}/{part}"),
+        None => resource.to_owned(),
+    };
+    let wish = Wish {
+        verb: text("verb").unwrap_or_default(),
+        group: text("group").unwrap_or_default(),
+        resource: &resource,
+        namespace: text("namespace").unwrap_or_default(),
+        name: text("name"),
+    };
+    rights.iter().any(|rights| rights.allow(&wish))
+}
+
+/// Every combination of a rule.
+fn every<'a>(
+    rule: &'a Rule,
+    names: &'a [Option<&'a String>],
+) -> impl Iterator<Item = (&'a String, &'a String, &'a String, Option<&'a String>)> {
+    let groups = rule.groups.iter();
+    groups.flat_map(move |group| {
+        rule.resources.iter().flat_map(move |resource| {
+            let verbs = rule.verbs.iter();
+            verbs.flat_map(move |verb| names.iter().map(move |name| (group, resource, verb, *name)))
+        })
+    })
 }
 
 impl Rights {

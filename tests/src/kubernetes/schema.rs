@@ -14,13 +14,40 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Group and resource of an object that is as it should be.
+use super::{httproute, structural};
+
+/// Group and resource of a kind.
+///
+/// # Errors
+/// When nobody serves it.
+pub(super) fn place_of(object: &Value) -> Result<(&'static str, &'static str)> {
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    Ok(match (text("apiVersion"), text("kind")) {
+        ("v1", "Namespace") => ("", "namespaces"),
+        ("v1", "ServiceAccount") => ("", "serviceaccounts"),
+        ("v1", "ConfigMap") => ("", "configmaps"),
+        ("v1", "Secret") => ("", "secrets"),
+        ("v1", "Service") => ("", "services"),
+        ("v1", "PersistentVolumeClaim") => ("", "persistentvolumeclaims"),
+        ("apps/v1", "Deployment") => ("apps", "deployments"),
+        ("networking.k8s.io/v1", "NetworkPolicy") => ("networking.k8s.io", "networkpolicies"),
+        ("networking.k8s.io/v1", "Ingress") => ("networking.k8s.io", "ingresses"),
+        ("policy/v1", "PodDisruptionBudget") => ("policy", "poddisruptionbudgets"),
+        ("rbac.authorization.k8s.io/v1", "Role") => ("rbac.authorization.k8s.io", "roles"),
+        ("rbac.authorization.k8s.io/v1", "RoleBinding") => ("rbac.authorization.k8s.io", "rolebindings"),
+        ("gateway.networking.k8s.io/v1", "HTTPRoute") => (httproute::GROUP, "httproutes"),
+        ("monitoring.coreos.com/v1", "ServiceMonitor") => ("monitoring.coreos.com", "servicemonitors"),
+        (version, kind) => bail!("no matches for kind {kind:?} in version {version:?}"),
+    })
+}
+
+/// An object that is as it should be.
 ///
 /// # Errors
 /// What the API server would refuse it for.
-pub(super) fn accept(object: &Value) -> Result<(&'static str, &'static str)> {
+pub(super) fn accept(object: &Value) -> Result<()> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let (version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
+    let kind = text(&object["kind"]);
     let name = text(&object["metadata"]["name"]);
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     ensure!(
@@ -31,40 +58,42 @@ pub(super) fn accept(object: &Value) -> Result<(&'static str, &'static str)> {
         kind == "Namespace" || !text(&object["metadata"]["namespace"]).is_empty(),
         "{kind} {name} has no namespace"
     );
-    let judged = match (version.as_str(), kind.as_str()) {
-        ("v1", "Namespace") => typed::<Namespace>(object).map(|()| ("", "namespaces")),
-        ("v1", "ServiceAccount") => typed::<ServiceAccount>(object).map(|()| ("", "serviceaccounts")),
-        ("v1", "ConfigMap") => typed::<ConfigMap>(object).map(|()| ("", "configmaps")),
-        ("v1", "Secret") => typed::<Secret>(object).map(|()| ("", "secrets")),
-        ("v1", "Service") => typed::<Service>(object).map(|()| ("", "services")),
-        ("v1", "PersistentVolumeClaim") => {
-            typed::<PersistentVolumeClaim>(object).map(|()| ("", "persistentvolumeclaims"))
-        }
-        ("apps/v1", "Deployment") => typed::<Deployment>(object)
-            .and_then(|()| deployment(object))
-            .map(|()| ("apps", "deployments")),
-        ("networking.k8s.io/v1", "NetworkPolicy") => {
-            typed::<NetworkPolicy>(object).map(|()| ("networking.k8s.io", "networkpolicies"))
-        }
-        ("networking.k8s.io/v1", "Ingress") => typed::<Ingress>(object).map(|()| ("networking.k8s.io", "ingresses")),
-        ("policy/v1", "PodDisruptionBudget") => {
-            typed::<PodDisruptionBudget>(object).map(|()| ("policy", "poddisruptionbudgets"))
-        }
-        ("rbac.authorization.k8s.io/v1", "Role") => {
-            typed::<Role>(object).map(|()| ("rbac.authorization.k8s.io", "roles"))
-        }
-        ("rbac.authorization.k8s.io/v1", "RoleBinding") => {
-            typed::<RoleBinding>(object).map(|()| ("rbac.authorization.k8s.io", "rolebindings"))
-        }
-        ("gateway.networking.k8s.io/v1", "HTTPRoute") => {
-            route(object).map(|()| ("gateway.networking.k8s.io", "httproutes"))
-        }
-        ("monitoring.coreos.com/v1", "ServiceMonitor") => {
-            monitor(object).map(|()| ("monitoring.coreos.com", "servicemonitors"))
-        }
-        _ => bail!("no matches for kind {kind:?} in version {version:?}"),
+    let (_, resource) = place_of(object)?;
+    let judged = match resource {
+        "namespaces" => typed::<Namespace>(object),
+        "serviceaccounts" => typed::<ServiceAccount>(object),
+        "configmaps" => typed::<ConfigMap>(object),
+        "secrets" => typed::<Secret>(object),
+        "services" => typed::<Service>(object),
+        "persistentvolumeclaims" => typed::<PersistentVolumeClaim>(object),
+        "deployments" => typed::<Deployment>(object).and_then(|()| deployment(object)),
+        "networkpolicies" => typed::<NetworkPolicy>(object),
+        "ingresses" => typed::<Ingress>(object),
+        "poddisruptionbudgets" => typed::<PodDisruptionBudget>(object),
+        "roles" => typed::<Role>(object),
+        "rolebindings" => typed::<RoleBinding>(object),
+        "httproutes" => route(object),
+        _ => monitor(object),
     };
     judged.with_context(|| format!("{kind} {name}"))
+}
+
+/// Whether the namespace that it names is among these, and takes it.
+///
+/// # Errors
+/// What the API server would refuse it for.
+pub(super) fn accept_into(spaces: &[&Value], resource: &str, object: &Value) -> Result<()> {
+    if resource == "namespaces" {
+        return Ok(());
+    }
+    let (namespace, name) = (&object["metadata"]["namespace"], &object["metadata"]["name"]);
+    let space = spaces.iter().find(|space| space["metadata"]["name"] == *namespace);
+    let space = space.with_context(|| format!("{resource} {name}: namespaces {namespace} not found"))?;
+    let standard = &space["metadata"]["labels"]["pod-security.kubernetes.io/enforce"];
+    if resource == "deployments" && *standard == "restricted" {
+        restricted(object).with_context(|| format!("{name} violates PodSecurity \"restricted\""))?;
+    }
+    Ok(())
 }
 
 fn typed<T: DeserializeOwned + Serialize>(object: &Value) -> Result<()> {
@@ -137,7 +166,7 @@ fn deployment(object: &Value) -> Result<()> {
 }
 
 /// Whether a namespace that enforces the restricted standard takes the pods of a Deployment.
-pub(super) fn restricted(object: &Value) -> Result<()> {
+fn restricted(object: &Value) -> Result<()> {
     let pod = &object["spec"]["template"]["spec"];
     let shared = &pod["securityContext"];
     ensure!(shared["runAsNonRoot"] == true, "runAsNonRoot != true");
@@ -164,21 +193,14 @@ pub(super) fn restricted(object: &Value) -> Result<()> {
 }
 
 fn route(object: &Value) -> Result<()> {
-    only(object, &["apiVersion", "kind", "metadata", "spec"])?;
-    only(&object["spec"], &["parentRefs", "hostnames", "rules"])?;
-    for parent in object["spec"]["parentRefs"].as_array().context("no parentRefs")? {
-        only(parent, &["name", "namespace", "sectionName"])?;
+    let schema = httproute::schema();
+    let mut known = object.clone();
+    structural::fill(&schema, &mut known);
+    if let Some(path) = lost(object, &known, String::new()) {
+        bail!("strict decoding error: unknown field {path:?}");
     }
-    for rule in object["spec"]["rules"].as_array().context("no rules")? {
-        only(rule, &["backendRefs"])?;
-        for backend in rule["backendRefs"].as_array().context("no backendRefs")? {
-            only(backend, &["name", "port", "weight"])?;
-            ensure!(
-                backend["name"].is_string() && backend["port"].is_u64() && backend["weight"].is_u64(),
-                "{backend}"
-            );
-        }
-    }
+    let faults = httproute::faults(&known);
+    ensure!(faults.is_empty(), "{}", faults.join(", "));
     Ok(())
 }
 

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::carried::Carried;
 use super::crew::{Crews, accepted, slice_of};
 use super::jobs::JobEnd;
+use super::{httproute, structural};
 
 /// Group, resource, namespace, name.
 pub(super) type Key = (String, String, String, String);
@@ -19,7 +21,7 @@ pub(super) struct World {
     /// The most pods that the Deployments were ever asked for, in order of the writes.
     pub(super) asked: Vec<(String, u64)>,
     /// The fewest ready endpoints that ever stood behind a Service, or behind a backend that a route gave traffic.
-    pub(super) least_carried: BTreeMap<Key, usize>,
+    pub(super) carried: Carried,
     /// How Jobs end.
     pub(super) job_end: JobEnd,
     /// What pods printed, by namespace and name.
@@ -42,15 +44,21 @@ impl World {
             text(&object["metadata"]["namespace"]),
             text(&object["metadata"]["name"]),
         );
+        if resource == "httproutes" {
+            structural::fill(&httproute::schema(), &mut object);
+        }
         object["metadata"]["resourceVersion"] = self.next_version().into();
         object["metadata"]["uid"] = format!("uid-{}", self.version).into();
-        object["metadata"]["generation"] = 1.into();
+        // The kinds of the core have none.
+        if !group.is_empty() {
+            object["metadata"]["generation"] = 1.into();
+        }
         self.objects
             .insert((group.to_owned(), resource.to_owned(), namespace, name), object);
         self.tick();
         // What was there before anybody looked does not count as a dip.
         self.crews.count_anew();
-        self.least_carried.clear();
+        self.carried.count_anew();
         self.tick();
     }
 
@@ -78,6 +86,9 @@ impl World {
                 ));
             }
         }
+        if key.1 == "httproutes" {
+            structural::fill(&httproute::schema(), &mut changed);
+        }
         check(key, &before, &changed)?;
         // The status belongs to controllers.
         changed["status"] = before["status"].clone();
@@ -93,7 +104,7 @@ impl World {
             return Ok(before);
         }
         changed["metadata"]["resourceVersion"] = self.next_version().into();
-        if changed["spec"] != before["spec"] {
+        if changed["spec"] != before["spec"] && !key.0.is_empty() {
             let generation = before["metadata"]["generation"].as_u64().unwrap_or(0) + 1;
             changed["metadata"]["generation"] = generation.into();
         }
@@ -133,44 +144,8 @@ impl World {
         }
         self.run_jobs();
         self.crews.count();
-        self.count_carried();
-    }
-
-    fn count_carried(&mut self) {
         let pods = self.crews.pods();
-        let behind = |service: &Value| {
-            let slice = slice_of(service, &pods);
-            let endpoints = slice["endpoints"].as_array().into_iter().flatten();
-            endpoints
-                .filter(|endpoint| endpoint["conditions"]["ready"] == true)
-                .count()
-        };
-        let behind_named = |namespace: &str, name: &str| {
-            let key = (
-                String::new(),
-                "services".to_owned(),
-                namespace.to_owned(),
-                name.to_owned(),
-            );
-            self.objects.get(&key).map_or(0, behind)
-        };
-        for (key, object) in &self.objects {
-            let carried = match key.1.as_str() {
-                "services" => Some(behind(object)),
-                "httproutes" => {
-                    let rules = object["spec"]["rules"].as_array().into_iter().flatten();
-                    let backends = rules.flat_map(|rule| rule["backendRefs"].as_array().into_iter().flatten());
-                    let loaded = backends.filter(|backend| backend["weight"].as_u64() != Some(0));
-                    let names = loaded.filter_map(|backend| backend["name"].as_str());
-                    names.map(|name| behind_named(&key.2, name)).min()
-                }
-                _ => None,
-            };
-            if let Some(carried) = carried {
-                let least = self.least_carried.entry(key.clone()).or_insert(carried);
-                *least = carried.min(*least);
-            }
-        }
+        self.carried.count(&self.objects, &pods);
     }
 
     fn run_deployment(&mut self, key: &Key) {
@@ -178,13 +153,17 @@ impl World {
             return;
         };
         let wanted = object["spec"]["replicas"].as_u64().unwrap_or(1);
-        let labels = object["spec"]["template"]["metadata"]["labels"].clone();
-        let (pods, ready) = self.crews.settle(&key.2, &key.3, wanted, labels);
-        let status = json!({
+        let template = object["spec"]["template"].clone();
+        let (pods, ready) = self.crews.settle(&key.2, &key.3, wanted, template);
+        let mut status = json!({
             "observedGeneration": object["metadata"]["generation"],
             "replicas": pods, "updatedReplicas": pods, "readyReplicas": ready, "availableReplicas": ready,
             "unavailableReplicas": pods - ready,
         });
+        // A count of zero is left out.
+        if let Some(counts) = status.as_object_mut() {
+            counts.retain(|_, count| *count != 0);
+        }
         if object["status"] != status {
             object["status"] = status;
             object["metadata"]["resourceVersion"] = self.next_version().into();
@@ -220,7 +199,14 @@ impl World {
             .objects
             .iter()
             .filter(|(key, _)| key.1 == "services" && key.2 == namespace);
-        services.map(|(_, service)| slice_of(service, &pods)).collect()
+        let mut slices: Vec<Value> = services.map(|(_, service)| slice_of(service, &pods)).collect();
+        for slice in &mut slices {
+            // A list that is empty is shown as nothing.
+            if slice["endpoints"] == json!([]) {
+                slice["endpoints"] = Value::Null;
+            }
+        }
+        slices
     }
 }
 
@@ -243,43 +229,50 @@ pub(super) fn not_found(key: &Key) -> No {
 
 /// What the schema of each kind refuses.
 fn check(key: &Key, before: &Value, changed: &Value) -> Result<(), No> {
-    let invalid = |message: String| Err((422, "Invalid", message));
-    for (name, value) in changed["metadata"]["annotations"].as_object().into_iter().flatten() {
-        if !value.is_string() {
-            return Err((
-                400,
-                "BadRequest",
-                format!("metadata.annotations: {name}: expected string"),
-            ));
-        }
+    let invalid = |kind: &str, why: String| {
+        let which = format!("{kind} {:?} is invalid", key.3);
+        Err((422, "Invalid", format!("{which}: {why}")))
+    };
+    // What does not fit into the type of a field is said of the patch, and not of the object.
+    let malformed = |what: &str| {
+        let message = format!(
+            " \"\" is invalid: patch: Invalid value: {:?}: {what}",
+            changed.to_string()
+        );
+        Err((422, "Invalid", message))
+    };
+    let texts = |map: &Value| map.as_object().is_none_or(|map| map.values().all(Value::is_string));
+    if !texts(&changed["metadata"]["annotations"]) {
+        return malformed("metadata.annotations: expects a string");
     }
     match key.1.as_str() {
         "deployments" => {
-            if changed["spec"]["replicas"].as_u64().is_none() {
-                return invalid("spec.replicas: Invalid value: must be greater than or equal to 0".to_owned());
+            const KIND: &str = "Deployment.apps";
+            let replicas = &changed["spec"]["replicas"];
+            let Some(count) = replicas.as_i64() else {
+                return malformed("spec.replicas: expects a number");
+            };
+            if count < 0 {
+                let why = format!("spec.replicas: Invalid value: {count}: must be greater than or equal to 0");
+                return invalid(KIND, why);
             }
-            if changed["spec"]["selector"] != before["spec"]["selector"] {
-                return invalid("spec.selector: Invalid value: field is immutable".to_owned());
+            let selector = &changed["spec"]["selector"];
+            if *selector != before["spec"]["selector"] {
+                let why = format!("spec.selector: Invalid value: {selector}: field is immutable");
+                return invalid(KIND, why);
             }
         }
-        "services" => {
-            let selector = changed["spec"]["selector"].as_object().cloned().unwrap_or_default();
-            if selector.values().any(|value| !value.is_string()) {
-                return invalid("spec.selector: expected string".to_owned());
-            }
+        "services" if !texts(&changed["spec"]["selector"]) => {
+            return malformed("spec.selector: expects a string");
         }
         "httproutes" => {
-            for rule in changed["spec"]["rules"].as_array().into_iter().flatten() {
-                for backend in rule["backendRefs"].as_array().into_iter().flatten() {
-                    let weight = &backend["weight"];
-                    if !weight.is_null() && weight.as_u64().is_none_or(|weight| weight > 1_000_000) {
-                        return invalid(format!("spec.rules.backendRefs.weight: Invalid value: {weight}"));
-                    }
-                    if backend["name"].as_str().is_none() {
-                        return invalid("spec.rules.backendRefs.name: Required value".to_owned());
-                    }
-                }
-            }
+            let faults = httproute::faults(changed);
+            let why = match faults.as_slice() {
+                [] => return Ok(()),
+                [one] => one.clone(),
+                more => format!("[{}]", more.join(", ")),
+            };
+            return invalid(&format!("HTTPRoute.{}", httproute::GROUP), why);
         }
         _ => {}
     }

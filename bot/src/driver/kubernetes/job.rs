@@ -18,6 +18,8 @@ use super::cluster::{Cluster, Fault};
 const ACTION: &str = "tidegate.dev/action";
 /// The label that the cluster itself puts on the pods of a Job.
 const OF_JOB: &str = "batch.kubernetes.io/job-name";
+/// What our container in its pod is called. A mesh may put others beside it.
+const CONTAINER: &str = "hook";
 /// The longest name: the cluster makes a label of it.
 const LONGEST: usize = 63;
 /// How many lines of a log are asked for.
@@ -123,7 +125,7 @@ fn manifest(job: &Job, action: &ActionId, facts: &BTreeMap<String, String>, time
         .map(|(name, value)| json!({ "name": name, "value": value }))
         .collect();
     let mut container = json!({
-        "name": "hook",
+        "name": CONTAINER,
         "image": job.image,
         "env": env,
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -170,8 +172,10 @@ async fn waits_for(cluster: &Cluster, job: &Job, action: &ActionId) -> String {
     let Some(pod) = pod(cluster, job, action).await else {
         return "the Job was made; no pod of it is there yet".to_owned();
     };
-    let waiting = &pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"];
-    match (waiting.as_str(), pod["status"]["phase"].as_str()) {
+    let mut containers = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
+    let ours = containers.find(|container| container["name"] == CONTAINER);
+    let waiting = ours.and_then(|container| container["state"]["waiting"]["reason"].as_str());
+    match (waiting, pod["status"]["phase"].as_str()) {
         (Some(reason), _) => format!("the pod of the Job waits: {reason}"),
         (None, Some(phase)) => format!("the pod of the Job is {}", phase.to_lowercase()),
         (None, None) => "the Job runs".to_owned(),
@@ -191,7 +195,7 @@ async fn log(cluster: &Cluster, job: &Job, action: &ActionId) -> Output {
     };
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
     let path = format!(
-        "/api/v1/namespaces/{}/pods/{name}/log?tailLines={LINES}&limitBytes={}",
+        "/api/v1/namespaces/{}/pods/{name}/log?container={CONTAINER}&tailLines={LINES}&limitBytes={}",
         job.namespace,
         Output::KEPT * 4
     );

@@ -150,9 +150,11 @@ impl RouteDriver {
     }
 
     fn is_service(&self, backend: &Value, name: &str) -> bool {
+        // A ServiceImport or a Service of another group is something else, whatever it is called.
+        let group = backend["group"].as_str().unwrap_or_default();
         let kind = backend["kind"].as_str().unwrap_or("Service");
         let namespace = backend["namespace"].as_str().unwrap_or(&self.target.namespace);
-        backend["name"] == name && kind == "Service" && namespace == self.target.namespace
+        backend["name"] == name && group.is_empty() && kind == "Service" && namespace == self.target.namespace
     }
 
     /// Whether whoever gets more traffic has somebody behind it.
