@@ -268,7 +268,8 @@ impl Kubernetes {
             Kind::Real(real) => {
                 let path = format!("{}/{name}", full_path(group, version_of(group), namespace, resource));
                 let body = Some(("application/merge-patch+json", patch.clone()));
-                real.ask(Method::PATCH, &path, body).map(drop)
+                real.ask(Method::PATCH, &path, body)?;
+                real.looked()
             }
         }
     }

@@ -99,10 +99,6 @@ pub(super) async fn fake_cluster() -> Result<Kubernetes> {
     Replicas.cluster().await
 }
 
-pub(super) async fn fake_house() -> Result<House> {
-    House::start(fake_cluster().await?, &target(), &weeks(), RIGHTS).await
-}
-
 pub(super) async fn cluster() -> Result<Kubernetes> {
     let cluster = Kubernetes::start().await?;
     Replicas.furnish(&cluster)?;

@@ -12,7 +12,7 @@ use super::{route, selector};
 
 #[tokio::test]
 async fn pods_of_the_old_version_that_are_gone_are_waited_for_before_more_of_the_new_one() -> Result<()> {
-    let house = replicas::fake_house().await?;
+    let house = replicas::house().await?;
     let id = house.begin().await?;
     house.waits(&id, "week-1").await?;
     house.cluster.readiness(NAMESPACE, OLD, Readiness::UpTo(3));
@@ -33,7 +33,7 @@ async fn pods_of_the_old_version_that_are_gone_are_waited_for_before_more_of_the
 
 #[tokio::test]
 async fn a_blue_that_is_gone_keeps_the_traffic_until_it_is_back() -> Result<()> {
-    let house = selector::house_in(Kubernetes::fake().await?).await?;
+    let house = selector::house_in(Kubernetes::start().await?).await?;
     house
         .cluster
         .readiness(selector::NAMESPACE, "boka-green", Readiness::UpTo(2));
@@ -58,7 +58,7 @@ async fn a_blue_that_is_gone_keeps_the_traffic_until_it_is_back() -> Result<()> 
 
 #[tokio::test]
 async fn a_stable_service_without_endpoints_keeps_the_route_as_it_is() -> Result<()> {
-    let house = route::house_in(Kubernetes::fake().await?).await?;
+    let house = route::house_in(Kubernetes::start().await?).await?;
     let id = house.begin().await?;
     house.waits(&id, "some").await?;
     house.cluster.readiness(route::NAMESPACE, "stable", Readiness::Never);
@@ -74,7 +74,7 @@ async fn a_stable_service_without_endpoints_keeps_the_route_as_it_is() -> Result
 
 /// A flag that falls back on pods: each rung has to be alive, not only what is moved forward.
 async fn on_a_flag_with_pods_below() -> Result<House> {
-    let cluster = replicas::fake_cluster().await?;
+    let cluster = replicas::cluster().await?;
     let flag = json!({ "flag": { "key": "finance" } });
     let mut plan = plan(&flag, &[phase("some", "10%"), phase("all", "100%")]);
     plan["spec"]["rollback"] = json!({ "ladder": [
