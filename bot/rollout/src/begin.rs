@@ -13,7 +13,6 @@ use crate::command::Verb;
 use crate::commitment::Commitments;
 use crate::health::unknown_path;
 use crate::ids::RolloutId;
-use crate::notice::NoticeKind;
 use crate::person::Actor;
 use crate::plan::Plan;
 use crate::planted::{self, Bug};
@@ -100,8 +99,7 @@ impl Rollout {
         };
         remember(&mut rollout, &start.recent, around, now);
         may_begin(&rollout, around, now)?;
-        let by = start.actor.person.to_string();
-        Ok(first_step(&rollout, around, NoticeKind::Started { by }, now))
+        Ok(first_step(&rollout, around, &start.actor, now))
     }
 }
 

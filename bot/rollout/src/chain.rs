@@ -18,11 +18,14 @@ pub fn anchor(chain: &str) -> Hash {
 }
 
 /// The hash of line `number` (from 1), given the hash of the line before. Fields are length-prefixed, so that moving
-/// a character from one field to the next changes the hash.
+/// a character from one field to the next changes the hash. Where a person spoke is hashed if it is known: lines from
+/// before that was kept have the hash they had.
 pub fn link(previous: &Hash, number: u64, entry: &Entry) -> Hash {
     let mut hasher = Sha256::new().chain_update(previous).chain_update(number.to_be_bytes());
     hasher.update(entry.at.as_nanosecond().to_be_bytes());
-    for field in [&entry.kind, &entry.by, &entry.text] {
+    let surface = entry.surface.map(crate::person::Surface::word);
+    let fields = [entry.kind.as_str(), &entry.by, &entry.text].into_iter().chain(surface);
+    for field in fields {
         hasher.update((field.len() as u64).to_be_bytes());
         hasher.update(field);
     }

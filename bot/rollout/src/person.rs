@@ -81,6 +81,9 @@ pub enum Surface {
 }
 
 impl Surface {
+    /// Every surface.
+    pub const ALL: [Self; 6] = [Self::Cli, Self::Api, Self::Chat, Self::Page, Self::Slack, Self::Discord];
+
     /// The word used in the log and in metrics.
     pub fn word(self) -> &'static str {
         match self {
@@ -91,6 +94,23 @@ impl Surface {
             Self::Slack => "slack",
             Self::Discord => "discord",
         }
+    }
+
+    /// Where that is, as it follows a name in a sentence.
+    pub fn place(self) -> &'static str {
+        match self {
+            Self::Cli => "by CLI",
+            Self::Api => "by API",
+            Self::Chat => "in the web chat",
+            Self::Page => "on a page",
+            Self::Slack => "in Slack",
+            Self::Discord => "in Discord",
+        }
+    }
+
+    /// The surface with this word.
+    pub fn called(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|surface| surface.word() == word)
     }
 }
 

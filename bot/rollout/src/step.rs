@@ -20,8 +20,9 @@ use jiff::Timestamp;
 use crate::action::{Action, ActionKind};
 use crate::entry::Entry;
 use crate::event::Event;
-use crate::ids::{ActionId, NoticeId};
+use crate::ids::{ActionId, NoticeId, PersonId};
 use crate::notice::{About, Notice, NoticeKind};
+use crate::person::{Actor, Surface};
 use crate::refusal::Refusal;
 use crate::rollout::{Guard, Hold, Holder, Rollout};
 use crate::surroundings::{Freeze, Surroundings};
@@ -85,7 +86,10 @@ fn happen(work: &mut Work<'_>, event: &Event) -> Result<(), Refusal> {
     match event {
         Event::Alerted(alert) => alerts::alerted(work, alert, alerts::Word::Webhook),
         Event::Polled(alert) => alerts::alerted(work, alert, alerts::Word::Api),
-        Event::Commanded { actor, command, seen } => commands::commanded(work, actor, command, *seen)?,
+        Event::Commanded { actor, command, seen } => {
+            work.heard_from(actor);
+            commands::commanded(work, actor, command, *seen)?;
+        }
         Event::Reported { action, outcome } => outcomes::reported(work, action, outcome),
         Event::Drifted { epoch, found, how } => outcomes::drifted(work, *epoch, *found, how),
         Event::Told { notice, channel, at } => commitments::told(work, notice, channel, *at),
@@ -100,6 +104,8 @@ pub(crate) struct Work<'a> {
     pub(crate) next: Rollout,
     pub(crate) around: &'a Surroundings,
     pub(crate) now: Timestamp,
+    /// Whose order this is, and where they gave it.
+    speaker: Option<(String, Surface)>,
     log: Vec<Entry>,
     actions: Vec<Action>,
     notices: Vec<Notice>,
@@ -113,12 +119,18 @@ impl<'a> Work<'a> {
             next: rollout.clone(),
             around,
             now,
+            speaker: None,
             log: Vec::new(),
             actions: Vec::new(),
             notices: Vec::new(),
             freeze: None,
             spends_budget: false,
         }
+    }
+
+    /// Lines by this person say from now on where the person spoke.
+    fn heard_from(&mut self, actor: &Actor) {
+        self.speaker = Some((actor.person.to_string(), actor.surface));
     }
 
     /// Says something: a line in the log and a notice with the same facts, so that they cannot disagree.
@@ -128,8 +140,18 @@ impl<'a> Work<'a> {
 
     /// As [`Work::say`], to these audiences alone; to whom it concerns, where none is named.
     pub(crate) fn say_to(&mut self, to: &[String], kind: NoticeKind) -> NoticeId {
+        let by = kind.by().to_owned();
+        self.say_as(by, to, kind)
+    }
+
+    /// As [`Work::say`], on the word of a person whom the notice itself does not name.
+    pub(crate) fn say_by(&mut self, person: &PersonId, kind: NoticeKind) {
+        self.say_as(person.to_string(), &[], kind);
+    }
+
+    fn say_as(&mut self, by: String, to: &[String], kind: NoticeKind) -> NoticeId {
         let about = About::of(&self.next);
-        self.note(kind.word(), kind.by().to_owned(), kind.sentence(&about));
+        self.note(kind.word(), by, kind.sentence(&about));
         let id = NoticeId::of(&self.next.id, self.next.generation + 1, self.notices.len());
         self.notices.push(Notice {
             id: id.clone(),
@@ -144,9 +166,11 @@ impl<'a> Work<'a> {
 
     /// Writes a line into the log only.
     pub(crate) fn note(&mut self, kind: &str, by: String, text: String) {
+        let surface = self.speaker.as_ref().filter(|(person, _)| *person == by);
         self.log.push(Entry {
             at: self.now,
             kind: kind.to_owned(),
+            surface: surface.map(|(_, surface)| *surface),
             by,
             text,
         });
@@ -226,9 +250,11 @@ impl<'a> Work<'a> {
 }
 
 /// The first step of a rollout: says that it started and enters its first phase.
-pub(crate) fn begin(rollout: &Rollout, around: &Surroundings, started: NoticeKind, now: Timestamp) -> Step {
+pub(crate) fn begin(rollout: &Rollout, around: &Surroundings, starter: &Actor, now: Timestamp) -> Step {
     let mut work = Work::on(rollout, around, now);
-    work.say(started);
+    work.heard_from(starter);
+    let by = starter.person.to_string();
+    work.say(NoticeKind::Started { by });
     advance::enter(&mut work, 0);
     commitments::mind(&mut work);
     work.finish(rollout)

@@ -49,10 +49,14 @@ pub(super) fn whoami(actor: &Actor) -> String {
 
 pub(super) fn history(rollout: &Rollout, lines: &[(u64, Entry)]) -> String {
     let headline = format!("{}  {}", rollout.id, rollout.plan.spec.title);
-    let line =
-        |(number, entry): &(u64, Entry)| format!("{number:>4}  {}  {:<10}  {}", clock(entry.at), entry.by, entry.text);
+    let speakers: Vec<String> = lines.iter().map(|(_, entry)| entry.speaker()).collect();
+    let width = speakers.iter().map(|speaker| speaker.chars().count()).max();
+    let width = width.unwrap_or_default();
+    let line = |((number, entry), speaker): (&(u64, Entry), &String)| {
+        format!("{number:>4}  {}  {speaker:<width$}  {}", clock(entry.at), entry.text)
+    };
     std::iter::once(headline)
-        .chain(lines.iter().map(line))
+        .chain(lines.iter().zip(&speakers).map(line))
         .collect::<Vec<_>>()
         .join("\n")
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use tidegate_rollout::{Entry, PersonId, Role};
+use tidegate_rollout::{Actor, Entry, PersonId, Role, Surface};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
@@ -115,7 +115,7 @@ impl Keyring {
     ///
     /// # Errors
     /// When it could not be made or remembered.
-    pub async fn make(&self, wanted: Wanted, by: &PersonId, now: Timestamp) -> Result<(u64, SecretString), KeyError> {
+    pub async fn make(&self, wanted: Wanted, by: &Actor, now: Timestamp) -> Result<(u64, SecretString), KeyError> {
         let what = described(&wanted);
         let said = |number| line("token-made", by, format!("Made token {number} for {what}."), now);
         self.add(TokenKind::Token, wanted, None, said, now).await
@@ -132,12 +132,16 @@ impl Keyring {
         wanted: Wanted,
         now: Timestamp,
     ) -> Result<Option<(u64, SecretString)>, KeyError> {
-        let by = wanted.person.clone();
+        let by = Actor {
+            person: wanted.person.clone(),
+            roles: BTreeSet::new(),
+            surface: Surface::Page,
+        };
         // An invitation is no token, and has no number.
         let parent = Some(key.number).filter(|number| *number > 0);
         let said = |number| {
             let how = parent.map_or("an invitation".to_owned(), |parent| format!("token {parent}"));
-            let text = format!("{by} signed in with {how}: session {number}.");
+            let text = format!("{} signed in with {how}: session {number}.", by.person);
             line("signed-in", &by, text, now)
         };
         match self.add(TokenKind::Session, wanted, parent, said, now).await {
@@ -197,7 +201,7 @@ impl Keyring {
         };
         let said = |number| {
             let text = format!("Admitted the admin token of the storage directory as token {number}.");
-            line("token-made", &PersonId::new("tidegate"), text, now)
+            Entry::own(now, "token-made", text)
         };
         match self.store.add_token(&token, said, now).await {
             Ok(_) => Ok(()),
@@ -210,7 +214,7 @@ impl Keyring {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn revoke(&self, number: u64, by: &PersonId, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn revoke(&self, number: u64, by: &Actor, now: Timestamp) -> Result<bool, StoreError> {
         let text = format!("Revoked token {number} and every session opened with it.");
         self.forget(number, line("token-revoked", by, text, now)).await
     }
@@ -219,8 +223,8 @@ impl Keyring {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn sign_out(&self, session: u64, by: &PersonId, now: Timestamp) -> Result<bool, StoreError> {
-        let text = format!("{by} signed out: session {session}.");
+    pub async fn sign_out(&self, session: u64, by: &Actor, now: Timestamp) -> Result<bool, StoreError> {
+        let text = format!("{} signed out: session {session}.", by.person);
         self.forget(session, line("signed-out", by, text, now)).await
     }
 
@@ -281,11 +285,12 @@ impl Seen {
     }
 }
 
-fn line(kind: &str, by: &PersonId, text: String, at: Timestamp) -> Entry {
+fn line(kind: &str, by: &Actor, text: String, at: Timestamp) -> Entry {
     Entry {
         at,
         kind: kind.to_owned(),
-        by: by.to_string(),
+        by: by.person.to_string(),
+        surface: Some(by.surface),
         text,
     }
 }

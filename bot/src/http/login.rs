@@ -126,7 +126,7 @@ async fn sign_out(State(door): State<Door>, caller: Caller) -> Response {
         && let Err(error) = door
             .guard
             .keyring
-            .sign_out(caller.key, &caller.actor.person, clock::now())
+            .sign_out(caller.key, &caller.actor, clock::now())
             .await
     {
         return unavailable(&error);

@@ -143,7 +143,7 @@ pub(super) async fn create(
         roles: wanted.roles.clone(),
         expires_at,
     };
-    let (number, secret) = guard.keyring.make(key, &caller.actor.person, now).await?;
+    let (number, secret) = guard.keyring.make(key, &caller.actor, now).await?;
     info!(by = %caller.actor.person, person = wanted.person, number, "Made a token");
     let known = KnownToken {
         number,
@@ -170,7 +170,7 @@ pub(super) async fn revoke(
 ) -> Result<StatusCode, Problem> {
     let revoked = guard
         .keyring
-        .revoke(number, &caller.actor.person, clock::now())
+        .revoke(number, &caller.actor, clock::now())
         .await
         .map_err(|error| unavailable(&error))?;
     if !revoked {

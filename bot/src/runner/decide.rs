@@ -371,6 +371,7 @@ impl Engine {
             at: now,
             kind: request.verb.word().to_owned(),
             by,
+            surface: Some(request.actor.surface),
             text: text.clone(),
         };
         let done = self

@@ -50,12 +50,7 @@ impl Engine {
             lasting: over_for(rollout, now).unwrap_or_default(),
             given_up: true,
         };
-        let said = Entry {
-            at: now,
-            kind: kind.word().to_owned(),
-            by: kind.by().to_owned(),
-            text: format!("{}: {}", rollout.id, kind.sentence(&about)),
-        };
+        let said = Entry::own(now, kind.word(), format!("{}: {}", rollout.id, kind.sentence(&about)));
         let notice = Notice {
             id: NoticeId::new(format!("{}.given-up", action.id)),
             at: now,

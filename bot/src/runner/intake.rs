@@ -129,12 +129,7 @@ impl Lost<'_> {
             polled,
             why: self.why,
         };
-        let said = Entry {
-            at: now,
-            kind: kind.word().to_owned(),
-            by: kind.by().to_owned(),
-            text: kind.sentence(&about),
-        };
+        let said = Entry::own(now, kind.word(), kind.sentence(&about));
         let notice = Notice {
             id,
             at: now,

@@ -339,12 +339,7 @@ mod tests {
             at: now - SignedDuration::from_hours(48),
             ..message(Hears::Everything, 1).notice
         };
-        let said = Entry {
-            at: now,
-            kind: "note".to_owned(),
-            by: "tidegate".to_owned(),
-            text: "A letter.".to_owned(),
-        };
+        let said = Entry::own(now, "note", "A letter.".to_owned());
         let channels = BTreeSet::from(["ops".to_owned()]);
         assert!(engine.store.announce(&notice, &channels, &said, now).await.unwrap());
         let claimed = engine

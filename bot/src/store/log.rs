@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 use tidegate_rollout::chain::{self, Hash};
-use tidegate_rollout::{Entry, RolloutId};
+use tidegate_rollout::{Entry, RolloutId, Surface};
 
 use super::Store;
 use super::engine::Session;
@@ -14,8 +14,8 @@ use super::value::{Value, count, moment, nanos, without_nul};
 
 pub(super) const APPEND: Many = Many {
     tries: "append to the log",
-    head: "INSERT INTO log (chain, line, at, kind, actor, text, hash)",
-    columns: 7,
+    head: "INSERT INTO log (chain, line, at, kind, actor, surface, text, hash)",
+    columns: 8,
     tail: "",
 };
 
@@ -26,9 +26,9 @@ statements! {
     MOVE_HEAD: "move the head of a chain" =
         "UPDATE chains SET lines = $2, hash = $3 WHERE name = $1";
     LATEST: "read the log" =
-        "SELECT line, at, kind, actor, text, hash FROM log WHERE chain = $1 ORDER BY line DESC LIMIT $2";
+        "SELECT line, at, kind, actor, surface, text, hash FROM log WHERE chain = $1 ORDER BY line DESC LIMIT $2";
     WHOLE: "read a chain" =
-        "SELECT line, at, kind, actor, text, hash FROM log WHERE chain = $1 ORDER BY line";
+        "SELECT line, at, kind, actor, surface, text, hash FROM log WHERE chain = $1 ORDER BY line";
     HEADS: "list the chains" =
         "SELECT names.name, chains.lines, chains.hash
          FROM (SELECT name FROM chains UNION SELECT chain FROM log UNION SELECT id FROM rollouts) AS names
@@ -72,7 +72,7 @@ pub struct ChainReport {
     pub broken_at: Option<u64>,
 }
 
-type Row = (i64, i64, String, String, String, Vec<u8>);
+type Row = (i64, i64, String, String, Option<String>, String, Vec<u8>);
 
 impl Store {
     /// The latest lines of a rollout's log with their numbers, the newest last.
@@ -136,12 +136,7 @@ impl Store {
             session.undo().await?;
             return Ok(None);
         };
-        let said = Entry {
-            at: now,
-            kind: FORGOTTEN_LINES.to_owned(),
-            by: "tidegate".to_owned(),
-            text: forgotten_text(last, &hash),
-        };
+        let said = Entry::own(now, FORGOTTEN_LINES, forgotten_text(last, &hash));
         append(&mut session, SERVER, &[said]).await?;
         if session.execute(&FORGET, &[SERVER.into(), last.into()]).await? == 0 {
             // Another replica forgot them at the same time.
@@ -170,7 +165,7 @@ fn vouched_for(forgotten: u64, rows: &[Row]) -> Option<Hash> {
     };
     rows.iter()
         .filter(|row| row.2 == FORGOTTEN_LINES)
-        .find_map(|row| hash(&row.4))
+        .find_map(|row| hash(&row.5))
 }
 
 fn check(name: String, rows: Vec<Row>, head: Option<(u64, Vec<u8>)>) -> ChainReport {
@@ -179,11 +174,10 @@ fn check(name: String, rows: Vec<Row>, head: Option<(u64, Vec<u8>)>) -> ChainRep
         Some(hash) if forgotten > 0 && name == SERVER => (forgotten, hash),
         Some(_) | None => (0, chain::anchor(&name)),
     };
-    let last_hash = rows.last().map_or_else(|| anchor.to_vec(), |row| row.5.clone());
+    let last_hash = rows.last().map_or_else(|| anchor.to_vec(), |row| row.6.clone());
     let lines: Vec<(u64, Entry, Hash)> = rows
         .into_iter()
-        // A hash of another length fits nothing, as one of zeros does not.
-        .map(|row| (count(row.0), Hash::try_from(row.5.as_slice()).unwrap_or_default(), row))
+        .map(|row| (count(row.0), hash_of(&row), row))
         .map(|(number, hash, row)| (number, entry(row), hash))
         .collect();
     let verified = chain::verify_after(
@@ -205,11 +199,21 @@ fn check(name: String, rows: Vec<Row>, head: Option<(u64, Vec<u8>)>) -> ChainRep
     }
 }
 
-fn entry((_, at, kind, actor, text, _): Row) -> Entry {
+/// The hash that a line is to have. A hash of another length fits nothing, as one of zeros does not; nor does anything fit
+/// a surface that there is not.
+fn hash_of((_, _, _, _, surface, _, hash): &Row) -> Hash {
+    match surface.as_deref().map(Surface::called) {
+        Some(None) => Hash::default(),
+        Some(Some(_)) | None => Hash::try_from(hash.as_slice()).unwrap_or_default(),
+    }
+}
+
+fn entry((_, at, kind, actor, surface, text, _): Row) -> Entry {
     Entry {
         at: moment(at),
         kind,
         by: actor,
+        surface: surface.as_deref().and_then(Surface::called),
         text,
     }
 }
@@ -220,6 +224,7 @@ fn as_stored(entry: &Entry) -> Entry {
         at: moment(nanos(entry.at)),
         kind: without_nul(&entry.kind).into_owned(),
         by: without_nul(&entry.by).into_owned(),
+        surface: entry.surface,
         text: without_nul(&entry.text).into_owned(),
     }
 }
@@ -249,6 +254,7 @@ pub(super) async fn append(session: &mut Session, chain: &str, entries: &[Entry]
                 entry.at.into(),
                 Value::from(&entry.kind),
                 Value::from(&entry.by),
+                entry.surface.map(Surface::word).into(),
                 Value::from(&entry.text),
                 Value::Bytes(hash),
             ]

@@ -286,6 +286,7 @@ pub(super) fn sqlite_migrations() -> Migrator {
         (10, "commitments", "0010_commitments.sql"),
         (11, "polls", "0011_polls.sql"),
         (12, "holders", "0012_holders.sql"),
+        (13, "surfaces", "0013_surfaces.sql"),
     )
 }
 
@@ -300,5 +301,6 @@ pub(super) fn postgres_migrations() -> Migrator {
         (10, "commitments", "0010_commitments.sql"),
         (11, "polls", "0011_polls.sql"),
         (12, "holders", "0012_holders.sql"),
+        (13, "surfaces", "0013_surfaces.sql"),
     )
 }

@@ -225,16 +225,12 @@ async fn checkpoint(session: &mut Session, rollout: &Rollout, now: Timestamp) ->
     let (lines, hash) = head.map_or((0, String::from("none")), |(lines, hash)| {
         (count(lines), hex::encode(hash))
     });
-    Ok(Entry {
-        at: now,
-        kind: "forgotten".to_owned(),
-        by: "tidegate".to_owned(),
-        text: format!(
-            "{} is forgotten as the retention says. It ended {}; its log had {lines} lines, the last hash was {hash}.",
-            rollout.id,
-            rollout.state_word(),
-        ),
-    })
+    let text = format!(
+        "{} is forgotten as the retention says. It ended {}; its log had {lines} lines, the last hash was {hash}.",
+        rollout.id,
+        rollout.state_word(),
+    );
+    Ok(Entry::own(now, "forgotten", text))
 }
 
 #[cfg(test)]

@@ -161,6 +161,7 @@ async fn a_wrong_token_is_looked_up_once_a_second_at_most() {
         at: now,
         kind: "token-made".to_owned(),
         by: "the-test".to_owned(),
+        surface: None,
         text: format!("Token {number}."),
     };
     house

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use futures_util::future::join_all;
 use tidegate::store::{LogReport, Store};
-use tidegate_rollout::Entry;
+use tidegate_rollout::{Entry, Surface};
 
 use super::on_both;
 use super::world::{World, after, noon, note, plan, started, took};
@@ -40,6 +40,8 @@ fn line(number: i64) -> Entry {
         at: after(number),
         kind: "noted".to_owned(),
         by: "mara".to_owned(),
+        // Every other line is somebody's word.
+        surface: (number % 2 == 1).then_some(Surface::Slack),
         text: format!("line {number}"),
     }
 }
@@ -68,41 +70,54 @@ async fn a_log_nobody_touched_holds(world: World) -> Result<()> {
     Ok(())
 }
 
-async fn every_way_to_tamper_is_located(world: World) -> Result<()> {
-    let store = world.open().await?;
-    a_log(&store).await?;
-    let lines = store.verify_log().await?.chains[0].lines;
-    let (last, next) = (lines, lines + 1);
-    let cases: &[(&str, String, &[Broken])] = &[
+/// What is changed, how, and what is found; `last` is the number of the last line of `a-1`.
+fn ways_to_tamper(last: u64) -> Vec<(&'static str, String, Vec<Broken>)> {
+    let next = last + 1;
+    vec![
         (
             "a sentence",
             "UPDATE log SET text = 'all is well' WHERE chain = 'a-1' AND line = 3".into(),
-            &[("a-1", Some(3))],
+            vec![("a-1", Some(3))],
         ),
         (
             "a name",
             "UPDATE log SET actor = 'jon' WHERE chain = 'b-1' AND line = 2".into(),
-            &[("b-1", Some(2))],
+            vec![("b-1", Some(2))],
+        ),
+        (
+            "where it was said",
+            "UPDATE log SET surface = 'chat' WHERE chain = 'server' AND line = 1".into(),
+            vec![("server", Some(1))],
+        ),
+        (
+            "that it was said anywhere",
+            "UPDATE log SET surface = NULL WHERE chain = 'server' AND line = 1".into(),
+            vec![("server", Some(1))],
+        ),
+        (
+            "a surface that there is not",
+            "UPDATE log SET surface = 'pigeon' WHERE chain = 'server' AND line = 2".into(),
+            vec![("server", Some(2))],
         ),
         (
             "a time",
             "UPDATE log SET at = at - 1 WHERE chain = 'server' AND line = 2".into(),
-            &[("server", Some(2))],
+            vec![("server", Some(2))],
         ),
         (
             "a line less",
             "DELETE FROM log WHERE chain = 'a-1' AND line = 4".into(),
-            &[("a-1", Some(4))],
+            vec![("a-1", Some(4))],
         ),
         (
             "the first line less",
             "DELETE FROM log WHERE chain = 'a-1' AND line = 1".into(),
-            &[("a-1", Some(1))],
+            vec![("a-1", Some(1))],
         ),
         (
             "the last line less",
             format!("DELETE FROM log WHERE chain = 'a-1' AND line = {last}"),
-            &[("a-1", Some(last))],
+            vec![("a-1", Some(last))],
         ),
         (
             "a line more",
@@ -110,33 +125,39 @@ async fn every_way_to_tamper_is_located(world: World) -> Result<()> {
                 "INSERT INTO log (chain, line, at, kind, actor, text, hash)
                  SELECT chain, {next}, at, kind, actor, text, hash FROM log WHERE chain = 'a-1' AND line = 2"
             ),
-            &[("a-1", Some(next))],
+            vec![("a-1", Some(next))],
         ),
         (
             "the whole chain, head too",
             "DELETE FROM log WHERE chain = 'b-1'; DELETE FROM chains WHERE name = 'b-1'".into(),
-            &[("b-1", Some(1))],
+            vec![("b-1", Some(1))],
         ),
         (
             "the head",
             "UPDATE chains SET lines = lines - 1 WHERE name = 'a-1'".into(),
-            &[("a-1", Some(last))],
+            vec![("a-1", Some(last))],
         ),
         (
             "two chains swapped",
             "UPDATE log SET chain = 'x' WHERE chain = 'a-1'; UPDATE log SET chain = 'a-1' WHERE chain = 'b-1';
              UPDATE log SET chain = 'b-1' WHERE chain = 'x'"
                 .into(),
-            &[("a-1", Some(1)), ("b-1", Some(1))],
+            vec![("a-1", Some(1)), ("b-1", Some(1))],
         ),
-    ];
+    ]
+}
+
+async fn every_way_to_tamper_is_located(world: World) -> Result<()> {
+    let store = world.open().await?;
+    a_log(&store).await?;
+    let lines = store.verify_log().await?.chains[0].lines;
     world
         .tamper("CREATE TABLE log_before AS SELECT * FROM log; CREATE TABLE chains_before AS SELECT * FROM chains")
         .await?;
-    for (what, tamper, expected) in cases {
-        world.tamper(tamper).await?;
+    for (what, tamper, expected) in ways_to_tamper(lines) {
+        world.tamper(&tamper).await?;
         let report = store.verify_log().await?;
-        ensure!(broken(&report) == *expected, "{what}: {report:?}");
+        ensure!(broken(&report) == expected, "{what}: {report:?}");
         world.tamper(restore(world.is_postgres())).await?;
         ensure!(
             broken(&store.verify_log().await?).is_empty(),

@@ -53,6 +53,7 @@ async fn reading_makes_and_changes_nothing(world: World) -> Result<()> {
         at: noon(),
         kind: "note".to_owned(),
         by: "ana".to_owned(),
+        surface: None,
         text: "not to be written".to_owned(),
     };
     ensure!(reading.note_server(&line).await.is_err(), "it was written");

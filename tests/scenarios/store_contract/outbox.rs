@@ -302,6 +302,7 @@ async fn a_dead_letter_is_tried_once_more_on_somebodys_word(world: World) -> Res
         at: after(9),
         kind: "retried".to_owned(),
         by: "mara".to_owned(),
+        surface: None,
         text: "mara has it said once more.".to_owned(),
     };
     ensure!(

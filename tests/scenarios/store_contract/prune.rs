@@ -123,6 +123,7 @@ async fn old_lines_of_the_server_go_and_the_chain_holds(world: World) -> Result<
         at: after(number),
         kind: "noted".to_owned(),
         by: "mara".to_owned(),
+        surface: Some(tidegate_rollout::Surface::Page),
         text: format!("line {number}"),
     };
     for number in 1..=300 {
@@ -168,6 +169,7 @@ async fn thousands_of_rows_go_in_pieces(world: World) -> Result<()> {
         at: noon(),
         kind: "signed-in".to_owned(),
         by: "mara".to_owned(),
+        surface: Some(tidegate_rollout::Surface::Page),
         text: "mara signed in.".to_owned(),
     };
     store.add_token(&expired, said, noon()).await?;

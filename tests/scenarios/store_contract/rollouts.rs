@@ -284,6 +284,7 @@ async fn freeze(store: &tidegate::store::Store, on: bool) -> Result<Freeze> {
         at: noon(),
         kind: if on { "frozen" } else { "thawed" }.to_owned(),
         by: "mara".to_owned(),
+        surface: None,
         text: "production stands still: month's end".to_owned(),
     };
     store

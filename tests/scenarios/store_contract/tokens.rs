@@ -35,6 +35,7 @@ fn said(number: u64) -> Entry {
         at: noon(),
         kind: "token-made".to_owned(),
         by: "admin".to_owned(),
+        surface: None,
         text: format!("Token {number}."),
     }
 }

@@ -116,12 +116,16 @@ fn begin(work: &mut Work<'_>, because: Because) {
         since: work.now,
         stuck: None,
     };
-    work.say(NoticeKind::RollingBack {
+    let said = NoticeKind::RollingBack {
         automatic: because.is_automatic(),
         because: because.to_string(),
         from: from.to_string(),
         questions,
-    });
+    };
+    match &because {
+        Because::Person { by, .. } => work.say_by(by, said),
+        Because::Alert { .. } | Because::Unanswered { .. } | Because::NoData { .. } => work.say(said),
+    }
 }
 
 /// Asks the target of a rung for zero. The rungs below it are tried on: whichever is read back at zero first ends it.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use tidegate_rollout::command::Command;
-use tidegate_rollout::{Event, Role, step};
+use tidegate_rollout::{Actor, Event, Role, Surface, step};
 
 use crate::bench::{Bench, person};
 use crate::situations::{commands, latched_or_over, under_way};
@@ -49,6 +49,37 @@ fn every_command_in_every_stage() {
         }
     }
     insta::assert_snapshot!(table);
+}
+
+/// The audit: an order that was done is in the log under the name of who gave it, with where they spoke. What followed from
+/// it by itself is nobody's word.
+#[test]
+fn whoever_gives_an_order_is_in_the_log_with_where_they_spoke() {
+    let mut orders = 0;
+    for (stage, bench) in under_way().into_iter().chain(latched_or_over()) {
+        for (name, command) in commands() {
+            let event = Event::Commanded {
+                actor: Actor {
+                    surface: Surface::Discord,
+                    ..person("mara", &[Role::IncidentCommander])
+                },
+                command,
+                seen: None,
+            };
+            let Ok(done) = step(&bench.rollout, &bench.around, &event, bench.now) else {
+                continue;
+            };
+            let place = format!("{stage} × {name}: {:?}", done.log);
+            assert_eq!(done.log[0].by, "mara", "{place}");
+            assert_eq!(done.log[0].speaker(), "mara in Discord", "{place}");
+            for line in &done.log {
+                assert_eq!(line.by == "mara", line.surface == Some(Surface::Discord), "{place}");
+                assert_eq!(line.by == "tidegate", line.surface.is_none(), "{place}");
+            }
+            orders += 1;
+        }
+    }
+    assert!(orders > 60, "{orders} orders were looked at");
 }
 
 #[test]

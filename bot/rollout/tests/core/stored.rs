@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tidegate_rollout::chain::{Hash, anchor, link, verify};
 use tidegate_rollout::envelope::{self, Unreadable};
-use tidegate_rollout::{Action, Entry, Notice, Rollout};
+use tidegate_rollout::{Action, Entry, Notice, Rollout, Surface};
 
 use crate::bench::at;
 use crate::situations::{latched_or_over, under_way};
@@ -13,6 +13,7 @@ fn entry(n: u64) -> Entry {
         at: at(i64::try_from(n).unwrap_or_default()),
         kind: "note".to_owned(),
         by: "jon".to_owned(),
+        surface: None,
         text: format!("line {n}"),
     }
 }
@@ -48,6 +49,31 @@ fn the_links_never_change() {
         .map(|(_, _, hash)| hash.iter().map(|byte| format!("{byte:02x}")).collect())
         .collect();
     insta::assert_snapshot!(found.join("\n"));
+}
+
+/// Where somebody spoke is as much a part of the line as who it was, and every surface is told from every other.
+#[test]
+fn where_somebody_spoke_is_hashed() {
+    let ways: Vec<Option<Surface>> = std::iter::once(None).chain(Surface::ALL.map(Some)).collect();
+    for said in &ways {
+        let spoken = |surface| Entry { surface, ..entry(1) };
+        let mut lines = chained("checkout-17", &[spoken(*said), entry(2)]);
+        for told in &ways {
+            lines[0].1 = spoken(*told);
+            let expected = if told == said { Ok(2) } else { Err(1) };
+            assert_eq!(check("checkout-17", &lines), expected, "{said:?} told as {told:?}");
+        }
+    }
+}
+
+#[test]
+fn every_surface_is_known_by_its_word() {
+    for surface in Surface::ALL {
+        assert_eq!(Surface::called(surface.word()), Some(surface));
+        let spelt = serde_json::to_value(surface).expect("JSON");
+        assert_eq!(spelt, surface.word(), "the store and the wire spell it alike");
+    }
+    assert_eq!(Surface::called("pigeon"), None);
 }
 
 #[derive(Clone, Debug)]

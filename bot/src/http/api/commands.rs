@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use tidegate_rollout::{Actor, Code};
+use tidegate_rollout::{Actor, Code, Surface};
 
 use super::super::asked::Json;
 use super::super::caller::{Caller, Way};
@@ -68,9 +68,11 @@ pub(super) async fn say<D: Desk + 'static>(
     Ok(respond(&answer))
 }
 
-/// Only a header proves nothing about the surface, so a caller may name it; the pages say where a session speaks.
+/// The command line says that it is one. Nobody says of themselves that they speak in a chat or on a page: what came from there
+/// was proved there, and the log must not tell otherwise.
 fn speaker(caller: Caller, said: &Said) -> Actor {
-    let named = said.surface.filter(|_| caller.way == Way::Header);
+    let honest = |surface: &Surface| matches!(surface, Surface::Cli | Surface::Api);
+    let named = said.surface.filter(honest).filter(|_| caller.way == Way::Header);
     Actor {
         surface: named.unwrap_or(caller.actor.surface),
         ..caller.actor
@@ -110,4 +112,39 @@ fn respond(answer: &Answer) -> Response {
     }
     let problem = [(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
     (status, problem, axum::Json(body)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use tidegate_rollout::PersonId;
+
+    use super::*;
+
+    #[test]
+    fn nobody_says_of_themselves_that_they_speak_in_a_chat() {
+        let spoken = |way, proved, named| {
+            let actor = Actor {
+                person: PersonId::new("mara"),
+                roles: BTreeSet::new(),
+                surface: proved,
+            };
+            let caller = Caller { actor, way, key: 1 };
+            let said = Said {
+                surface: named,
+                ..Said::default()
+            };
+            speaker(caller, &said).surface
+        };
+        for surface in Surface::ALL {
+            let believed = match surface {
+                Surface::Cli => Surface::Cli,
+                Surface::Api | Surface::Chat | Surface::Page | Surface::Slack | Surface::Discord => Surface::Api,
+            };
+            assert_eq!(spoken(Way::Header, Surface::Api, Some(surface)), believed);
+            assert_eq!(spoken(Way::Cookie, Surface::Page, Some(surface)), Surface::Page);
+        }
+        assert_eq!(spoken(Way::Header, Surface::Cli, None), Surface::Cli);
+    }
 }

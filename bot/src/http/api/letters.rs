@@ -100,6 +100,7 @@ pub(super) async fn retry<D: Desk + 'static>(
     let said = Entry {
         at: now,
         kind: "retried".to_owned(),
+        surface: Some(caller.actor.surface),
         text: format!("{by} has {notice} said once more on {channel}."),
         by,
     };

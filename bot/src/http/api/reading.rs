@@ -6,7 +6,7 @@ use axum::extract::State;
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tidegate_rollout::{Alert, Entry, RolloutId};
+use tidegate_rollout::{Alert, Entry, RolloutId, Surface};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::asked::{Path, Query};
@@ -76,10 +76,32 @@ pub(super) async fn rollout<D: Desk + 'static>(
 pub(super) struct Line {
     /// Its number in the chain.
     number: u64,
-    /// What it says.
-    #[serde(flatten)]
-    #[schema(value_type = Object)]
-    entry: Entry,
+    /// When it was decided or learnt.
+    #[schema(value_type = String)]
+    at: Timestamp,
+    /// A stable word for machines.
+    kind: String,
+    /// The person, or `tidegate`.
+    by: String,
+    /// Where the person said so: `cli`, `api`, `chat`, `page`, `slack` or `discord`. Absent where nobody said it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    surface: Option<Surface>,
+    /// The sentence people read.
+    text: String,
+}
+
+impl From<(u64, Entry)> for Line {
+    fn from((number, entry): (u64, Entry)) -> Self {
+        Self {
+            number,
+            at: entry.at,
+            kind: entry.kind,
+            by: entry.by,
+            surface: entry.surface,
+            text: entry.text,
+        }
+    }
 }
 
 /// The log of a rollout.
@@ -103,10 +125,7 @@ pub(super) async fn log<D: Desk + 'static>(
     let desk = api.dispatcher.desk();
     desk.rollout(&id).await?.ok_or_else(no_such_rollout)?;
     let lines = desk.history(&id, page.limit()).await?;
-    let entries = lines
-        .into_iter()
-        .map(|(number, entry)| Line { number, entry })
-        .collect();
+    let entries = lines.into_iter().map(Line::from).collect();
     Ok(Json(Log { entries }))
 }
 
@@ -186,10 +205,7 @@ pub(super) async fn server_log<D: Desk + 'static>(
     Query(page): Query<Page>,
 ) -> Result<Json<Log>, Problem> {
     let lines = api.store.server_history(page.limit()).await?;
-    let entries = lines
-        .into_iter()
-        .map(|(number, entry)| Line { number, entry })
-        .collect();
+    let entries = lines.into_iter().map(Line::from).collect();
     Ok(Json(Log { entries }))
 }
 

@@ -22,7 +22,7 @@ pub struct Said {
     pub rollout: Option<String>,
     /// The generation of the rollout that the caller looked at; refused if it has moved on.
     pub seen: Option<u64>,
-    /// Where it was said, for the log: `cli`, `api`, `chat` or `page`.
+    /// Where it was said, for the log: `cli`; everything else that comes here counts as `api`.
     #[schema(value_type = Option<String>)]
     pub surface: Option<Surface>,
     /// start: the plan.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tidegate_rollout::health::unknown_path;
 use tidegate_rollout::plan::Watchdog;
 use tidegate_rollout::surroundings::{Freeze, Poll};
-use tidegate_rollout::{Entry, Period, Rollout, Stage, Surroundings};
+use tidegate_rollout::{Entry, Period, Rollout, Stage, Surface, Surroundings};
 
 use super::{Chrome, EVENTS, Here, Mark, Moment, Reader, Seen, brief, grouped, next, words};
 use crate::store::DeadLetter;
@@ -57,6 +57,8 @@ struct Letter {
 #[derive(Clone, Debug, Serialize)]
 struct Line {
     text: String,
+    /// Where a person said so.
+    place: Option<&'static str>,
     at: Moment,
 }
 
@@ -156,6 +158,7 @@ impl Board {
     pub fn server_log(self, lines: &[(u64, Entry)], now: Timestamp) -> Self {
         let latest = lines.iter().rev().take(MOST_LINES).map(|(_, entry)| Line {
             text: brief(&entry.text, 300),
+            place: entry.surface.map(Surface::place),
             at: Moment::of(entry.at, now),
         });
         Self {
@@ -288,6 +291,7 @@ mod tests {
             at: samples::at(number),
             kind: "thaw".to_owned(),
             by: "mara".to_owned(),
+            surface: Some(Surface::Cli),
             text: format!("line {number}"),
         };
         let log: Vec<_> = (1..=9_i64)
@@ -301,6 +305,7 @@ mod tests {
             ("1,234 MESSAGES", MOST_LINES)
         );
         assert_eq!(unsaid.letters[0].why.chars().count(), 201);
+        assert!(board.server_log.iter().all(|line| line.place == Some("by CLI")));
         let lines: Vec<&str> = board.server_log.iter().map(|line| line.text.as_str()).collect();
         assert_eq!(lines, ["line 9", "line 8", "line 7", "line 6", "line 5"]);
         assert!(board.unsaid(&[], 0, now).unsaid.is_none());

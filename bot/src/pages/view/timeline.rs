@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tidegate_rollout::Entry;
+use tidegate_rollout::{Entry, Surface};
 
 use super::{Moment, Space, brief};
 
@@ -32,6 +32,8 @@ struct Line {
     /// Who, where the text does not say so itself.
     by: Option<String>,
     text: String,
+    /// Where they said it.
+    place: Option<&'static str>,
 }
 
 /// The latest lines of `history`, whatever its order.
@@ -48,6 +50,7 @@ pub(super) fn of(history: &[(u64, Entry)], now: Timestamp) -> Timeline {
             kind: entry.kind.clone(),
             by: (entry.by != "tidegate" && !entry.text.starts_with(&entry.by)).then(|| brief(&entry.by, 60)),
             text: brief(&entry.text, 320),
+            place: entry.surface.map(Surface::place),
         };
         if !space.row(&[line.by.as_deref().unwrap_or_default(), &line.text]) {
             break;
