@@ -344,7 +344,11 @@ impl<D: Desk> Dispatcher<D> {
             ([one], _) => Ok(Ok(Arc::clone(one))),
             ([], Some(name)) => match self.desk.rollout(&RolloutId::new(name)).await? {
                 Some(over) => Ok(Ok(over)),
-                None => Ok(Err(words::no_such_rollout(name, &self.desk.active()))),
+                None => Ok(Err(words::no_such_rollout(
+                    name,
+                    &self.desk.active(),
+                    &self.desk.plans(),
+                ))),
             },
             ([], None) => Ok(Err(words::nothing_active(&self.desk.plans()))),
             (several, _) => Ok(Err(words::ambiguous(several))),

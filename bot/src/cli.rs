@@ -165,6 +165,9 @@ fn misread(error: &clap::Error, out: &mut Out) -> Exit {
             Err(failure) => failure.exit,
         };
     }
+    if let Some(failure) = rollout::strange_verb(error) {
+        return out.fail(&failure);
+    }
     if out.format == Format::Text {
         out.note(text.ansi().to_string().trim_end());
         return Exit::Usage;

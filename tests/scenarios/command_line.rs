@@ -55,7 +55,7 @@ async fn nothing_is_rolled_back_by_asking_how_or_by_rehearsing_it() -> Result<()
     said(&server, &["rollout", "rollback", "sluice-1", "--yes"], 2).await?;
     let misspelt = said(&server, &["rollout", "rollback", "slucie"], 2).await?;
     assert!(
-        misspelt["message"].as_str().unwrap().contains("Did you mean `sluice`?"),
+        misspelt["code"] == "R103" && misspelt["hint"].as_str().unwrap().contains("Did you mean `sluice`?"),
         "{misspelt}"
     );
     // What keeps it from advancing is known before anybody tries.

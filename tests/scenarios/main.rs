@@ -33,6 +33,8 @@ mod hooks;
 #[cfg(test)]
 mod kubernetes;
 #[cfg(test)]
+mod parity;
+#[cfg(test)]
 mod platforms;
 #[cfg(test)]
 mod readme;

@@ -2,7 +2,7 @@
 //!
 //! Owns its start, its death, its return on the same storage, and the calls a user makes to it. Knows nothing of its inside.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -369,12 +369,20 @@ impl Tidegate {
     /// # Errors
     /// When it cannot be started or was killed.
     pub async fn command(&self, arguments: &[&str]) -> Result<(i32, String)> {
+        self.command_as(&self.token_file(), arguments).await
+    }
+
+    /// As [`Tidegate::command`], for whoever has the token in this file.
+    ///
+    /// # Errors
+    /// When it cannot be started or was killed.
+    pub async fn command_as(&self, token_file: &Path, arguments: &[&str]) -> Result<(i32, String)> {
         let output = tokio::process::Command::new(self.setup.build.program()?)
             .args(["-o", "json"])
             .args(arguments)
             .env_remove("TIDEGATE_TOKEN")
             .env("TIDEGATE_SERVER", self.url(""))
-            .env("TIDEGATE_TOKEN_FILE", self.token_file())
+            .env("TIDEGATE_TOKEN_FILE", token_file)
             .kill_on_drop(true)
             .output()
             .await

@@ -355,7 +355,7 @@ async fn say(State(house): State<House>, caller: Caller, headers: HeaderMap, For
     ));
     match house.app.dispatcher.said(actor, &typed.text, None, now).await {
         Ok(answer) => {
-            feed.add(line("tidegate", "answer", answer.rollout.clone(), &in_words(&answer)));
+            feed.add(line("tidegate", "answer", answer.rollout.clone(), &answer.in_words()));
             let prefix = &house.app.current.get().web.route_prefix;
             Redirect::to(&format!("{prefix}/chat#say")).into_response()
         }
@@ -370,13 +370,6 @@ async fn say(State(house): State<House>, caller: Caller, headers: HeaderMap, For
             (StatusCode::SERVICE_UNAVAILABLE, shown(house.pages.chat(&page))).into_response()
         }
     }
-}
-
-/// An answer as one text: the code in front of a refusal, the next step below it.
-fn in_words(answer: &Answer) -> String {
-    let code = answer.code.map(|code| format!("{code} ")).unwrap_or_default();
-    let hint = answer.hint.as_ref().map(|hint| format!("\n{hint}")).unwrap_or_default();
-    format!("{code}{}{hint}", answer.text)
 }
 
 async fn asset(State(house): State<House>, Path(name): Path<String>) -> Response {

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use tidegate_rollout::command::USAGES;
+use tidegate_rollout::command::grammar::misspelt;
 use tidegate_rollout::notice::clock;
 use tidegate_rollout::refusal::Code;
 use tidegate_rollout::{Actor, Entry, Health, Refusal, Rollout};
 
 use super::DeskError;
+use super::names::Names;
 
 /// An order that is being decided and takes longer than its platform waits.
 pub(super) const WORKING: &str = "Working on it; the answer comes here.";
@@ -93,9 +95,16 @@ pub(super) fn nothing_active(plans: &[String]) -> Refusal {
     Refusal::new(Code::R103, "Nothing is rolling out.", can_start(plans))
 }
 
-pub(super) fn no_such_rollout(name: &str, active: &[Arc<Rollout>]) -> Refusal {
+pub(super) fn no_such_rollout(name: &str, active: &[Arc<Rollout>], plans: &[String]) -> Refusal {
     let shown: String = name.chars().take(60).collect();
     let ids: Vec<&str> = active.iter().map(|rollout| rollout.id.as_str()).collect();
+    let names = Names {
+        rollouts: ids.iter().map(|id| (*id).to_owned()).collect(),
+        plans: plans.to_vec(),
+    };
+    if let Err(meant) = names.mean(name) {
+        return misspelt(name, meant);
+    }
     let hint = match ids.as_slice() {
         [] => "Nothing is rolling out.".to_owned(),
         ids => format!("Active: {}.", ids.join(", ")),

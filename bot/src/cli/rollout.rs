@@ -8,9 +8,11 @@ mod say;
 
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use tidegate_rollout::Period;
+use tidegate_rollout::command::grammar::find;
 
 use super::client::{Server, ServerArgs, refused};
 use super::{Exit, Failure, Out};
@@ -63,6 +65,17 @@ impl RolloutArgs {
             }
         })
     }
+}
+
+/// A verb that there is not, in the words that every other surface has for it.
+pub(super) fn strange_verb(error: &clap::Error) -> Option<Failure> {
+    let word = match (error.kind(), error.get(ContextKind::InvalidSubcommand)) {
+        (ErrorKind::InvalidSubcommand, Some(ContextValue::String(word))) => word,
+        _ => return None,
+    };
+    let usage = error.get(ContextKind::Usage)?.to_string();
+    let refusal = usage.contains("tidegate rollout ").then(|| find(word).err())??;
+    Some(refused(&refusal.into()))
 }
 
 async fn carry(server: &Server, command: RolloutCommand, dry_run: bool, out: &mut Out) -> Result<Exit, Failure> {

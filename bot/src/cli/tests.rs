@@ -131,6 +131,21 @@ fn wrong_usage_is_an_envelope_when_json_is_wanted_and_words_otherwise() {
     );
 }
 
+/// As in chat, wherever it is said.
+#[test]
+fn a_misspelt_verb_is_refused_as_on_every_other_surface() {
+    let (exit, stdout, _) = call(&["rollout", "advnce", "-o", "json"]);
+    let envelope = json(&stdout);
+    assert_eq!((exit, &envelope["code"]), (2, &"R101".into()));
+    assert_eq!(envelope["message"], "I don't know `advnce`.");
+    assert_eq!(envelope["hint"], "Did you mean `advance`? Nothing was done.");
+    let (exit, stdout, stderr) = call(&["rollout", "advnce"]);
+    assert_eq!((exit, stdout.as_str()), (2, ""));
+    assert!(stderr.starts_with("error[R101]: I don't know `advnce`."), "{stderr}");
+    let (_, stdout, _) = call(&["rolout", "advance", "-o", "json"]);
+    assert_eq!(json(&stdout)["code"], "C002", "that is no verb of a rollout");
+}
+
 #[test]
 fn a_sound_plan_ends_well_in_every_form() {
     let (exit, stdout, stderr) = call(&["plan", "lint", EXAMPLE]);

@@ -55,14 +55,18 @@ pub fn understand(words: Vec<Word>, now: Timestamp, named: impl Fn(&str) -> Name
     };
     let rollout = match usage.verb {
         "start" | "freeze" | "thaw" | "list" | "whoami" | "help" => None,
-        _ => words.take_rollout(&named)?,
+        _ => words.take_rollout(usage, &named)?,
     };
     let verb = read_verb(usage, &mut words, now)?;
     words.must_be_empty(usage)?;
     Ok(Said { verb, rollout })
 }
 
-fn find(word: &str) -> Result<&'static Usage, Refusal> {
+/// The verb that a word means, by its name or an alias.
+///
+/// # Errors
+/// A [`Refusal`] with the nearest verb, or with all of them.
+pub fn find(word: &str) -> Result<&'static Usage, Refusal> {
     let lower = word.to_lowercase();
     let meant = |usage: &&Usage| usage.verb == lower || usage.aliases.contains(&lower.as_str());
     if let Some(usage) = USAGES.iter().find(meant) {
@@ -175,6 +179,25 @@ fn read_command(usage: &Usage, words: &mut Words, now: Timestamp) -> Result<Comm
     })
 }
 
+/// What is said when a word is nearly the name of a rollout.
+pub fn misspelt(word: &str, name: &str) -> Refusal {
+    let shown: String = word.chars().take(60).collect();
+    Refusal::new(
+        Code::R103,
+        format!("I know no rollout `{shown}`."),
+        format!("Did you mean `{name}`? Nothing was done."),
+    )
+}
+
+/// What is said of a word that is left over.
+pub fn left_over(usage: &Usage, word: &str) -> Refusal {
+    let shown: String = word.chars().take(40).collect();
+    misread(
+        usage.verb,
+        format!("I don't know what to do with `{shown}`. Nothing was done."),
+    )
+}
+
 fn too_long() -> Refusal {
     misread("", format!("That is longer than {LONGEST} characters."))
 }
@@ -188,7 +211,8 @@ fn misread(verb: &str, message: String) -> Refusal {
     Refusal::new(Code::R104, message, hint)
 }
 
-fn lacks(usage: &Usage, what: &str) -> Refusal {
+/// What is said when a verb lacks an argument.
+pub fn lacks(usage: &Usage, what: &str) -> Refusal {
     misread(usage.verb, format!("`{}` needs {what}.", usage.verb))
 }
 
@@ -276,7 +300,7 @@ struct Words {
 }
 
 impl Words {
-    fn take_rollout(&mut self, named: impl Fn(&str) -> Named) -> Result<Option<String>, Refusal> {
+    fn take_rollout(&mut self, usage: &Usage, named: impl Fn(&str) -> Named) -> Result<Option<String>, Refusal> {
         let is_name = |word: &str| named(word) == Named::Yes || looks_like_id(word);
         Ok(match self.left.front() {
             Some(Word::Bare(word)) if is_name(word) => {
@@ -286,11 +310,11 @@ impl Words {
             }
             Some(Word::Bare(word)) => match named(word) {
                 Named::Nearly(name) => {
-                    return Err(Refusal::new(
-                        Code::R103,
-                        format!("I know no rollout `{word}`."),
-                        format!("Did you mean `{name}`? Nothing was done. Quote it if it belongs to a reason."),
-                    ));
+                    let mut refusal = misspelt(word, &name);
+                    if usage.arguments.contains('"') {
+                        refusal.hint.push_str(" Quote it if it belongs to a reason.");
+                    }
+                    return Err(refusal);
                 }
                 Named::Yes | Named::No => None,
             },
@@ -374,11 +398,7 @@ impl Words {
             Some(Word::Bare(word) | Word::Quoted(word)) => word.clone(),
             Some(Word::Option(key, value)) => format!("{key}:{value}"),
         };
-        let shown: String = extra.chars().take(40).collect();
-        Err(misread(
-            usage.verb,
-            format!("I don't know what to do with `{shown}`. Nothing was done."),
-        ))
+        Err(left_over(usage, &extra))
     }
 }
 

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use tidegate_rollout::command::{Answer, Usage};
-use tidegate_rollout::{Period, Surface};
+use tidegate_rollout::command::{Answer, Usage, grammar};
+use tidegate_rollout::{Code, Period, Refusal, Surface};
 
 use super::super::{Exit, Failure};
 use crate::http::api::Said;
@@ -62,16 +62,18 @@ impl Order {
             }
             "thaw" => said.environment = Some(self.take("the environment")?),
             "release" => {
-                let number = self.words.pop().ok_or_else(|| self.lacks("the number of the hold"))?;
-                said.number = Some(self.number(&number)?);
+                let lacks = || self.lacks("the number of the hold");
+                let number = self.words.last().and_then(|word| number(word)).ok_or_else(lacks)?;
+                self.words.pop();
+                said.number = Some(number);
             }
             "decide" => {
                 let at = self.words.iter().position(|word| answer(word).is_some());
                 let at = at.ok_or_else(|| self.lacks("`continue` or `rollback`"))?;
                 let behind = self.words.split_off(at);
                 said.answer = behind.first().and_then(|word| answer(word));
-                said.number = behind.get(1).map(|word| self.number(word)).transpose()?;
-                if let Some(word) = behind.get(2) {
+                said.number = behind.get(1).and_then(|word| number(word));
+                if let Some(word) = behind.get(1 + usize::from(said.number.is_some())) {
                     return Err(self.unknown(word));
                 }
             }
@@ -88,10 +90,8 @@ impl Order {
             }
             "ack" => {
                 said.alert = self.option("alert");
-                let is_number = |word: &String| word.trim_start_matches('#').parse::<u32>().is_ok();
-                if let Some(at) = self.words.iter().position(is_number) {
-                    let number = self.words.remove(at);
-                    said.number = Some(self.number(&number)?);
+                if let Some(at) = self.words.iter().position(|word| number(word).is_some()) {
+                    said.number = number(&self.words.remove(at));
                 }
             }
             "pause" | "rollback" | "abort" | "hold" | "note" | "approve" => {
@@ -119,7 +119,7 @@ impl Order {
     }
 
     fn unknown(&self, word: &str) -> Failure {
-        self.wrong(format!("I don't know what to do with `{word}`."))
+        self.wrong(&grammar::left_over(self.usage, word))
     }
 
     /// `--rollout checkout-17`, or `rollout:checkout-17` as in chat.
@@ -163,7 +163,7 @@ impl Order {
         let words = std::mem::take(&mut self.words);
         let pair = |word: &String| match word.split_once(':') {
             Some((key, value)) if !key.is_empty() && !value.is_empty() => Ok((key.to_owned(), value.to_owned())),
-            _ => Err(self.wrong(format!("`{word}` is no input."))),
+            _ => Err(self.unknown(word)),
         };
         words.iter().map(pair).collect()
     }
@@ -176,34 +176,35 @@ impl Order {
             return Ok(self.period.take());
         };
         let period = word["for:".len()..].parse();
-        period
-            .map(Some)
-            .map_err(|error: tidegate_rollout::period::NotAPeriod| self.wrong(format!("{error}.")))
-    }
-
-    fn number(&self, word: &str) -> Result<u32, Failure> {
-        let number = word.trim_start_matches('#').parse();
-        number.map_err(|_| self.wrong(format!("`{word}` is no number.")))
+        period.map(Some).map_err(|error: tidegate_rollout::period::NotAPeriod| {
+            self.wrong(&Refusal::new(Code::R104, format!("{error}."), ""))
+        })
     }
 
     fn lacks(&self, what: &str) -> Failure {
-        self.wrong(format!("`{}` needs {what}.", self.usage.verb))
+        self.wrong(&grammar::lacks(self.usage, what))
     }
 
-    /// Wrong usage; nothing was asked of the server.
-    fn wrong(&self, what: String) -> Failure {
+    /// Wrong usage, with the code and the words that the server has for it; nothing was asked of it.
+    fn wrong(&self, refusal: &Refusal) -> Failure {
         let Usage { verb, arguments, .. } = self.usage;
-        Failure::new(Exit::Usage, what).hint(format!("Say: tidegate rollout {verb} {arguments}. Nothing was done."))
+        Failure::new(Exit::Usage, refusal.message.as_str())
+            .code(refusal.code.word())
+            .hint(format!("Say: tidegate rollout {verb} {arguments}. Nothing was done."))
     }
 
     /// What is said when a word may be a misspelt name.
     pub(super) fn misspelt(&self, word: &str, name: &str) -> Failure {
-        let what = format!("There is no rollout `{word}`. Did you mean `{name}`? Nothing was done.");
+        let Refusal { message, hint, .. } = grammar::misspelt(word, name);
         let verb = self.usage.verb;
-        Failure::new(Exit::Usage, what).hint(format!(
-            "Where it is a reason: tidegate rollout {verb} --rollout {name} \"{word}\"."
+        Failure::new(Exit::Usage, message).code(Code::R103.word()).hint(format!(
+            "{hint} Where it is a reason: tidegate rollout {verb} --rollout {name} \"{word}\"."
         ))
     }
+}
+
+fn number(word: &str) -> Option<u32> {
+    word.trim_start_matches('#').parse().ok()
 }
 
 fn tick(word: &str) -> Option<bool> {

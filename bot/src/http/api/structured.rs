@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tidegate_rollout::command::grammar::LONGEST;
-use tidegate_rollout::command::{Answer, USAGES, Verb};
+use tidegate_rollout::command::grammar::{self, LONGEST};
+use tidegate_rollout::command::{Answer, Usage, Verb};
 use tidegate_rollout::{Code, Command, Period, Refusal, Surface};
 use utoipa::ToSchema;
 
@@ -58,10 +58,11 @@ impl Said {
     /// The verb with its arguments.
     pub(super) fn verb(mut self, now: Timestamp) -> Result<Verb, Refusal> {
         self.bounded()?;
-        let word = self.verb.take().unwrap_or_default().to_lowercase();
-        let verb = match word.as_str() {
+        // As in chat: an alias means its verb, and a misspelt one is told the nearest.
+        let usage = grammar::find(self.verb.take().unwrap_or_default().trim())?;
+        let verb = match usage.verb {
             "start" => Verb::Start {
-                plan: needed(self.plan.take(), "plan")?,
+                plan: needed(usage, self.plan.take(), "the plan's name", "plan")?,
                 inputs: std::mem::take(&mut self.inputs),
             },
             "status" => Verb::Status,
@@ -70,13 +71,13 @@ impl Said {
             "whoami" => Verb::Whoami,
             "help" => Verb::Help,
             "freeze" => Verb::Freeze {
-                environment: needed(self.environment.take(), "environment")?,
-                reason: needed(self.reason.take(), "reason")?,
+                environment: needed(usage, self.environment.take(), "the environment", "environment")?,
+                reason: needed(usage, self.reason.take(), "a reason", "reason")?,
             },
             "thaw" => Verb::Thaw {
-                environment: needed(self.environment.take(), "environment")?,
+                environment: needed(usage, self.environment.take(), "the environment", "environment")?,
             },
-            word => Verb::Do(self.command(word, now)?),
+            _ => Verb::Do(self.command(usage, now)?),
         };
         match self.left_over() {
             None => Ok(verb),
@@ -84,8 +85,8 @@ impl Said {
         }
     }
 
-    fn command(&mut self, word: &str, now: Timestamp) -> Result<Command, Refusal> {
-        Ok(match word {
+    fn command(&mut self, usage: &Usage, now: Timestamp) -> Result<Command, Refusal> {
+        Ok(match usage.verb {
             "advance" => Command::Advance,
             "resume" => Command::Resume,
             "retry" => Command::Retry,
@@ -93,11 +94,11 @@ impl Said {
                 reason: self.reason.take().unwrap_or_default(),
             },
             "hold" => Command::Hold {
-                reason: needed(self.reason.take(), "reason")?,
+                reason: needed(usage, self.reason.take(), "a reason", "reason")?,
                 until: self.period.take().map(|period| super::super::rights::end(period, now)),
             },
             "release" => Command::Release {
-                number: needed(self.number.take(), "number")?,
+                number: needed(usage, self.number.take(), "the number of the hold", "number")?,
             },
             "rollback" => Command::Rollback {
                 reason: self.reason.take().unwrap_or_default(),
@@ -107,14 +108,14 @@ impl Said {
             },
             "decide" => Command::Decide {
                 number: self.number.take(),
-                answer: needed(self.answer.take(), "answer")?,
+                answer: needed(usage, self.answer.take(), "`continue` or `rollback`", "answer")?,
             },
             "approve" => Command::Approve {
                 role: self.role.take(),
                 comment: self.note.take().unwrap_or_default(),
             },
             "check" => Command::Check {
-                item: needed(self.item.take(), "item")?,
+                item: needed(usage, self.item.take(), "the item", "item")?,
                 done: self.done.take().unwrap_or(true),
                 evidence: self.note.take().unwrap_or_default(),
             },
@@ -122,14 +123,10 @@ impl Said {
                 alert: self.alert.take(),
                 number: self.number.take(),
             },
-            "note" => Command::Note {
-                text: needed(self.note.take(), "note")?,
+            // `find` only returns verbs of the list.
+            _ => Command::Note {
+                text: needed(usage, self.note.take(), "the text", "note")?,
             },
-            _ => {
-                let verbs: Vec<_> = USAGES.iter().map(|usage| usage.verb).collect();
-                let hint = format!("Possible: {}.", verbs.join(", "));
-                return Err(Refusal::new(Code::R101, "I don't know that verb.", hint));
-            }
         })
     }
 
@@ -178,8 +175,12 @@ impl Said {
     }
 }
 
-fn needed<T>(value: Option<T>, field: &str) -> Result<T, Refusal> {
-    value.ok_or_else(|| misread(format!("`{field}` is missing.")))
+/// The words are those of the chat; the hint names the field.
+fn needed<T>(usage: &Usage, value: Option<T>, what: &str, field: &str) -> Result<T, Refusal> {
+    value.ok_or_else(|| Refusal {
+        hint: format!("Give it as `{field}`. See /api/openapi.json. Nothing was done."),
+        ..grammar::lacks(usage, what)
+    })
 }
 
 fn misread(what: String) -> Refusal {
@@ -188,6 +189,8 @@ fn misread(what: String) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_rollout::command::USAGES;
+
     use super::*;
 
     fn read(json: serde_json::Value) -> Result<Verb, Code> {
@@ -237,6 +240,10 @@ mod tests {
         );
         assert_eq!(read(serde_json::json!({ "verb": "hold" })), Err(Code::R104));
         assert_eq!(read(serde_json::json!({ "verb": "advnce" })), Err(Code::R101));
+        assert_eq!(
+            read(serde_json::json!({ "verb": "Promote" })),
+            Ok(Verb::Do(Command::Advance))
+        );
         assert_eq!(read(serde_json::json!({})), Err(Code::R101));
     }
 }
