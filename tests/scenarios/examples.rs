@@ -3,5 +3,6 @@
 
 mod blue_green;
 mod network;
+mod people;
 mod story;
 mod weekly_replicas;

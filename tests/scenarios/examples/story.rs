@@ -11,15 +11,15 @@ use tidegate_tests::alertmanager::Alertmanager;
 use tidegate_tests::built::Build;
 use tidegate_tests::exporter::Exporter;
 use tidegate_tests::kubernetes::{Kubernetes, TIDEGATE, kustomize};
-use tidegate_tests::mail::MailServer;
 use tidegate_tests::process::Launch;
 use tidegate_tests::prometheus::{self, Prometheus};
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::sink::Sink;
-use tidegate_tests::slack::{CHANNEL, Posted, SECRET, Slack, TEAM, TOKEN as BOT};
+use tidegate_tests::slack::TOKEN as BOT;
 use tidegate_tests::tidegate::{RECEIVER_TOKEN, Setup, Tidegate};
 use tidegate_tests::wait;
 
+use super::people::{People, Platform};
 use crate::deploy::{routes_are_taken, rules_are_taken, shipped, text};
 
 /// Longer than anything here takes on a busy machine; nothing waits for it to pass.
@@ -45,30 +45,6 @@ pub(super) struct Story {
     pub(super) people: Option<People>,
     example: &'static str,
     _scratch: Scratch,
-}
-
-/// A workspace in Slack, and a mail server.
-pub(super) struct People {
-    pub(super) slack: Slack,
-    pub(super) mail: MailServer,
-}
-
-impl People {
-    /// Where they are, laid over settings that name them; nobody where an example talks to nobody.
-    async fn of(settings: &mut Value, scratch: &Scratch) -> Result<Option<Self>> {
-        if settings["slack"].is_null() {
-            return Ok(None);
-        }
-        let (slack, mail) = (Slack::start().await?, MailServer::start().await?);
-        slack.unpaced();
-        settings["slack"] = json!({
-            "workspaces": [TEAM], "api_url": slack.api_url(), "hooks_url": slack.hooks_url(),
-            "signing_secret_file": scratch.write("slack.signing", SECRET)?, "token_file": scratch.write("slack.token", BOT)?,
-        });
-        settings["email"] = json!({ "server": mail.address(), "tls": "off", "from": settings["email"]["from"] });
-        settings["channels"]["releases"]["slack"]["channel"] = CHANNEL.into();
-        Ok(Some(Self { slack, mail }))
-    }
 }
 
 fn folder(example: &str) -> PathBuf {
@@ -163,14 +139,15 @@ fn hurried(plan: &str, watch: &str) -> Result<String> {
 impl Story {
     /// Everything of `example` up to the moment before somebody starts its plan. `watch` is how long a rollback stays armed.
     pub(super) async fn open(example: &'static str, plan: &str, watch: &str) -> Result<Self> {
-        Self::open_with(example, plan, watch, |plan| plan).await
+        Self::open_with(example, plan, watch, Platform::Slack, |plan| plan).await
     }
 
-    /// The same with a plan that is changed a little.
+    /// The same where people are on this platform, with a plan that is changed a little.
     pub(super) async fn open_with(
         example: &'static str,
         plan: &str,
         watch: &str,
+        platform: Platform,
         change: impl FnOnce(String) -> String,
     ) -> Result<Self> {
         Self::open_in(Kubernetes::start().await?, example, plan, watch, change).await
@@ -189,7 +166,7 @@ impl Story {
         cluster.apply(&kustomize::build(&folder(example))?)?;
         cluster.grant(&text(&name("role.yaml"))?)?;
         let mut settings = kustomize::documents(&shipped(&name("tidegate.yml")))?.remove(0);
-        let people = People::of(&mut settings, &scratch).await?;
+        let people = People::of(&mut settings, &scratch, platform).await?;
         // What only the pod has: its address, its disk, its account, its Alertmanager. Without peers every alert has to come by
         // the route.
         let kubeconfig = cluster.kubeconfig(&scratch, TIDEGATE)?;
@@ -291,26 +268,6 @@ impl Story {
     /// Where it talks to people.
     pub(super) fn people(&self) -> Result<&People> {
         self.people.as_ref().context("the example talks to nobody")
-    }
-
-    /// Somebody types the slash command in Slack; what they see.
-    pub(super) async fn typed(&self, user: &str, text: &str) -> Result<String> {
-        let slack = &self.people()?.slack;
-        let answered = slack
-            .deliver(&self.tidegate.url("/slack/commands"), &slack.command(user, text))
-            .await?;
-        Ok(answered.shown())
-    }
-
-    /// Somebody presses a button of a card in Slack; what they see.
-    pub(super) async fn pressed(&self, user: &str, card: &Posted, action: &str) -> Result<String> {
-        let slack = &self.people()?.slack;
-        let signed = slack.press(user, card, action)?;
-        slack
-            .deliver(&self.tidegate.url("/slack/interactions"), &signed)
-            .await?;
-        let answer = slack.late_answer(&signed.response_url, PATIENCE).await?;
-        Ok(tidegate_tests::slack::read(&answer).0)
     }
 
     /// Waits until the rollout is in a phase, in that state.

@@ -8,10 +8,8 @@ use tidegate_tests::exporter::Version;
 use tidegate_tests::mail::Mail;
 use tidegate_tests::wait;
 
-use super::story::{PATIENCE, People, Story, judge};
-
-/// Jon's account in Slack, as the configuration of the example names it.
-const JON: &str = "U012JON";
+use super::people::{Card, People, Platform};
+use super::story::{PATIENCE, Story, judge};
 
 const EXAMPLE: &str = "weekly-replicas";
 const ROLLOUT: &str = "finance-service-1";
@@ -132,18 +130,33 @@ async fn when_the_old_version_fails_in_the_same_way_nothing_moves_by_itself() ->
     Ok(())
 }
 
-/// The whole of it as people live it: a slash command, a button, the report of the day, an alert, the way back, the thread, the mail.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn people_start_it_in_slack_and_stakeholders_read_the_rest_in_their_mail() -> Result<()> {
+    as_people_live_it(Platform::Slack).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_start_it_in_discord_and_stakeholders_read_the_rest_in_their_mail() -> Result<()> {
+    as_people_live_it(Platform::Discord).await
+}
+
+/// The whole of it: a command, a button, the report of the day, errors that Prometheus measures, the way back, the thread, the mail.
+async fn as_people_live_it(platform: Platform) -> Result<()> {
     // Between one and two minutes from now: enough to get there, and no longer than a test may take.
     let berlin = jiff::tz::TimeZone::get("Europe/Berlin")?;
     let soon = tidegate::clock::now() + jiff::SignedDuration::from_secs(120);
     let daily = format!("daily: \"{}\"", soon.to_zoned(berlin).strftime("%H:%M"));
     let hurry = |plan: String| plan.replace("daily: \"17:00\"", &daily);
-    let story = Story::open_with(EXAMPLE, "plan.yaml", "1d", hurry).await?;
+    let story = Story::open_with(EXAMPLE, "plan.yaml", "1d", platform, hurry).await?;
+    let (service, _prometheus) = story.is_measured("finance-service").await?;
     let people = story.people()?;
+    let start = [
+        ("plan", "finance-service"),
+        ("version", "v2"),
+        ("inputs", "previous:v1"),
+    ];
     wait::until("jon starts it", PATIENCE, async || {
-        let said = story.typed(JON, &["start", &START.join(" ")].join(" ")).await?;
+        let said = people.jon_types(&story.tidegate, "start", &start).await?;
         if !said.contains(ROLLOUT) {
             // Refused, because the Watchdog has not come yet.
             bail!("{said}");
@@ -151,18 +164,20 @@ async fn people_start_it_in_slack_and_stakeholders_read_the_rest_in_their_mail()
         Ok(())
     })
     .await?;
-    let first = people
-        .slack
-        .card("the first week waits", PATIENCE, |card| {
-            card.shown().contains("week-1") && card.button("advance").is_some()
-        })
-        .await?;
+    let waits = |card: &Card| card.shown.contains("week-1") && card.advances;
+    let first = wait::until("the card shows the present revision", PATIENCE, async || {
+        let card = people.card("the first week waits", waits).await?;
+        let (_, now) = story.tidegate.get(&format!("/api/v1/rollouts/{ROLLOUT}")).await?;
+        ensure!(card.revision == now["generation"].as_u64(), "{card:?}, {now}");
+        Ok(card)
+    })
+    .await?;
     ensure!(
-        first.shown().contains("Next update: daily to stakeholders"),
+        first.shown.contains("Next update: daily to stakeholders"),
         "{}",
-        first.shown()
+        first.shown
     );
-    let said = story.pressed(JON, &first, "advance").await?;
+    let said = people.jon_advances(&story.tidegate, &first).await?;
     ensure!(said.contains("week-2"), "{said}");
     story.is(ROLLOUT, "week-2", "WAITING").await?;
     assert_eq!(asked(&story)?, (3, 2));
@@ -175,35 +190,32 @@ async fn people_start_it_in_slack_and_stakeholders_read_the_rest_in_their_mail()
         "it says where it stands"
     );
 
-    story
-        .fires("FinanceErrorRateCritical", json!({ "version": "v2" }))
-        .await?;
+    service.fail(Version::New, 0.5);
     story.ends(ROLLOUT, 5).await?;
     assert_eq!(asked(&story)?, (0, 5));
     assert_eq!(story.cluster.least_ready("finance-service"), 5, "capacity dipped");
     let card = people
-        .slack
-        .card("the card says so", PATIENCE, |card| {
-            card.shown().contains("ROLLED BACK")
-        })
+        .card("the card says so", |card| card.shown.contains("ROLLED BACK"))
         .await?;
-    ensure!(card.ts == first.ts && card.buttons().is_empty(), "{card:?}");
+    ensure!(card.id == first.id && card.buttons.is_empty(), "{card:?}");
     wait::until("the thread says so", PATIENCE, async || {
-        let thread = people.slack.thread(&card.ts);
-        let says = |with: &str| thread.iter().any(|line| line.text.starts_with(with));
+        let thread = people.thread(&card);
+        let says = |with: &str| thread.iter().any(|line| line.starts_with(with));
         ensure!(says("AUTO-ROLLBACK") && says("ROLLED BACK"), "{thread:#?}");
         Ok(())
     })
     .await?;
     the_mails_are_one_conversation(people).await?;
     let (_, answer) = story.tidegate.get("/api/v1/dead-letters").await?;
-    ensure!(
-        answer["count"] == 0 && people.slack.refused().is_empty(),
-        "{answer} {:?}",
-        people.slack.refused()
-    );
+    let refused = people.refused();
+    ensure!(answer["count"] == 0 && refused.is_empty(), "{answer} {refused:?}");
     let told = story.told(ROLLOUT).await?;
     ensure!(!told.contains("commitment-missed"), "{told}");
+    let place = match platform {
+        Platform::Slack => "jon in Slack",
+        Platform::Discord => "jon in Discord",
+    };
+    assert_eq!(told.matches(place).count(), 2, "he started it, and advanced it: {told}");
     Ok(())
 }
 
