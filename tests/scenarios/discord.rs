@@ -6,6 +6,7 @@ mod cards;
 mod commands;
 mod complete;
 mod forgery;
+mod form;
 mod load;
 mod register;
 mod wire;

@@ -7,6 +7,7 @@
 
 mod api;
 mod commands;
+mod forms;
 mod judge;
 mod people;
 mod rates;
@@ -23,6 +24,7 @@ use crate::serve::Served;
 use crate::{http, wait};
 
 pub use commands::length_of_tree;
+pub use forms::shown as shown_form;
 pub use judge::{message as judge, pings, shown};
 pub use people::{Answered, SEED, STRANGER, Signed, by_pynacl, sign};
 
@@ -82,8 +84,12 @@ pub enum Mishap {
 #[derive(Clone, Debug)]
 struct Occasion {
     begun: Instant,
+    /// What kind of interaction it is: a command 2, a press or a choice 3, words half typed 4, a form 5.
+    kind: u64,
     /// Whether Discord has heard a first answer; before that there is nothing to edit.
     acknowledged: bool,
+    /// The form that was opened for its person.
+    form: Option<Value>,
     /// What its person sees.
     shown: Option<Value>,
 }
@@ -230,6 +236,22 @@ impl Discord {
             Ok(shown)
         })
         .await
+    }
+
+    /// The form that an interaction was answered with.
+    ///
+    /// # Errors
+    /// When there is none; shows what there is.
+    pub fn form(&self, token: &str) -> Result<Value> {
+        let book = self.book();
+        let occasion = book.occasions.get(token).context("there is no such interaction")?;
+        let form = occasion.form.clone();
+        form.with_context(|| {
+            format!(
+                "no form is open, it shows {:?}; refused: {:?}",
+                occasion.shown, book.refused
+            )
+        })
     }
 
     /// The one card, once it fits.

@@ -1,4 +1,4 @@
-//! Owns the way in for people in Discord: commands with their options, half-typed words and pressed buttons, proved by the
+//! Owns the way in for people in Discord: commands with their options, half-typed words, pressed buttons and forms, proved by the
 //! signature that Discord makes for the application.
 //! Refuses what is forged, too old, too new, or from another application or server, before a word of it is looked at; and
 //! refuses to know what a word means. What it heard goes through [`Listener`].
@@ -90,6 +90,24 @@ pub enum What {
         /// What we put into it. It may have been made up by whoever sends it.
         button: String,
     },
+    /// Chose something from a list in a message.
+    Choose {
+        /// What we called the list. It may have been made up, as what a button carries.
+        list: String,
+        /// What was chosen.
+        value: String,
+    },
+    /// Sent a form off.
+    Submit(Form),
+}
+
+/// A form as Discord hands it over: what we called it, and its fields by the names that we gave them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    /// What we called it. It may have been made up by whoever sends it.
+    pub name: String,
+    /// What was filled in, in the order of the form.
+    pub fields: Vec<(String, String)>,
 }
 
 /// A command as Discord hands it over: the sub-command, and its options by name.
@@ -113,6 +131,8 @@ impl fmt::Display for What {
             Self::Command(_) => "command",
             Self::Complete { .. } => "half-typed command",
             Self::Press { .. } => "press",
+            Self::Choose { .. } => "choice",
+            Self::Submit(_) => "form",
         })
     }
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use serenity::builder::{
     AutocompleteChoice, CreateAutocompleteResponse, CreateInteractionResponse, CreateInteractionResponseMessage,
 };
@@ -60,14 +60,16 @@ impl Listener for Ears {
         };
         let (work, late) = (conversation.clone().hold(), conversation.clone());
         let answered = conversation::in_time_or_later(&self.app.tasks, work, move |result| {
-            if let Ok(Response::Tell(message) | Response::Replace(message)) = result {
+            if let Ok(Response::Tell(message) | Response::Replace(message) | Response::Open { instead: message, .. }) =
+                result
+            {
                 late.app.tasks.clone().spawn(late.follow_up(message));
             }
         });
         match answered.await {
-            Some(Ok(response)) => Ok(reply(&at_once(response))),
+            Some(Ok(response)) => Ok(at_once(response)),
             Some(Err(replayed)) => Err(replayed),
-            None => Ok(reply(&conversation.not_yet())),
+            None => Ok(conversation.not_yet()),
         }
     }
 }
@@ -107,6 +109,8 @@ impl Conversation {
         match &self.heard.what {
             What::Command(spoken) => talk::typed(dispatcher, &occasion, spoken, now).await,
             What::Press { button } => talk::pressed(dispatcher, &occasion, button, now).await,
+            What::Choose { list, value } => talk::chosen(dispatcher, &occasion, list, value).await,
+            What::Submit(form) => talk::submitted(dispatcher, &occasion, form, now).await,
             What::Complete { spoken, focused, typed } => {
                 let choices = talk::completed(dispatcher, &occasion.actor, spoken, (focused, typed)).await;
                 Ok(Response::Choices(choices))
@@ -119,19 +123,19 @@ impl Conversation {
         match &self.heard.what {
             What::Complete { .. } => Response::Choices(Vec::new()),
             What::Press { button } if talk::is_confirmed(button) => Response::Replace(message),
-            What::Command(_) | What::Press { .. } => Response::Tell(message),
+            What::Command(_) | What::Press { .. } | What::Choose { .. } | What::Submit(_) => Response::Tell(message),
         }
     }
 
     /// What Discord is told while the answer is not there: the person sees that it is worked on.
-    fn not_yet(&self) -> CreateInteractionResponse {
-        match &self.heard.what {
-            What::Complete { .. } => at_once(Response::Choices(Vec::new())),
+    fn not_yet(&self) -> Reply {
+        reply(&match &self.heard.what {
+            What::Complete { .. } => return at_once(Response::Choices(Vec::new())),
             What::Press { button } if talk::is_confirmed(button) => CreateInteractionResponse::Acknowledge,
-            What::Command(_) | What::Press { .. } => {
+            What::Command(_) | What::Press { .. } | What::Choose { .. } | What::Submit(_) => {
                 CreateInteractionResponse::Defer(CreateInteractionResponseMessage::new().ephemeral(true))
             }
-        }
+        })
     }
 
     /// Puts the answer in the place of "is thinking…".
@@ -166,8 +170,10 @@ impl Conversation {
 }
 
 /// An answer that comes with the request itself.
-fn at_once(response: Response) -> CreateInteractionResponse {
-    match response {
+fn at_once(response: Response) -> Reply {
+    reply(&match response {
+        // serenity's builders know forms only as Discord had them before.
+        Response::Open { form, .. } => return Reply::Json(json!({ "type": 9, "data": form })),
         Response::Tell(message) => CreateInteractionResponse::Message(message.answer()),
         Response::Replace(message) => CreateInteractionResponse::UpdateMessage(message.answer()),
         Response::Choices(choices) => {
@@ -175,7 +181,7 @@ fn at_once(response: Response) -> CreateInteractionResponse {
             let choices = choices.into_iter().map(choice).collect();
             CreateInteractionResponse::Autocomplete(CreateAutocompleteResponse::new().set_choices(choices))
         }
-    }
+    })
 }
 
 fn reply(response: &CreateInteractionResponse) -> Reply {

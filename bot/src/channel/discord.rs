@@ -127,6 +127,7 @@ impl DiscordChannel {
         }
         // They were called in the thread.
         let words = discord::Message {
+            list: None,
             calls: Vec::new(),
             ..words.clone()
         };
@@ -153,6 +154,7 @@ impl DiscordChannel {
         // Whoever was cut off is not called.
         called.retain(|user| content.as_str().contains(&format!("<@{user}>")));
         discord::Message {
+            list: None,
             calls: called,
             ..discord::Message::words(content)
         }

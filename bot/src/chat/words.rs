@@ -91,6 +91,15 @@ fn can_start(plans: &[String]) -> String {
     }
 }
 
+/// Nobody can start anything.
+pub(super) fn no_plan() -> Refusal {
+    Refusal::new(
+        Code::R105,
+        "No plan is configured.",
+        "See `plans` in the server's configuration.",
+    )
+}
+
 pub(super) fn nothing_active(plans: &[String]) -> Refusal {
     Refusal::new(Code::R103, "Nothing is rolling out.", can_start(plans))
 }

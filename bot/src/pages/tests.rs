@@ -174,7 +174,11 @@ fn buttons_are_forms_with_the_revision_and_what_may_not_be_pressed_says_why() {
         "the gate is open for an operator"
     );
     assert!(html.contains("href=\"/r/checkout-1/confirm/rollback\""));
-    assert!(words(&html).contains("started checkout-1. (on a page)"), "{}", words(&html));
+    assert!(
+        words(&html).contains("started checkout-1. (on a page)"),
+        "{}",
+        words(&html)
+    );
 
     let viewer = shown("rollout-viewer", pages.rollout(&page_of(&story, Role::Viewer)));
     assert!(!viewer.contains("name=\"verb\" value=\"advance\""));

@@ -2,18 +2,21 @@
 //! Refuses to let words call anybody: no message of ours parses a mention, and only who is listed beside it is called. What is
 //! markup in a message is [`Markup`], which escapes every text from outside; the other places are plain text for Discord, too.
 
+mod form;
 mod markup;
 
 use serde_json::Value;
 use serenity::builder::{
     CreateActionRow, CreateAllowedMentions, CreateButton, CreateEmbed, CreateEmbedFooter,
-    CreateInteractionResponseMessage, CreateMessage, EditMessage,
+    CreateInteractionResponseMessage, CreateMessage, CreateSelectMenu, CreateSelectMenuKind, CreateSelectMenuOption,
+    EditMessage,
 };
 use serenity::model::application::{ButtonStyle, InteractionResponseFlags};
 use serenity::model::channel::{MessageFlags, Nonce};
 use serenity::model::id::UserId;
 
 use super::button::Button;
+pub use form::{Field, Form, MOST_FIELDS, WORDS};
 pub use markup::Markup;
 use markup::cut;
 
@@ -31,6 +34,10 @@ const FIELDS: usize = 2;
 const LABEL: usize = 80;
 const CUSTOM_ID: usize = 100;
 const NAME: usize = 100;
+/// The most characters of what stands in a list before something is chosen.
+const PLACEHOLDER: usize = 150;
+/// The most things to choose from.
+pub const CHOICES: usize = 25;
 /// The most buttons in a row.
 const ROW: usize = 5;
 
@@ -54,13 +61,26 @@ pub struct Embed {
     pub footer: String,
 }
 
-/// A message: words, at most one picture, a row of buttons.
+/// A list from which one thing is chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List {
+    /// What it does when something is chosen.
+    pub action: &'static str,
+    /// What stands in it before that.
+    pub label: &'static str,
+    /// What can be chosen; Discord shows twenty-five.
+    pub options: Vec<String>,
+}
+
+/// A message: words, at most one picture, at most one list, a row of buttons.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
     /// The words.
     pub content: Markup,
     /// The picture.
     pub embed: Option<Embed>,
+    /// The list.
+    pub list: Option<List>,
     /// The buttons.
     pub buttons: Vec<Button>,
     /// Whom it calls, by their user ids.
@@ -128,7 +148,19 @@ impl Message {
     fn rows(&self) -> Vec<CreateActionRow> {
         let drawn: Vec<CreateButton> = self.buttons.iter().filter_map(drawn).collect();
         let row = |row: &[CreateButton]| CreateActionRow::Buttons(row.to_vec());
-        drawn.chunks(ROW).map(row).collect()
+        let list = self.list.iter().map(List::drawn);
+        list.chain(drawn.chunks(ROW).map(row)).collect()
+    }
+}
+
+impl List {
+    /// Names that would be too long to come back whole are left out.
+    fn drawn(&self) -> CreateActionRow {
+        let fits = |name: &&String| !name.is_empty() && name.len() <= NAME;
+        let option = |name: &String| CreateSelectMenuOption::new(literal(name, NAME), name);
+        let options = self.options.iter().filter(fits).take(CHOICES).map(option).collect();
+        let menu = CreateSelectMenu::new(custom_id(self.action, ""), CreateSelectMenuKind::String { options });
+        CreateActionRow::SelectMenu(menu.placeholder(literal(self.label, PLACEHOLDER)))
     }
 }
 

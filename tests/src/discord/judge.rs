@@ -36,7 +36,7 @@ pub fn message(message: &Value) -> Result<(), String> {
     Ok(())
 }
 
-fn list<'a>(message: &'a Value, key: &str, most: usize) -> Result<&'a [Value], String> {
+pub(super) fn list<'a>(message: &'a Value, key: &str, most: usize) -> Result<&'a [Value], String> {
     let empty: &[Value] = &[];
     let items = match &message[key] {
         Value::Null => empty,
@@ -49,7 +49,7 @@ fn list<'a>(message: &'a Value, key: &str, most: usize) -> Result<&'a [Value], S
     Ok(items)
 }
 
-fn bounded(place: &str, text: &str, least: usize, most: usize) -> Result<usize, String> {
+pub(super) fn bounded(place: &str, text: &str, least: usize, most: usize) -> Result<usize, String> {
     let found = length(text);
     if found < least || found > most {
         return Err(format!(
@@ -86,6 +86,11 @@ fn action_row(place: &str, row: &Value) -> Result<(), String> {
     let buttons = list(row, "components", 5)?;
     if buttons.is_empty() {
         return Err(format!("{place}: an empty row"));
+    }
+    if let [menu] = buttons
+        && menu["type"] == 3
+    {
+        return super::forms::select(&format!("{place}.components.0"), menu);
     }
     for (at, button) in buttons.iter().enumerate() {
         let place = format!("{place}.components.{at}");
@@ -138,7 +143,7 @@ pub fn shown(message: &Value) -> String {
 }
 
 /// Text without its markup.
-fn plain(markup: &str) -> String {
+pub(super) fn plain(markup: &str) -> String {
     if let Some(code) = markup.strip_prefix("```\n").and_then(|code| code.strip_suffix("\n```")) {
         return code.replace('\u{200b}', "");
     }

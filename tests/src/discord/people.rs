@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::{APP, Book, CHANNEL, Discord, GUILD, Occasion, Posted, judge, milliseconds, snowflake};
+use super::{APP, Book, CHANNEL, Discord, GUILD, Occasion, Posted, forms, judge, milliseconds, snowflake};
 use crate::paths;
 
 /// What Discord's key for the application is made from.
@@ -163,11 +163,51 @@ impl Discord {
         self.interaction(APP, Some(GUILD), user, more)
     }
 
+    /// `user` chooses one thing from the list in a message.
+    ///
+    /// # Errors
+    /// When no list there offers it.
+    pub fn choose(&self, user: &str, shown: &Value, value: &str) -> Result<Signed> {
+        let rows = shown["components"].as_array().into_iter().flatten();
+        let mut lists = rows.map(|row| &row["components"][0]).filter(|one| one["type"] == 3);
+        let offers = |list: &&Value| {
+            let mut options = list["options"].as_array().into_iter().flatten();
+            options.any(|option| option["value"] == value)
+        };
+        let list = lists
+            .find(offers)
+            .with_context(|| format!("nobody offers `{value}`: {shown}"))?;
+        let data = json!({ "component_type": 3, "id": 2, "custom_id": list["custom_id"], "values": [value] });
+        let message = json!({ "id": "1", "channel_id": CHANNEL, "type": 0, "content": "", "flags": 64,
+            "author": { "id": super::BOT, "bot": true, "username": "tidegate", "discriminator": "0" } });
+        Ok(self.interaction(
+            APP,
+            Some(GUILD),
+            user,
+            json!({ "type": 3, "data": data, "message": message }),
+        ))
+    }
+
+    /// `user` sends an open form off, with these fields filled in beside what stood there.
+    ///
+    /// # Errors
+    /// When Discord would not send it: something is missing, or too long.
+    pub fn submit(&self, user: &str, form: &Value, filled_in: &[(&str, &str)]) -> Result<Signed> {
+        let data = forms::filled_in(form, filled_in)?;
+        Ok(self.interaction(APP, Some(GUILD), user, json!({ "type": 5, "data": data })))
+    }
+
+    /// A form that comes back, as somebody could make it up who can sign.
+    #[must_use]
+    pub fn submit_with(&self, user: &str, data: &Value) -> Signed {
+        self.interaction(APP, Some(GUILD), user, json!({ "type": 5, "data": data }))
+    }
+
     fn interaction(&self, app: &str, guild: Option<&str>, user: &str, more: Value) -> Signed {
         let mut book = self.book();
         let id = snowflake(&mut book);
         let token = format!("token-of-{id}");
-        begin(&mut book, &token);
+        begin(&mut book, &token, more["type"].as_u64().unwrap_or(0));
         let person = json!({ "id": user, "username": "never-look-at-me", "global_name": "Never", "avatar": null,
             "discriminator": "0", "public_flags": 0 });
         let mut body = json!({
@@ -232,6 +272,10 @@ impl Discord {
             Some(4 | 7) => judge::message(data),
             Some(5 | 6) => Ok(()),
             Some(8) => choices(data),
+            Some(9) => match book.occasions.get(token).map(|occasion| occasion.kind) {
+                Some(2 | 3) => forms::judge(data),
+                kind => Err(format!("an interaction of type {kind:?} is answered with a form")),
+            },
             _ => Err(format!("no answer that Discord knows: {answer}")),
         };
         if let Err(why) = verdict {
@@ -239,6 +283,9 @@ impl Discord {
         }
         if let Some(occasion) = book.occasions.get_mut(token) {
             occasion.acknowledged = true;
+            if answer["type"] == 9 {
+                occasion.form = Some(data.clone());
+            }
             if matches!(answer["type"].as_u64(), Some(4 | 7)) {
                 occasion.shown = Some(data.clone());
             }
@@ -246,9 +293,11 @@ impl Discord {
     }
 }
 
-fn begin(book: &mut Book, token: &str) {
+fn begin(book: &mut Book, token: &str, kind: u64) {
     let occasion = Occasion {
         begun: Instant::now(),
+        kind,
+        form: None,
         acknowledged: false,
         shown: None,
     };

@@ -14,7 +14,7 @@ use serenity::model::application::{
 use serenity::model::id::{ApplicationId, GuildId, InteractionId, UserId};
 
 use super::proof::Signed;
-use super::{Heard, Spoken, What};
+use super::{Form, Heard, Spoken, What};
 use crate::decode::Malformed;
 use crate::text::{brief, without_nul};
 
@@ -70,6 +70,7 @@ impl Interaction {
             InteractionType::Command => What::Command(spoken(&data::<CommandData>(self.data)?)?),
             InteractionType::Autocomplete => complete(&data(self.data)?)?,
             InteractionType::Component => press(data(self.data)?)?,
+            InteractionType::Modal => What::Submit(data::<Submitted>(self.data)?.into()),
             other => {
                 return Err(Malformed(format!(
                     "nothing is done about interactions of type {other:?}"
@@ -97,7 +98,53 @@ fn press(data: ComponentInteractionData) -> Result<What, Malformed> {
         ComponentInteractionDataKind::Button => Ok(What::Press {
             button: without_nul(data.custom_id),
         }),
-        _ => Err(Malformed("nothing but buttons is ever posted".to_owned())),
+        ComponentInteractionDataKind::StringSelect { mut values } if values.len() == 1 => Ok(What::Choose {
+            list: without_nul(data.custom_id),
+            value: without_nul(values.remove(0)),
+        }),
+        _ => Err(Malformed(
+            "nothing but buttons and lists for one choice is ever posted".to_owned(),
+        )),
+    }
+}
+
+/// A form that came back. serenity's models know fields in rows alone; Discord puts each into a label of its own.
+#[derive(Deserialize)]
+struct Submitted {
+    custom_id: String,
+    #[serde(default)]
+    components: Vec<Around>,
+}
+
+/// What stands around fields: a label around one, a row around several. Words stand there alone.
+#[derive(Deserialize)]
+struct Around {
+    component: Option<Field>,
+    #[serde(default)]
+    components: Vec<Field>,
+}
+
+/// A field: of a text its value, of a list what was chosen.
+#[derive(Deserialize)]
+struct Field {
+    custom_id: String,
+    value: Option<String>,
+    #[serde(default)]
+    values: Vec<String>,
+}
+
+impl From<Submitted> for Form {
+    fn from(submitted: Submitted) -> Self {
+        let around = submitted.components.into_iter();
+        let fields = around.flat_map(|around| around.component.into_iter().chain(around.components));
+        let filled_in = |field: Field| {
+            let value = field.value.or_else(|| field.values.into_iter().next())?;
+            Some((without_nul(field.custom_id), without_nul(value)))
+        };
+        Self {
+            name: without_nul(submitted.custom_id),
+            fields: fields.filter_map(filled_in).collect(),
+        }
     }
 }
 

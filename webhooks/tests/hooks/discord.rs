@@ -9,7 +9,7 @@ use http::{Request, StatusCode};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use tidegate_webhooks::discord::{App, Heard, Listener, NoKey, Replayed, Reply, Spoken, What, router};
+use tidegate_webhooks::discord::{App, Form, Heard, Listener, NoKey, Replayed, Reply, Spoken, What, router};
 use tower::ServiceExt;
 
 use super::world::fixture;
@@ -112,6 +112,46 @@ async fn the_interactions_of_the_documentation_are_understood() {
     );
 }
 
+/// A label around each field as the documentation has it, a row around fields as older forms have them, and words alone.
+#[tokio::test]
+async fn a_form_and_a_choice_are_understood() {
+    let world = World::new();
+    let form = fixture("discord/modal.json");
+    let mut old: Value = serde_json::from_str(&form).unwrap();
+    old["id"] = "786008729715212339".into();
+    old["data"]["components"] = json!([
+        { "type": 10, "id": 1 },
+        { "type": 1, "components": [{ "type": 4, "custom_id": "a", "value": "1" }, { "type": 4, "custom_id": "b", "value": "2" }] },
+        { "type": 18, "component": { "type": 3, "custom_id": "c", "values": ["3"] } },
+        { "type": 18, "component": { "type": 4, "custom_id": "empty", "value": "" } },
+        { "type": 18, "component": { "type": 3, "custom_id": "nothing", "values": [] } },
+    ]);
+    let mut choice: Value = serde_json::from_str(&fixture("discord/component-button.json")).unwrap();
+    choice["data"] = json!({ "component_type": 3, "custom_id": "v1:plan:", "values": ["checkout"] });
+    for body in [form, old.to_string(), choice.to_string()] {
+        let (status, answer) = world.post(&body, SEED, NOW).await;
+        assert_eq!((status, answer), (StatusCode::OK, json!({ "type": 4 })), "{body}");
+    }
+    let form = |fields: &[(&str, &str)]| {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        What::Submit(Form {
+            name: "confirm".to_owned(),
+            fields: fields.iter().map(owned).collect(),
+        })
+    };
+    let heard = world.heard();
+    assert_eq!(heard[0].what, form(&[("reason", "errors")]));
+    assert_eq!(
+        heard[1].what,
+        form(&[("a", "1"), ("b", "2"), ("c", "3"), ("empty", "")])
+    );
+    let (list, value) = ("v1:plan:".to_owned(), "checkout".to_owned());
+    assert_eq!(heard[2].what, What::Choose { list, value });
+    choice["data"]["values"] = json!(["one", "two"]);
+    let (status, _) = world.post(&choice.to_string(), SEED, NOW).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "two choices from a list for one");
+}
+
 #[tokio::test]
 async fn a_ping_is_answered_here() {
     let world = World::new();
@@ -152,8 +192,6 @@ async fn what_is_not_for_us_is_refused() {
             "{why}"
         );
     }
-    let (status, _) = world.post(&fixture("discord/modal.json"), SEED, NOW).await;
-    assert_eq!(status, StatusCode::BAD_REQUEST, "no form is ever opened there");
     assert!(world.heard().is_empty());
     let (first, _) = world.post(&command, SEED, NOW).await;
     let (second, _) = world.post(&command, SEED, NOW).await;

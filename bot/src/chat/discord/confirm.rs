@@ -2,25 +2,27 @@
 //! mistake is asked once more, for the presser's eyes only, and the answer replaces the question.
 //! Refuses to remember the question: everything it needs comes back with the second button, and is believed as little.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use tidegate_rollout::command::{Command, Verb};
 use tidegate_rollout::refusal::Code;
 use tidegate_rollout::{Refusal, RolloutId, policy};
 
 use super::super::{Desk, DeskError, Dispatcher, Occasion, buttons, press};
-use super::{Response, words};
+use super::{Response, start, words};
 use crate::render::discord::{CONTENT, Markup, Message, read_custom_id};
 use crate::render::{Button, Confirm};
 
 /// The buttons that ask first, and what the second button is called.
 const ASKED: [(&str, &str); 2] = [("advance", "advance!"), ("rollback", "rollback!")];
 /// The second button for whoever thinks better of it.
-const LEAVE: &str = "leave";
+pub(super) const LEAVE: &str = "leave";
 
 /// Whether a press answers a question that only its presser sees, so that the answer goes in its place.
 pub fn is_confirmed(button: &str) -> bool {
     let action = read_custom_id(button).map(|(action, _)| action);
-    action.is_some_and(|action| action == LEAVE || confirmed(action).is_some())
+    action.is_some_and(|action| action == LEAVE || action == start::START || confirmed(action).is_some())
 }
 
 /// What a second button does.
@@ -46,6 +48,13 @@ pub async fn pressed<D: Desk>(
     };
     if action == LEAVE {
         return Ok(Response::Replace(words::plain("Nothing was done.")));
+    }
+    if action == start::OPEN {
+        return start::open(dispatcher, occasion, Some((value, &BTreeMap::new()))).await;
+    }
+    if action == start::START {
+        let answer = start::start(dispatcher, occasion, value, BTreeMap::new(), now).await?;
+        return Ok(Response::Replace(words::answer(&answer)));
     }
     if let Some(first) = confirmed(action) {
         let answer = press::pressed(dispatcher, occasion, (first, value), now).await?;
@@ -108,14 +117,16 @@ fn asked(confirm: &Confirm, second: &'static str, value: &str, dangerous: bool) 
         content: Markup::text(&format!("{}\n{}", confirm.title, confirm.text), CONTENT),
         embed: None,
         buttons: vec![button(second, confirm.yes, dangerous), button(LEAVE, confirm.no, false)],
+        list: None,
         calls: Vec::new(),
     }
 }
 
-fn strange() -> Refusal {
+/// What is said of a button, a list or a form that no message of ours has.
+pub(super) fn strange() -> Refusal {
     Refusal::new(
         Code::R104,
-        "This button is none of mine. Nothing was done.",
+        "This is none of mine. Nothing was done.",
         "Say `status` for a fresh card.",
     )
 }

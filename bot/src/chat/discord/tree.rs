@@ -25,6 +25,9 @@ pub fn tree(name: &str) -> CreateCommand {
 fn sub_command(usage: &Usage) -> CreateCommandOption {
     let mut all = arguments::of(usage);
     all.truncate(MOST);
+    // Whoever leaves the plan out gets the form.
+    let needed = |argument: &Argument| argument.required && (usage.verb, argument.name) != ("start", "plan");
+    all.iter_mut().for_each(|argument| argument.required = needed(argument));
     // Discord wants them first; the grammar puts them back into their order.
     all.sort_by_key(|argument| !argument.required);
     let options: Vec<_> = all.iter().map(option).collect();
@@ -47,6 +50,7 @@ fn option(argument: &Argument) -> CreateCommandOption {
 fn describe(argument: &Argument) -> &'static str {
     match (&argument.kind, argument.name) {
         (Kind::Rollout, _) => "Left out: the only active one",
+        (_, "plan") => "Left out: choose one, and see what it would meet",
         (Kind::Pairs, _) => "What else the plan asks for: name:value",
         (_, "reason") => "Why",
         (_, "for") => "How long, such as 30m or 4h",

@@ -7,10 +7,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tidegate_rollout::Refusal;
 use tidegate_rollout::command::Verb;
-use tidegate_rollout::refusal::Code;
 use tidegate_webhooks::slack::View;
 
-use super::super::{Answer, Desk, DeskError, Dispatcher, Occasion, Preflight};
+use super::super::{Answer, Desk, DeskError, Dispatcher, Occasion, Preflight, words as shared};
 use super::Response;
 use crate::render::slack::{self, Run, plain};
 
@@ -35,12 +34,7 @@ pub(super) async fn open<D: Desk>(
 ) -> Result<Response, DeskError> {
     let plans = dispatcher.desk().plans();
     let Some(first) = plans.first() else {
-        let refusal = Refusal::new(
-            Code::R105,
-            "No plan is configured.",
-            "See `plans` in the server's configuration.",
-        );
-        return Ok(Response::Say(super::words::answer(&refusal.into())));
+        return Ok(Response::Say(super::words::answer(&shared::no_plan().into())));
     };
     let nothing = Inputs::new();
     let (plan, inputs) = said.unwrap_or((first, &nothing));
