@@ -9,5 +9,6 @@ mod forgery;
 mod form;
 mod load;
 mod register;
+mod signers;
 mod wire;
 mod world;

@@ -26,3 +26,41 @@ pub(crate) async fn did(running: &Running, rollout: &str, kind: &str) -> Result<
     let of_kind = log.into_iter().filter(|(_, entry)| entry.kind == kind);
     Ok(of_kind.map(|(_, entry)| entry.by).collect())
 }
+
+/// What is signed and how: the time, the signature, the body.
+pub(crate) type Proof = (String, String, String);
+
+/// A signed request with one letter of it changed: at the beginning, in the middle and at the end of the body, in the time, in the
+/// signature; each with what was changed.
+pub(crate) fn with_one_letter_changed((timestamp, signature, body): &Proof) -> Vec<(String, Proof)> {
+    let whole = (timestamp.clone(), signature.clone(), body.clone());
+    let mut changed: Vec<(String, Proof)> = [0, body.len() / 2, body.len() - 1]
+        .into_iter()
+        .map(|at| {
+            (
+                format!("byte {at} of the body"),
+                (timestamp.clone(), signature.clone(), flipped(body, at)),
+            )
+        })
+        .collect();
+    let later = (
+        flipped(timestamp, timestamp.len() - 1),
+        whole.1.clone(),
+        whole.2.clone(),
+    );
+    changed.push(("the time".to_owned(), later));
+    for at in [signature.len() / 2, signature.len() - 1] {
+        let other = (whole.0.clone(), flipped(signature, at), whole.2.clone());
+        changed.push((format!("letter {at} of the signature"), other));
+    }
+    changed
+}
+
+/// Another digit or letter in the place of the first that stands at `at` or behind; before it, where there is none behind.
+fn flipped(text: &str, at: usize) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    let place = (at..bytes.len()).chain((0..at).rev()).find(|at| bytes[*at].is_ascii());
+    let byte = &mut bytes[place.expect("it has an ASCII character")];
+    *byte = if *byte == b'0' { b'1' } else { b'0' };
+    String::from_utf8(bytes).expect("it still is text")
+}

@@ -7,6 +7,7 @@ mod commands;
 mod forgery;
 mod form;
 mod load;
+mod signers;
 mod types;
 mod wire;
 mod world;
