@@ -5,6 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tidegate_tests::kubernetes::{Kubernetes, Mishap};
 
+use super::people::Platform;
 use super::story::{PATIENCE, Story, judge};
 
 const EXAMPLE: &str = "blue-green";
@@ -84,7 +85,7 @@ async fn an_alert_of_its_rules_gives_everything_back_to_blue() -> Result<()> {
 #[tokio::test]
 async fn when_the_route_cannot_be_written_the_service_of_green_selects_blue() -> Result<()> {
     let cluster = Kubernetes::fake().await?;
-    let story = Story::open_in(cluster, EXAMPLE, "plan.yaml", "1d", |plan| plan).await?;
+    let story = Story::open_in(cluster, EXAMPLE, "plan.yaml", "1d", Platform::Slack, |plan| plan).await?;
     story.begin(&["boka"]).await?;
     story.is(ROLLOUT, "green", "WATCHING").await?;
     story

@@ -150,7 +150,7 @@ impl Story {
         platform: Platform,
         change: impl FnOnce(String) -> String,
     ) -> Result<Self> {
-        Self::open_in(Kubernetes::start().await?, example, plan, watch, change).await
+        Self::open_in(Kubernetes::start().await?, example, plan, watch, platform, change).await
     }
 
     /// The same in a cluster that is there already.
@@ -159,6 +159,7 @@ impl Story {
         example: &'static str,
         plan: &str,
         watch: &str,
+        platform: Platform,
         change: impl FnOnce(String) -> String,
     ) -> Result<Self> {
         let name = |file: &str| format!("examples/{example}/{file}");

@@ -12,7 +12,7 @@ use crate::planted::{self, Bug};
 use crate::refusal::{Code, Refusal};
 use crate::rollout::{Bake, Rollout, Stage};
 
-use super::blocker::{Blocker, blockers};
+use super::blocker::{Blocker, blockers, obstacles};
 use super::{Work, hooks, signoffs};
 
 /// Leaves the phase on a person's word. The gate is what their word opens; everything else must be clear.

@@ -107,7 +107,7 @@ pub fn blockers(rollout: &Rollout, around: &Surroundings, now: Timestamp) -> Vec
 }
 
 /// Everything that keeps `rollout` from its gate.
-fn obstacles(rollout: &Rollout, around: &Surroundings, now: Timestamp) -> Vec<Blocker> {
+pub(super) fn obstacles(rollout: &Rollout, around: &Surroundings, now: Timestamp) -> Vec<Blocker> {
     let mut found = Vec::new();
     match (rollout.hook_awaited(), &rollout.stage) {
         (Some(run), _) => found.push(Blocker::Hooking {

@@ -6,6 +6,7 @@ use crate::notice::NoticeKind;
 use crate::person::{Actor, Role};
 use crate::plan::{Approval, Check, Gate, Phase};
 use crate::planted::{self, Bug};
+use crate::policy;
 use crate::refusal::{Code, Refusal};
 use crate::rollout::Stage;
 use crate::signoff::{Acknowledged, Approved, Checked, Open};
