@@ -97,16 +97,6 @@ impl Store {
         Ok(rows.into_iter().map(|row| (count(row.0), entry(row))).collect())
     }
 
-    /// Writes a line into the server's log.
-    ///
-    /// # Errors
-    /// When it could not be saved.
-    pub async fn note_server(&self, said: &Entry) -> Result<(), StoreError> {
-        let mut session = self.engine().begin().await?;
-        append(&mut session, SERVER, std::slice::from_ref(said)).await?;
-        session.commit("commit a line of the log").await
-    }
-
     /// Checks every chain from its first line to its head.
     ///
     /// # Errors

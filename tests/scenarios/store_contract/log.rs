@@ -6,7 +6,7 @@ use tidegate::store::{LogReport, Store};
 use tidegate_rollout::{Entry, Surface};
 
 use super::on_both;
-use super::world::{World, after, noon, note, plan, started, took};
+use super::world::{World, after, noon, note, plan, started, took, write_down};
 
 on_both!(
     a_log_nobody_touched_holds,
@@ -30,7 +30,7 @@ async fn a_log(store: &Store) -> Result<()> {
         }
     }
     for number in 1..=2 {
-        store.note_server(&line(number)).await?;
+        write_down(&store, &line(number)).await?;
     }
     Ok(())
 }
@@ -180,7 +180,7 @@ fn restore(postgres: bool) -> &'static str {
 async fn lines_of_the_server_form_one_chain(world: World) -> Result<()> {
     let store = world.open().await?;
     let lines: Vec<Entry> = (0..20).map(line).collect();
-    for written in join_all(lines.iter().map(|line| store.note_server(line))).await {
+    for written in join_all(lines.iter().map(|line| write_down(&store, line))).await {
         written?;
     }
     let report = store.verify_log().await?;

@@ -11,7 +11,7 @@ use tidegate_tests::scratch::Scratch;
 use tidegate_tests::wait;
 
 use super::on_both;
-use super::world::{World, noon, plan, started, stored};
+use super::world::{World, noon, plan, started, stored, write_down};
 
 on_both!(
     every_statement_is_prepared,
@@ -56,7 +56,7 @@ async fn reading_makes_and_changes_nothing(world: World) -> Result<()> {
         surface: None,
         text: "not to be written".to_owned(),
     };
-    ensure!(reading.note_server(&line).await.is_err(), "it was written");
+    ensure!(write_down(&reading, &line).await.is_err(), "it was written");
     world
         .tamper("UPDATE _sqlx_migrations SET version = 9999 WHERE version = 1")
         .await?;

@@ -28,7 +28,7 @@ on_both!(
 );
 
 /// The report that a target has the weight an action asked for.
-pub(super) fn read_back(action: &Action) -> Event {
+pub(crate) fn read_back(action: &Action) -> Event {
     let weight = match &action.kind {
         ActionKind::SetWeight { weight, .. } => *weight,
         ActionKind::ToZero { .. }

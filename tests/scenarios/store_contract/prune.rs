@@ -6,7 +6,7 @@ use tidegate_rollout::{DeliveryId, Entry, PersonId};
 
 use super::on_both;
 use super::world::{
-    CLAIM, World, after, alert, delivery, noon, plan, resolved, rollback, started, stored, took, unsettled,
+    CLAIM, World, after, alert, delivery, noon, plan, resolved, rollback, started, stored, took, unsettled, write_down,
 };
 
 on_both!(
@@ -127,7 +127,7 @@ async fn old_lines_of_the_server_go_and_the_chain_holds(world: World) -> Result<
         text: format!("line {number}"),
     };
     for number in 1..=300 {
-        store.note_server(&line(number)).await?;
+        write_down(&store, &line(number)).await?;
     }
     let prune = async |before: i64| anyhow::Ok(store.prune(after(before), after(2 * DAY)).await?.lines);
     ensure!(prune(200).await? == 0, "fewer than are worth a line that says so");
@@ -141,7 +141,7 @@ async fn old_lines_of_the_server_go_and_the_chain_holds(world: World) -> Result<
         "{last:?}"
     );
     ensure!(store.verify_log().await?.broken().count() == 0);
-    store.note_server(&line(301)).await?;
+    write_down(&store, &line(301)).await?;
     ensure!(store.verify_log().await?.broken().count() == 0, "it goes on");
     // As if the retention had done it; but no line says so.
     world

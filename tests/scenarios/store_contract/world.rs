@@ -10,10 +10,11 @@ use tidegate::store::{Arrival, BeginFacts, Begun, Content, Opening, Saved, Stora
 use tidegate_rollout::alert::Labels;
 use tidegate_rollout::begin::Start;
 use tidegate_rollout::command::Verb;
+use tidegate_rollout::notice::About;
 use tidegate_rollout::plan::source;
 use tidegate_rollout::{
-    Actor, Alert, AlertStatus, Command, DeliveryId, Event, Fingerprint, Period, PersonId, Plan, Refusal, Role, Rollout,
-    Source, Step, Surface, Surroundings, step,
+    Actor, Alert, AlertStatus, Command, DeliveryId, Entry, Event, Fingerprint, Notice, NoticeId, Period, PersonId,
+    Plan, Refusal, Role, Rollout, Source, Step, Surface, Surroundings, step,
 };
 use tidegate_tests::postgres::Postgres;
 use tidegate_tests::scratch::Scratch;
@@ -139,7 +140,7 @@ impl World {
 }
 
 /// A plan of two phases on the flag `key`.
-pub(super) fn plan(name: &str, key: &str) -> Arc<Plan> {
+pub(crate) fn plan(name: &str, key: &str) -> Arc<Plan> {
     plan_with(name, key, "")
 }
 
@@ -242,7 +243,7 @@ pub(super) fn first_step(plan: &Arc<Plan>, facts: BeginFacts, now: Timestamp) ->
 }
 
 /// Starts a rollout that nothing stands in the way of.
-pub(super) async fn started(store: &Store, plan: &Arc<Plan>, now: Timestamp) -> Result<Rollout> {
+pub(crate) async fn started(store: &Store, plan: &Arc<Plan>, now: Timestamp) -> Result<Rollout> {
     match begin(store, plan, None, now).await? {
         Begun::Started { step, .. } => Ok(step.next),
         other => bail!("not started: {other:?}"),
@@ -258,7 +259,7 @@ pub(super) fn commanded(command: Command) -> Event {
     }
 }
 
-pub(super) fn rollback(reason: &str) -> Event {
+pub(crate) fn rollback(reason: &str) -> Event {
     commanded(Command::Rollback {
         reason: reason.to_owned(),
     })
@@ -274,14 +275,14 @@ pub(super) fn decided(rollout: &Rollout, event: &Event, now: Timestamp) -> Step 
 }
 
 /// Decides an event and saves the step.
-pub(super) async fn took(store: &Store, rollout: &Rollout, event: &Event, now: Timestamp) -> Result<Rollout> {
+pub(crate) async fn took(store: &Store, rollout: &Rollout, event: &Event, now: Timestamp) -> Result<Rollout> {
     let step = decided(rollout, event, now);
     let saved = store.save(&step, 0, None, now).await?;
     anyhow::ensure!(saved == Saved::Done, "{saved:?}");
     Ok(step.next)
 }
 
-pub(super) fn alert(name: &str, fingerprint: &str, starts_at: Timestamp) -> Alert {
+pub(crate) fn alert(name: &str, fingerprint: &str, starts_at: Timestamp) -> Alert {
     let labels = [
         ("alertname", name),
         ("service", "checkout"),
@@ -300,14 +301,26 @@ pub(super) fn alert(name: &str, fingerprint: &str, starts_at: Timestamp) -> Aler
     }
 }
 
-pub(super) fn resolved(mut alert: Alert, ends_at: Timestamp) -> Alert {
+pub(crate) fn resolved(mut alert: Alert, ends_at: Timestamp) -> Alert {
     alert.status = AlertStatus::Resolved;
     alert.ends_at = Some(ends_at);
     alert
 }
 
+/// Writes a line into the server's log, as what is announced does.
+pub(crate) async fn write_down(store: &Store, line: &Entry) -> Result<()> {
+    let mut notice = Notice::samples().into_iter().next().context("there are samples")?;
+    notice.id = NoticeId::new(format!("server.{}", line.text));
+    notice.about = About::server();
+    notice.at = line.at;
+    let channels = BTreeSet::from(["chat".to_owned()]);
+    let new = store.announce(&notice, &channels, line, line.at).await?;
+    anyhow::ensure!(new, "{} was written down before", line.text);
+    Ok(())
+}
+
 /// A delivery of alerts that came at `at`.
-pub(super) fn delivery(id: &str, at: Timestamp, alerts: Vec<Alert>) -> Arrival {
+pub(crate) fn delivery(id: &str, at: Timestamp, alerts: Vec<Alert>) -> Arrival {
     Arrival {
         id: DeliveryId::new(id),
         at,
@@ -348,7 +361,7 @@ pub(super) async fn unsettled(store: &Store) -> Result<Vec<String>> {
 }
 
 /// How long claims last in these tests.
-pub(super) const CLAIM: Period = Period::seconds(30);
+pub(crate) const CLAIM: Period = Period::seconds(30);
 
 /// The rollout as the store has it.
 pub(super) async fn stored(store: &Store, rollout: &Rollout) -> Result<Rollout> {
