@@ -40,6 +40,8 @@ pub use armed::{POINTS, commits, reached};
 #[cfg(feature = "failpoints")]
 mod armed {
     use std::collections::BTreeSet;
+    use std::fs::File;
+    use std::io::Write as _;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -91,7 +93,8 @@ mod armed {
         pass(&name);
     }
 
-    /// Adds `name` to the file that `TIDEGATE_FAILPOINTS_PASSED` names, once: so that a test knows which commits its story meets.
+    /// Adds `name` to the file that `TIDEGATE_FAILPOINTS_PASSED` names, once in each life: so that a test knows which commits its
+    /// story meets.
     fn note(name: &str) {
         static NOTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
         let Some(file) = std::env::var_os("TIDEGATE_FAILPOINTS_PASSED") else {
@@ -101,8 +104,8 @@ mod armed {
         if !noted.insert(name.to_owned()) {
             return;
         }
-        let lines: String = noted.iter().map(|name| format!("{name}\n")).collect();
-        if let Err(failure) = std::fs::write(&file, lines) {
+        let added = File::options().create(true).append(true).open(&file);
+        if let Err(failure) = added.and_then(|mut file| writeln!(file, "{name}")) {
             tracing::error!("could not note that {name} was passed: {failure}");
         }
     }

@@ -5,16 +5,23 @@
 //!
 //! Zero failures in n kills only bound the rate: 200 kills say "less than 1.5 %" with 95 % confidence, 10,000 "0.03 %".
 
+mod alert;
+mod channels;
 pub(crate) mod client;
+mod death;
 mod dice;
 mod failpoints;
 mod kills;
 pub(crate) mod ledger;
+mod old;
+mod peers;
+mod stops;
+mod tale;
 
 use std::time::Duration;
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 use tidegate_tests::tidegate::Setup;
 
 /// The promise: from the start of the process to "rolled back".
@@ -36,6 +43,11 @@ pub(crate) fn setup() -> Result<Setup> {
 
 /// The same, told on these channels.
 pub(crate) fn telling(channels: &[&str]) -> Result<Setup> {
+    plan_telling(&json!({ "team": { "channels": channels, "hears": "everything" } }))
+}
+
+/// The same, told to these audiences.
+fn plan_telling(audiences: &Value) -> Result<Setup> {
     let phase = |name, weight| json!({ "name": name, "weight": weight, "bake": "1s" });
     let plan = json!({
         "apiVersion": "tidegate.dev/v1alpha1",
@@ -58,7 +70,7 @@ pub(crate) fn telling(channels: &[&str]) -> Result<Setup> {
             "severities": { "sev1": { "action": "rollback" } },
             "alerts": { "receivers": ["default"], "watchdog": "required" },
             "noData": "hold",
-            "audiences": { "team": { "channels": channels, "hears": "everything" } },
+            "audiences": audiences,
         },
     });
     // JSON is YAML, too.

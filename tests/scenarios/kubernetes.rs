@@ -6,13 +6,13 @@
 mod contract;
 mod deaths;
 mod faults;
-mod house;
+pub(crate) mod house;
 mod in_cluster;
 mod ladder;
-mod moved;
+pub(crate) mod moved;
 mod pod_logs;
 mod replicas;
 pub(crate) mod rights;
-mod route;
+pub(crate) mod route;
 mod selector;
 mod way_back;

@@ -10,12 +10,12 @@ mod lease;
 mod log;
 mod migrations;
 mod opening;
-mod outbox;
+pub(crate) mod outbox;
 mod prune;
 mod rollouts;
 mod starts;
 mod tokens;
-mod world;
+pub(crate) mod world;
 
 /// Makes two tests of each function: one for each engine.
 macro_rules! on_both {

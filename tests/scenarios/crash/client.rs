@@ -12,7 +12,7 @@ use tidegate_tests::{http, wait};
 use super::{ERRORS, FLAG, SERVICE};
 
 /// The connections of the outside world to one server; they outlive its deaths.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
@@ -72,6 +72,13 @@ impl Alert {
     /// One that is nobody's business.
     pub(crate) fn foreign(number: u64) -> Self {
         Self::new("DiskFull", "warehouse", number)
+    }
+
+    /// As a member of what an Alertmanager lists.
+    pub(crate) fn listed(&self) -> Value {
+        let mut alert = self.to_json(false);
+        alert["status"] = json!({ "state": "active", "silencedBy": [], "inhibitedBy": [] });
+        alert
     }
 
     fn new(name: &'static str, service: &'static str, number: u64) -> Self {
@@ -144,6 +151,20 @@ impl Client {
             }
         })
         .await?
+    }
+
+    /// Delivers what nobody can read; once it is answered it is not sent again.
+    pub(crate) async fn puzzle(&self) -> Result<()> {
+        let request = self.http.post(format!("{}/webhooks/alertmanager", self.base));
+        let request = request
+            .bearer_auth(RECEIVER_TOKEN)
+            .header("content-type", "application/json");
+        let status = request.body("{").send().await?.status();
+        ensure!(
+            status == StatusCode::BAD_REQUEST,
+            "half a delivery was answered {status}"
+        );
+        Ok(())
     }
 
     /// Says something under a key.
@@ -310,7 +331,7 @@ pub(crate) fn is_gone(error: &anyhow::Error) -> bool {
 }
 
 /// Nobody waits for the answer of the dead.
-fn or_hopeless(error: anyhow::Error) -> anyhow::Error {
+pub(super) fn or_hopeless(error: anyhow::Error) -> anyhow::Error {
     if is_gone(&error) {
         wait::hopeless(format!("{error:#}"))
     } else {

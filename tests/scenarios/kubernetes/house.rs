@@ -25,7 +25,7 @@ const PAGER: &str = "the-secret-of-the-pager";
 const PLAN: &str = "sluice";
 
 /// Everything a scenario needs.
-pub(super) struct House {
+pub(crate) struct House {
     pub(super) cluster: Kubernetes,
     pub(super) tidegate: Tidegate,
     pub(super) client: Client,
@@ -37,11 +37,11 @@ pub(super) struct House {
 }
 
 /// A phase that a person leaves.
-pub(super) fn phase(name: &str, weight: &str) -> Value {
+pub(crate) fn phase(name: &str, weight: &str) -> Value {
     json!({ "name": name, "weight": weight, "bake": "100ms", "gate": "manual" })
 }
 
-pub(super) fn plan(target: &Value, phases: &[Value]) -> Value {
+pub(crate) fn plan(target: &Value, phases: &[Value]) -> Value {
     json!({
         "apiVersion": "tidegate.dev/v1alpha1",
         "kind": "RolloutPlan",
@@ -60,7 +60,7 @@ pub(super) fn plan(target: &Value, phases: &[Value]) -> Value {
 }
 
 /// The text of a manifest of rights that users apply.
-pub(super) fn manifest(name: &str) -> Result<String> {
+pub(crate) fn manifest(name: &str) -> Result<String> {
     let path = repository().join("deploy/kubernetes").join(name);
     std::fs::read_to_string(path).context("the manifest of the rights")
 }
@@ -71,7 +71,7 @@ pub(super) fn setup(cluster: &Kubernetes, target: &Value, phases: &[Value], righ
 }
 
 /// How a server for a plan is set up, with these rights.
-pub(super) fn setup_for(cluster: &Kubernetes, plan: &Value, rights: &str) -> Result<(Setup, Scratch)> {
+pub(crate) fn setup_for(cluster: &Kubernetes, plan: &Value, rights: &str) -> Result<(Setup, Scratch)> {
     cluster.grant(rights)?;
     let scratch = Scratch::new("kubeconfig")?;
     let kubeconfig = cluster.kubeconfig(&scratch, TIDEGATE)?;

@@ -8,7 +8,7 @@ use tidegate_tests::kubernetes::{Kubernetes, Readiness};
 use super::house::House;
 
 /// What one driver moves.
-pub(super) trait Moved: Copy {
+pub(crate) trait Moved: Copy {
     /// The target, as a plan says it.
     fn target(self) -> Value;
 

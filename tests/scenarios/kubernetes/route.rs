@@ -46,7 +46,7 @@ pub(super) async fn house_in(cluster: Kubernetes) -> Result<House> {
 
 /// The weights of one HTTPRoute, each side of which takes three pods.
 #[derive(Clone, Copy)]
-pub(super) struct Route;
+pub(crate) struct Route;
 
 impl Moved for Route {
     fn target(self) -> Value {
