@@ -21,7 +21,7 @@ use tracing::warn;
 use super::services::{Services, TOGETHER};
 use super::{Engine, series};
 use crate::chat::{Answer, Request};
-use crate::store::{Begun, Environment, Opening, Saved, Starts};
+use crate::store::{Begun, Environment, Froze, Opening, Saved, Starts};
 
 /// So often somebody else may be faster before we give up; every loss means that the other one got something done.
 const TRIES: usize = 16;
@@ -379,8 +379,28 @@ impl Engine {
             .set_freeze(environment, freeze.as_ref(), &said, Some(cause))
             .await
             .context("store the freeze")?;
-        Ok(Answer::text(if done { text } else { BEFORE.to_owned() }))
+        Ok(match done {
+            Froze::Done => Answer::text(text),
+            Froze::SettledBefore => Answer::text(BEFORE),
+            Froze::WasNot => {
+                not_frozen(environment, &self.store.freezes().await.context("list what is frozen")?).into()
+            }
+        })
     }
+}
+
+/// Why nothing is thawed, and what could be.
+fn not_frozen(environment: &str, frozen: &[(String, Freeze)]) -> Refusal {
+    let names: Vec<&str> = frozen.iter().map(|(name, _)| name.as_str()).collect();
+    let hint = match names.as_slice() {
+        [] => "Nothing is frozen: there is nothing to thaw.".to_owned(),
+        names => format!("Frozen now: {}.", names.join(", ")),
+    };
+    Refusal::new(
+        tidegate_rollout::Code::R405,
+        format!("{environment} was not frozen. Nothing was done."),
+        hint,
+    )
 }
 
 /// Whether every trigger of a plan looks at its own service and environment only.

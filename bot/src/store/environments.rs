@@ -24,7 +24,8 @@ statements! {
     GUARD: "guard an environment" =
         "UPDATE environments SET generation = generation + $3 WHERE name = $1 AND generation = $2";
     FREEZE: "freeze or thaw an environment" =
-        "UPDATE environments SET generation = generation + 1, frozen = $2 WHERE name = $1";
+        "UPDATE environments SET generation = generation + 1, frozen = $2
+         WHERE name = $1 AND (frozen IS NOT NULL OR CAST($2 AS TEXT) IS NOT NULL)";
     SPEND: "spend an automatic rollback" =
         "INSERT INTO automatic_rollbacks (environment, rollout, at) VALUES ($1, $2, $3)";
     FROZEN: "list what is frozen" =
@@ -40,6 +41,17 @@ pub struct Environment {
     pub freeze: Option<Freeze>,
     /// Automatic rollbacks since the beginning of the window.
     pub automatic_rollbacks: u32,
+}
+
+/// How a freeze or a thaw went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Froze {
+    /// It is durable.
+    Done,
+    /// There was nothing to thaw.
+    WasNot,
+    /// What asked for it was settled before, and nothing was done.
+    SettledBefore,
 }
 
 type Row = (i64, Option<String>, i64);
@@ -71,7 +83,7 @@ impl Store {
     }
 
     /// Freezes an environment, or thaws it, and writes `said` into the server's log. With a `cause`, the arrival that
-    /// asked for it is settled in the same commit; `false` when it was settled before, and nothing was done.
+    /// asked for it is settled in the same commit.
     ///
     /// # Errors
     /// When it could not be saved.
@@ -81,19 +93,22 @@ impl Store {
         freeze: Option<&Freeze>,
         said: &Entry,
         cause: Option<&DeliveryId>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Froze, StoreError> {
         let sealed = freeze.map(|freeze| value::seal("a freeze", freeze)).transpose()?;
         let mut session = self.engine().begin().await?;
         if !settle_cause(&mut session, cause).await? {
             session.undo().await?;
-            return Ok(false);
+            return Ok(Froze::SettledBefore);
         }
         ensure(&mut session, name).await?;
         let values = [name.into(), sealed.as_deref().into()];
-        session.execute(&FREEZE, &values).await?;
+        if session.execute(&FREEZE, &values).await? == 0 {
+            session.undo().await?;
+            return Ok(Froze::WasNot);
+        }
         super::log::append(&mut session, super::log::SERVER, std::slice::from_ref(said)).await?;
         session.commit("commit a freeze").await?;
-        Ok(true)
+        Ok(Froze::Done)
     }
 
     /// Every frozen environment.

@@ -30,7 +30,7 @@ async fn a_log(store: &Store) -> Result<()> {
         }
     }
     for number in 1..=2 {
-        write_down(&store, &line(number)).await?;
+        write_down(store, &line(number)).await?;
     }
     Ok(())
 }

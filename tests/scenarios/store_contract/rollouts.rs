@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail, ensure};
 use futures_util::future::join_all;
-use tidegate::store::{Begun, Environment, FEED, Position, Remembered, Saved, Starts};
+use tidegate::store::{Begun, Environment, FEED, Froze, Position, Remembered, Saved, Starts};
 use tidegate_rollout::command::Verb;
 use tidegate_rollout::surroundings::Freeze;
 use tidegate_rollout::{DeliveryId, Entry, Event, Rollout, RolloutId, Surroundings, step};
@@ -287,9 +287,10 @@ async fn freeze(store: &tidegate::store::Store, on: bool) -> Result<Freeze> {
         surface: None,
         text: "production stands still: month's end".to_owned(),
     };
-    store
+    let done = store
         .set_freeze("production", on.then_some(&freeze), &said, None)
         .await?;
+    ensure!(done == Froze::Done, "{done:?}");
     Ok(freeze)
 }
 
@@ -308,6 +309,19 @@ async fn a_freeze_is_told_in_the_log(world: World) -> Result<()> {
     freeze(&store, false).await?;
     let thawed = store.environment("production", noon()).await?;
     ensure!(thawed.freeze.is_none() && thawed.generation > frozen.generation);
+    let again = Entry {
+        at: noon(),
+        kind: "thawed".to_owned(),
+        by: "mara".to_owned(),
+        text: "not to be written".to_owned(),
+    };
+    for never_frozen in ["production", "staging"] {
+        ensure!(store.set_freeze(never_frozen, None, &again, None).await? == Froze::WasNot);
+    }
+    ensure!(
+        store.environment("production", noon()).await? == thawed,
+        "nothing has moved"
+    );
     let kinds: Vec<String> = store
         .server_history(10)
         .await?
