@@ -39,6 +39,7 @@ pub(super) struct Buttons {
 /// The buttons of a rollout for one reader.
 pub(super) fn row(seen: &Seen<'_>, reader: Option<&Reader>, now: Timestamp) -> Buttons {
     let rollout = seen.rollout;
+    let label = if is_stuck(rollout) { "TRY AGAIN" } else { "ROLLBACK" };
     Buttons {
         seen: rollout.generation,
         any: !rollout.is_final(),
@@ -47,7 +48,7 @@ pub(super) fn row(seen: &Seen<'_>, reader: Option<&Reader>, now: Timestamp) -> B
         pause: pause(rollout, reader),
         rollback: Button {
             verb: "rollback",
-            label: "ROLLBACK".to_owned(),
+            label: label.to_owned(),
             why: over(rollout, true).or_else(|| not_you(rollout, reader, rollback())),
             confirm: Some(format!("/r/{}/confirm/rollback", rollout.id)),
             key: "r",
@@ -105,8 +106,15 @@ fn pause(rollout: &Rollout, reader: Option<&Reader>) -> Button {
     }
 }
 
-fn over(rollout: &Rollout, rollback: bool) -> Option<String> {
+/// Whether its way back did not come through; then a person may ask for zero once more, here as in chat.
+pub(super) fn is_stuck(rollout: &Rollout) -> bool {
+    matches!(&rollout.stage, Stage::RollingBack { stuck: Some(_), .. })
+}
+
+/// Why it cannot be steered any more; with `rollback`, why it cannot be rolled back.
+pub(super) fn over(rollout: &Rollout, rollback: bool) -> Option<String> {
     match &rollout.stage {
+        Stage::RollingBack { stuck: Some(_), .. } if rollback => None,
         Stage::RollingBack { .. } if rollback => Some("It is rolling back already.".to_owned()),
         Stage::RollingBack { .. } => Some("A rollback cannot be undone.".to_owned()),
         Stage::RolledBack { .. } | Stage::Completed { .. } | Stage::Aborted { .. } => Some("It is over.".to_owned()),

@@ -7,7 +7,7 @@ use tidegate_rollout::Rollout;
 use tidegate_rollout::command::Command;
 use tidegate_rollout::plan::Hears;
 
-use super::buttons::not_you;
+use super::buttons::{is_stuck, not_you, over};
 use super::{Chrome, Mark, Moment, Reader, Seen, grouped, next, way_back, words};
 
 /// The page that asks once more.
@@ -36,14 +36,18 @@ impl Confirm {
     pub fn rollback(seen: &Seen<'_>, reader: Option<&Reader>, now: Timestamp) -> Self {
         let rollout = seen.rollout;
         let rungs = way_back::rungs(&rollout.plan);
+        let (question, label) = match is_stuck(rollout) {
+            true => (format!("Ask for 0% of {} once more?", rollout.id), "Try again"),
+            false => (format!("Roll back {} now?", rollout.id), "Roll back now"),
+        };
         Self {
-            question: format!("Roll back {} now?", rollout.id),
-            label: "Roll back now",
+            question,
+            label,
             tone: "bad",
             will: going_back(seen, rungs.is_empty()),
             rungs,
             will_not: way_back::left_alone(&rollout.plan),
-            why: not_you(rollout, reader, Command::Rollback { reason: String::new() }),
+            why: over(rollout, true).or_else(|| not_you(rollout, reader, Command::Rollback { reason: String::new() })),
             ..Self::blank(rollout, "rollback", reader, now)
         }
     }
@@ -67,7 +71,7 @@ impl Confirm {
             tone: "info",
             will: move_it.into_iter().chain(bake).collect(),
             will_not: vec!["Nothing else moves. Rollback stays possible at any time.".to_owned()],
-            why: not_you(rollout, reader, Command::Advance),
+            why: over(rollout, false).or_else(|| not_you(rollout, reader, Command::Advance)),
             ..Self::blank(rollout, "advance", reader, now)
         }
     }
