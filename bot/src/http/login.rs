@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use http::header::SET_COOKIE;
+use http::request::Parts;
 use jiff::Timestamp;
 use serde::Deserialize;
 use tidegate_rollout::Role;
@@ -23,6 +24,7 @@ use super::problem::Problem;
 use super::rights;
 use super::routes::{Auth, Routes};
 use super::session;
+use super::to_sign_in;
 use crate::clock;
 use crate::store::{Token, TokenKind};
 
@@ -135,14 +137,23 @@ async fn sign_out(State(door): State<Door>, caller: Caller) -> Response {
     with_cookie(answer, session::end(&config.web))
 }
 
-async fn accept(State(door): State<Door>, Path(code): Path<String>) -> Response {
+/// What whoever follows a link a second time must know.
+const USED: &str = "This link signs in once, and was used already or is of a server that has stopped since. Sign in with a \
+                    token, or start again what printed the link.";
+
+async fn accept(State(door): State<Door>, Path(code): Path<String>, head: Parts) -> Response {
     match door.invitations.accept(&code) {
         Some(key) => begin(&door, key, local::HOME, clock::now()).await,
+        None if to_sign_in::wants_page(&head) => {
+            let page = (door.page)(local::HOME, Some(USED));
+            (StatusCode::FORBIDDEN, page).into_response()
+        }
         None => Problem::new(
             StatusCode::FORBIDDEN,
             "used",
             "This link has been used, or was never made.",
         )
+        .hint("Sign in with a token, or start again what printed the link.")
         .into_response(),
     }
 }

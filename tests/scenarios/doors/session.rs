@@ -234,4 +234,18 @@ async fn an_invitation_works_once_and_only_here() {
     assert_eq!(json_of(myself).await["person"], "the-operator");
     let second = house.get(&path).send().await.unwrap();
     assert_eq!(second.status(), StatusCode::FORBIDDEN);
+    assert_eq!(json_of(second).await["code"], "used");
+    // A person is shown where to go on.
+    let browser = house
+        .get(&path)
+        .header("accept", "text/html,*/*;q=0.8")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(browser.status(), StatusCode::FORBIDDEN);
+    let page = browser.text().await.unwrap();
+    assert!(
+        page.contains("This link signs in once") && page.contains("name=\"token\""),
+        "{page}"
+    );
 }
