@@ -20,7 +20,7 @@ use tidegate_rollout::begin::Check;
 use tidegate_rollout::command::Verb;
 use tidegate_rollout::command::grammar::{self, Said, Word};
 use tidegate_rollout::refusal::Code;
-use tidegate_rollout::{Actor, Entry, Health, Refusal, Rollout, RolloutId, Share, Surroundings, policy};
+use tidegate_rollout::{Actor, Command, Entry, Health, Refusal, Rollout, RolloutId, Share, Surroundings, policy};
 
 pub use answer::Answer;
 pub use card::Card;
@@ -270,7 +270,8 @@ impl<D: Desk> Dispatcher<D> {
                 self.desk.decide(Order { request, about: None }).await
             }
             Verb::Freeze { .. } | Verb::Thaw { .. } => self.desk.decide(Order { request, about: None }).await,
-            Verb::Do(_) => match self.find(request.rollout.as_deref()).await? {
+            Verb::Do(command) => match self.find(request.rollout.as_deref()).await? {
+                Err(refusal) if matches!(command, Command::Rollback { .. }) => self.went_back(&request, refusal).await,
                 Err(refusal) => Ok(refusal.into()),
                 Ok(rollout) => {
                     let about = Some(rollout.id.clone());
@@ -331,6 +332,23 @@ impl<D: Desk> Dispatcher<D> {
         }
         rows.sort_by_key(|(rollout, _)| rollout.is_final());
         Ok(Answer::text(words::list(&rows, &self.desk.plans())))
+    }
+
+    /// The answer to a rollback where nothing is under way: what is wanted may be so already.
+    async fn went_back(&self, request: &Request, refusal: Refusal) -> Result<Answer, DeskError> {
+        let named = request.rollout.as_deref();
+        let newest = self.desk.newest(20).await?;
+        let meant = newest
+            .iter()
+            .find(|rollout| named.is_none_or(|name| is_called(rollout, name)));
+        let may = |rollout: &&Arc<Rollout>| policy::may(&request.actor, &request.verb, Some(&rollout.plan)).is_ok();
+        let said = meant
+            .filter(may)
+            .and_then(|rollout| Some((rollout, words::went_back(rollout)?)));
+        Ok(match said {
+            Some((rollout, text)) => Answer::text(text).about(rollout),
+            None => refusal.into(),
+        })
     }
 
     /// By id, else by the name of a plan, else the only active one. Two candidates are never guessed between.

@@ -81,6 +81,17 @@ async fn nothing_is_rolled_back_by_asking_how_or_by_rehearsing_it() -> Result<()
     let ended = said(&server, &["rollout", "wait", "sluice-1", "--timeout", "30s"], 5).await?;
     assert_eq!(ended["ok"], false);
     assert_eq!(ended["result"]["state"], "ROLLED BACK");
+    // Whoever says it once more, as after one that came by itself, hears that it is so already.
+    for line in [&["rollout", "rollback"][..], &["rollout", "rollback", PLAN, "again"]] {
+        let again = said(&server, line, 0).await?;
+        let text = again["result"]["text"].as_str().unwrap();
+        assert!(
+            text.starts_with("sluice-1 was rolled back by a person at ") && text.contains("INC-4821"),
+            "{again}"
+        );
+        assert_eq!(again["result"]["rollout"], "sluice-1");
+    }
+    said(&server, &["rollout", "pause"], 2).await?;
     Ok(())
 }
 

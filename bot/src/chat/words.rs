@@ -7,7 +7,7 @@ use tidegate_rollout::command::USAGES;
 use tidegate_rollout::command::grammar::misspelt;
 use tidegate_rollout::notice::clock;
 use tidegate_rollout::refusal::Code;
-use tidegate_rollout::{Actor, Entry, Health, Refusal, Rollout};
+use tidegate_rollout::{Actor, Entry, Health, Refusal, Rollout, Stage};
 
 use super::DeskError;
 use super::names::Names;
@@ -102,6 +102,23 @@ pub(super) fn no_plan() -> Refusal {
 
 pub(super) fn nothing_active(plans: &[String]) -> Refusal {
     Refusal::new(Code::R103, "Nothing is rolling out.", can_start(plans))
+}
+
+/// What became of a rollout that is back where it was; nothing for any other.
+pub(super) fn went_back(rollout: &Rollout) -> Option<String> {
+    let Stage::RolledBack { because, since, .. } = &rollout.stage else {
+        return None;
+    };
+    let by_whom = if because.is_automatic() {
+        "by itself"
+    } else {
+        "by a person"
+    };
+    Some(format!(
+        "{} was rolled back {by_whom} at {}: {because}. Nothing else is rolling out, so there is nothing to do.",
+        rollout.id,
+        clock(*since)
+    ))
 }
 
 pub(super) fn no_such_rollout(name: &str, active: &[Arc<Rollout>], plans: &[String]) -> Refusal {
