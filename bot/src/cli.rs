@@ -25,6 +25,8 @@ mod version;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use exit::Exit;
@@ -148,16 +150,22 @@ fn run(args: Vec<OsString>, streams: impl Fn(Format, Color, i8) -> Out) -> Exit 
                 Err(failure) => out.fail(&failure),
             }
         }
-        Err(error) => {
+        Err(mut error) => {
+            let verb = verb_of_a_rollout(&error, &args);
+            if let Some(verb) = &verb {
+                let tip = StyledStr::from(format!("did you mean `tidegate rollout {verb}`?"));
+                error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+                error.remove(ContextKind::SuggestedSubcommand);
+            }
             let format = given(&args, "-o", "--output").unwrap_or_default();
             let color = given(&args, "--color", "--color").unwrap_or_default();
-            misread(&error, &mut streams(format, color, 0))
+            misread(&error, verb.as_deref(), &mut streams(format, color, 0))
         }
     }
 }
 
 /// Answers a command line that is no command: help and version are results, the rest is wrong usage.
-fn misread(error: &clap::Error, out: &mut Out) -> Exit {
+fn misread(error: &clap::Error, verb: Option<&str>, out: &mut Out) -> Exit {
     let text = error.render();
     if !error.use_stderr() {
         return match out.line(text.ansi().to_string().trim_end()) {
@@ -174,7 +182,30 @@ fn misread(error: &clap::Error, out: &mut Out) -> Exit {
     }
     let plain = text.to_string();
     let message = plain.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    out.fail(&Failure::new(Exit::Usage, message).hint("For the usage, call the same with --help."))
+    let hint = match verb {
+        Some(verb) => format!("Did you mean `tidegate rollout {verb}`?"),
+        None => "For the usage, call the same with --help.".to_owned(),
+    };
+    out.fail(&Failure::new(Exit::Usage, message).hint(hint))
+}
+
+/// The verb, where what stands for a command is one that only `tidegate rollout` has.
+fn verb_of_a_rollout(error: &clap::Error, args: &[OsString]) -> Option<String> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
+        return None;
+    };
+    let mut globals = args
+        .iter()
+        .skip(1)
+        .take_while(|arg| arg.to_str() != Some(word.as_str()));
+    // Behind another command the word means something else.
+    let at_the_top = globals.all(|arg| {
+        arg.to_str()
+            .is_some_and(|arg| !Cli::command().get_subcommands().any(|it| it.get_name() == arg))
+    });
+    let grammar = rollout::RolloutArgs::augment_args(clap::Command::new("rollout"));
+    let known = grammar.find_subcommand(word).is_some();
+    (known && at_the_top).then(|| word.clone())
 }
 
 /// The value of a flag on a command line that could not be read as a whole.

@@ -212,6 +212,27 @@ impl Sources {
         Ok(Config { warnings, ..config })
     }
 
+    /// What the app in Slack is made from: where people reach the server, and the slash command. Nothing else is asked for,
+    /// because the secrets of the app come from the app, which is not made yet.
+    pub fn slack_app(&self) -> Result<(Option<url::Url>, String), Faults> {
+        let notes = Notes {
+            directory: self.directory(),
+            ..Notes::default()
+        };
+        let mut root = Section::root(self.merge()?, &notes);
+        let external_url = root.section("web", |web| web.url("external_url"));
+        let command = root.section("slack", slack::command);
+        let mut all = notes.faults.into_inner();
+        all.retain(|fault| ["web.external_url", "slack.command"].contains(&fault.path.as_str()));
+        match all.is_empty() {
+            true => Ok((external_url, command)),
+            false => Err(Faults {
+                all: self.located(all),
+                warnings: Vec::new(),
+            }),
+        }
+    }
+
     fn directory(&self) -> PathBuf {
         let parent = self.file.as_deref().and_then(Path::parent);
         parent.map(Path::to_owned).unwrap_or_default()

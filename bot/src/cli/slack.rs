@@ -8,13 +8,10 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{Exit, Failure, Out};
-use crate::config::{Config, Sources};
+use crate::config::Sources;
 
 /// The configuration that is read when no other is named, if it is there.
 const USUAL: &str = "tidegate.yml";
-
-/// The slash command where nobody says another.
-const COMMAND: &str = "/rollout";
 
 /// What concerns the app in Slack.
 #[derive(Debug, Subcommand)]
@@ -52,22 +49,19 @@ impl Manifest {
     fn run(self, out: &mut Out) -> Result<Exit, Failure> {
         let usual = || Some(PathBuf::from(USUAL)).filter(|path| path.exists());
         let file = self.config_file.clone().or_else(usual);
-        let config = Sources::of_process(file, Vec::new()).load().map_err(|faults| {
-            let all: Vec<String> = faults.all.iter().map(ToString::to_string).collect();
-            Failure::new(Exit::Invalid, all.join("\n")).hint("`tidegate check-config FILE` says the same.")
+        let (external_url, configured) = Sources::of_process(file, Vec::new())
+            .slack_app()
+            .map_err(|faults| Failure::from(faults).hint("`tidegate check-config FILE` says the same."))?;
+        let address = self.url.clone().or(external_url).ok_or_else(|| {
+            Failure::new(Exit::Usage, "Slack must know where the server is")
+                .hint("Give --url https://tidegate.example, or set `web.external_url`.")
         })?;
-        let address = self
-            .url
-            .clone()
-            .or_else(|| config.web.external_url.clone())
-            .ok_or_else(|| {
-                Failure::new(Exit::Usage, "Slack must know where the server is")
-                    .hint("Give --url https://tidegate.example, or set `web.external_url`.")
-            })?;
         if address.scheme() != "https" {
-            out.note("Slack takes only addresses that begin with https://");
+            let what = format!("Slack takes only addresses that begin with https://, and this is {address}");
+            return Err(Failure::new(Exit::Usage, what)
+                .hint("Give --url with the address of the proxy in front of the server, as Slack reaches it."));
         }
-        let manifest = self.manifest(&config, &address);
+        let manifest = self.manifest(configured, &address);
         out.result(format_args!("{manifest:#}"), &manifest)?;
         out.note(
             "Afterwards: install the app, put its signing secret, its bot token and the id of the workspace into the \
@@ -76,12 +70,10 @@ impl Manifest {
         Ok(Exit::Done)
     }
 
-    fn manifest(&self, config: &Config, address: &Url) -> Value {
+    fn manifest(&self, configured: String, address: &Url) -> Value {
         let base = address.as_str().trim_end_matches('/');
         let door = |path: &str| format!("{base}{path}");
-        let configured = || config.slack.as_ref().map(|slack| slack.command.clone());
-        let command = self.command.clone().or_else(configured);
-        let command = command.unwrap_or_else(|| COMMAND.to_owned());
+        let command = self.command.clone().unwrap_or(configured);
         let name: String = self.name.chars().take(35).collect();
         json!({
             "display_information": {
@@ -125,9 +117,9 @@ mod tests {
             name: "Tidegate".to_owned(),
             config_file: None,
         };
-        let config = Config::defaults().unwrap();
+        let (_, configured) = Sources::default().slack_app().unwrap();
         let address = Url::parse("https://tidegate.example/gate/").unwrap();
-        let value = manifest.manifest(&config, &address);
+        let value = manifest.manifest(configured, &address);
         let command = &value["features"]["slash_commands"][0];
         assert_eq!(command["command"], "/rollout");
         assert_eq!(command["url"], "https://tidegate.example/gate/slack/commands");

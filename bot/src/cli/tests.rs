@@ -83,6 +83,47 @@ fn the_wanted_form_is_found_on_a_line_that_is_no_command() {
 }
 
 #[test]
+fn a_verb_at_the_top_is_shown_its_place() {
+    for verb in ["rollback", "status", "watch", "unfreeze"] {
+        let (exit, _, stderr) = call(&["-q", verb, "checkout-17"]);
+        assert_eq!(exit, 2, "{stderr}");
+        assert!(
+            stderr.contains(&format!("did you mean `tidegate rollout {verb}`?")),
+            "{stderr}"
+        );
+    }
+    let (exit, stdout, _) = call(&["-o", "json", "rollback"]);
+    assert_eq!(exit, 2);
+    assert_eq!(json(&stdout)["hint"], "Did you mean `tidegate rollout rollback`?");
+    // Anywhere else, and for words that are no verb, nobody is sent there.
+    for line in [&["plan", "rollback"][..], &["nonsense"]] {
+        let (_, _, stderr) = call(line);
+        assert!(!stderr.contains("tidegate rollout"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_manifest_needs_no_secret_and_no_address_that_slack_would_refuse() {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    let text = "web: { external_url: 'https://gate.example/x' }\nslack: { command: /gate, token_file: /no/such/token }\n\
+                receivers: { alertmanager: { default: { bearer_file: /no/such/secret } } }\n";
+    file.write_all(text.as_bytes()).expect("written");
+    let name = format!("--config.file={}", file.path().display());
+    let (exit, stdout, stderr) = call(&["slack", "manifest", &name, "-o", "json"]);
+    assert_eq!(exit, 0, "{stdout}{stderr}");
+    let command = &json(&stdout)["result"]["features"]["slash_commands"][0];
+    assert_eq!(command["command"], "/gate");
+    assert_eq!(command["url"], "https://gate.example/x/slack/commands");
+    let (exit, stdout, stderr) = call(&["slack", "manifest", &name, "--url", "http://gate.example"]);
+    assert_eq!((exit, stdout.as_str()), (2, ""));
+    assert!(stderr.contains("https://"), "{stderr}");
+    // What it does read must be right.
+    file.write_all(b"web: 7\n").expect("written");
+    let (exit, _, _) = call(&["slack", "manifest", &name]);
+    assert_eq!(exit, 3);
+}
+
+#[test]
 fn every_exit_code_is_said_in_the_help_and_is_used_once() {
     let (exit, help, _) = call(&["--help"]);
     assert_eq!(exit, 0);

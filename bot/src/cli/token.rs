@@ -6,6 +6,7 @@ use serde_json::json;
 use tidegate_rollout::Period;
 
 use super::client::{Server, ServerArgs};
+use super::print::one_line;
 use super::{Exit, Failure, Out};
 use crate::http::tokens::{KnownToken, KnownTokens, MadeToken};
 
@@ -58,15 +59,19 @@ impl TokenArgs {
 }
 
 async fn carry(server: &Server, command: TokenCommand, dry_run: bool, out: &mut Out) -> Result<(), Failure> {
-    let rehearsed = |order: serde_json::Value, out: &mut Out| {
-        let text = format!("A rehearsal: nothing was done. It would have been {order}");
+    let rehearsed = |words: String, order: serde_json::Value, out: &mut Out| {
+        let text = format!("A rehearsal: nothing was done. It would have been asked to {words}.");
         out.result(text, &json!({ "dry_run": true, "order": order }))
     };
     match command {
         TokenCommand::Create { person, role, ttl } => {
             let wanted = json!({ "person": person, "roles": role, "ttl": ttl });
             if dry_run {
-                return rehearsed(json!({ "create": wanted }), out);
+                return rehearsed(
+                    format!("make a token for {}", one_line(&person)),
+                    json!({ "create": wanted }),
+                    out,
+                );
             }
             let made: MadeToken = server.post(PATH, &wanted, None).await?;
             out.note("The token is shown this once; keep it where only its owner can read it.");
@@ -77,7 +82,9 @@ async fn carry(server: &Server, command: TokenCommand, dry_run: bool, out: &mut 
             let lines: Vec<String> = known.tokens.iter().map(line).collect();
             out.result(lines.join("\n"), &known.tokens)
         }
-        TokenCommand::Revoke { number } if dry_run => rehearsed(json!({ "revoke": number }), out),
+        TokenCommand::Revoke { number } if dry_run => {
+            rehearsed(format!("revoke token {number}"), json!({ "revoke": number }), out)
+        }
         TokenCommand::Revoke { number } => {
             server.delete(&format!("{PATH}/{number}")).await?;
             out.result(format!("Token {number} is revoked."), &json!({ "revoked": number }))

@@ -37,7 +37,7 @@ impl Slack {
         let workspaces: Vec<String> = section.list("workspaces");
         let id = section.text("app");
         let token = section.secret("token", "token_file");
-        let command = section.required::<SlashCommand>("command").0;
+        let command = command(section);
         let (api_url, hooks_url) = (section.folder("api_url"), section.folder("hooks_url"));
         if secrets.is_empty() && workspaces.is_empty() && id.is_none() && token.is_none() {
             return None;
@@ -93,6 +93,11 @@ impl Slack {
             hooks_url: hooks_url?,
         })
     }
+}
+
+/// The slash command, with its slash.
+pub(super) fn command(section: &mut Section<'_>) -> String {
+    section.required::<SlashCommand>("command").0
 }
 
 /// An id as Slack makes them: one of the letters, then capital letters and digits.

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::client::{Server, refused};
+use super::super::print::one_line;
 use super::super::{Exit, Failure, Out};
 use super::order::Order;
 use super::status;
@@ -70,6 +71,24 @@ fn body(said: &Said) -> Value {
     body
 }
 
+/// The order as people would say it: the verb, then each field by its name.
+fn in_words(order: &Value) -> String {
+    let plain = |value: &Value| match value.as_str() {
+        Some(text) => one_line(text),
+        None => value.to_string(),
+    };
+    let fields = order.as_object().into_iter().flatten();
+    let mut words = vec![order["verb"].as_str().unwrap_or_default().to_owned()];
+    words.extend(order["rollout"].as_str().or(order["plan"].as_str()).map(one_line));
+    for (key, value) in fields.filter(|(key, _)| !["verb", "rollout", "plan", "surface"].contains(&key.as_str())) {
+        match value.as_object() {
+            Some(inputs) => words.extend(inputs.iter().map(|(name, value)| format!("{name}:{}", plain(value)))),
+            None => words.push(format!("{key} \"{}\"", plain(value))),
+        }
+    }
+    words.join(" ")
+}
+
 /// What would be asked, where the rollout stands, and what keeps it from advancing.
 async fn rehearse(server: &Server, said: &Said, about_one: bool, out: &mut Out) -> Result<Exit, Failure> {
     let mut said = said.clone();
@@ -87,7 +106,10 @@ async fn rehearse(server: &Server, said: &Said, about_one: bool, out: &mut Out) 
         false => Exit::Done,
     };
     let order = body(&said);
-    text.push(format!("A rehearsal: nothing was done. It would have been {order}"));
+    text.push(format!(
+        "A rehearsal: nothing was done. It would have been asked to {}.",
+        in_words(&order)
+    ));
     let value = json!({ "dry_run": true, "order": order, "card": card });
     out.verdict(exit, text.join("\n"), &value)?;
     Ok(exit)

@@ -92,5 +92,16 @@ fn a_rehearsal_of_a_start_or_a_token_says_what_it_would_ask_for() {
     );
     let (exit, stdout, _) = call(&[&["token", "revoke", "3", "--dry-run"][..], &NOBODY].concat());
     assert_eq!(exit, 0);
-    assert!(stdout.contains(r#"{"revoke":3}"#), "{stdout}");
+    assert_eq!(
+        stdout,
+        "A rehearsal: nothing was done. It would have been asked to revoke token 3.\n"
+    );
+    let (_, stdout, _) = call(&[&["token", "revoke", "3", "--dry-run", "-o", "json"][..], &NOBODY].concat());
+    assert_eq!(json(&stdout)["result"]["order"], serde_json::json!({ "revoke": 3 }));
+    let (exit, stdout, _) = call(&[&start[..5], &NOBODY].concat());
+    assert_eq!(exit, 0);
+    assert_eq!(
+        stdout,
+        "A rehearsal: nothing was done. It would have been asked to start checkout version:2.3.0.\n"
+    );
 }
