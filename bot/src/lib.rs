@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod doctor;
+pub mod doors;
 pub mod driver;
 pub mod failpoint;
 pub mod hook;

@@ -49,6 +49,7 @@ use crate::channel::Channel;
 use crate::channel::feed::Feed;
 use crate::chat::{Answer, DeskError};
 use crate::config::Alertmanager;
+use crate::doors::Doors;
 use crate::driver::flag::FlagBoard;
 use crate::driver::kubernetes::cluster::Cluster;
 use crate::hook::{Allowed, Hooks};
@@ -138,6 +139,7 @@ pub struct Engine {
     feed: Arc<Feed>,
     renderer: Arc<ArcSwap<Renderer>>,
     path: AlertPath,
+    doors: Doors,
     /// Whether this process has asked the alert sources yet.
     asked_once: AtomicBool,
     sights: lookout::Sights,
@@ -227,6 +229,7 @@ impl Engine {
             feed: parts.feed,
             renderer: parts.renderer,
             path: AlertPath::default(),
+            doors: Doors::default(),
             asked_once: AtomicBool::new(false),
             sights: lookout::Sights::default(),
             hooks: Hooks::default(),
@@ -297,6 +300,11 @@ impl Engine {
     /// How the alert path does, for health pages.
     pub fn path(&self) -> &AlertPath {
         &self.path
+    }
+
+    /// What was turned away at the doors of the receivers.
+    pub fn doors(&self) -> &Doors {
+        &self.doors
     }
 
     /// The store behind it.

@@ -93,6 +93,21 @@ pub enum MissedWhy {
     },
 }
 
+/// A request to a configured receiver that was refused. Whoever sent it may be a stranger: it proves nothing and stores nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The program whose door it is.
+    pub source: Source,
+    /// The receiver, as it is configured.
+    pub receiver: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// A word that programs may rely on.
+    pub code: &'static str,
+    /// What was wrong with it, in our words alone.
+    pub why: String,
+}
+
 /// How a delivery was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -133,4 +148,7 @@ pub trait Intake: Send + Sync + 'static {
     /// Told of a delivery that had to be refused although its sender proved itself: ask the source what fires there,
     /// and page somebody. Called once per request, so the same group may come again and again.
     fn missed(&self, missed: Missed) -> impl Future<Output = ()> + Send;
+
+    /// Told of every request that was refused for its sender's fault, so that somebody sees it who can mend it.
+    fn refused(&self, refused: Refused);
 }

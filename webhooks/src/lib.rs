@@ -37,7 +37,7 @@ mod verify;
 
 pub use credential::Credential;
 pub use decode::{Batch, Malformed, decode};
-pub use intake::{Answer, Intake, Missed, MissedWhy, Received, Unavailable, Unreadable};
+pub use intake::{Answer, Intake, Missed, MissedWhy, Received, Refused, Unavailable, Unreadable};
 pub use limits::Limits;
 pub use receiver::{DEFAULT_RECEIVER, Receiver, ReceiverError, Receivers};
 pub use router::{paths, router};

@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode};
 use tidegate_rollout::Source;
 
 use crate::decode::Malformed;
-use crate::intake::Unavailable;
+use crate::intake::{Refused, Unavailable};
 use crate::limits::Unread;
 use crate::media::WrongMedia;
 use crate::text::brief;
@@ -79,6 +79,31 @@ impl Rejected {
             Self::Unavailable(_) => "not-stored",
             Self::NotStoredInTime(_) => "not-stored-in-time",
         }
+    }
+
+    /// What is told of it to those who run this: nothing where no receiver is configured, for a name that anybody may invent is
+    /// none of theirs, and nothing where the fault is ours.
+    pub(crate) fn told(&self, source: Source, receiver: &str) -> Option<Refused> {
+        let why = match self {
+            Self::NoReceiver { .. } | Self::NoApp(_) => return None,
+            Self::Unproven { why, .. } => why.to_string(),
+            Self::WrongMedia(WrongMedia::Type(wanted)) => format!("its content type is not {}", wanted.word()),
+            Self::WrongMedia(WrongMedia::Encoding) => "its body is compressed".to_owned(),
+            Self::Unread(Unread::TooLarge { limit, .. }) => format!("its body is larger than {limit} bytes"),
+            // What exactly quotes the sender.
+            Self::Malformed(_) => "its body makes no sense here".to_owned(),
+            Self::NoPlace
+            | Self::Unread(Unread::NoMemory | Unread::TooSlow | Unread::Broken)
+            | Self::Unavailable(_)
+            | Self::NotStoredInTime(_) => return None,
+        };
+        Some(Refused {
+            source,
+            receiver: receiver.to_owned(),
+            status: self.status().as_u16(),
+            code: self.code(),
+            why,
+        })
     }
 
     /// What is wrong, and what to do about it.

@@ -88,6 +88,9 @@ impl<I: Intake> Entrance<I> {
             Ok(taken) => taken.into_response(),
             Err(rejected) => {
                 log(source, name, &rejected);
+                if let Some(refused) = rejected.told(source, name) {
+                    self.intake.refused(refused);
+                }
                 rejected.into_response()
             }
         }

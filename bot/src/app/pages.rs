@@ -187,7 +187,11 @@ impl House {
             .await
             .map_err(failed("read the server's log"))?;
         let board = Board::of(&seen, &self.server(now), &freezes, Some(reader), now);
-        Ok(board.unsaid(&letters, unsaid, now).server_log(&log, now))
+        let away = self.app.engine.doors().turned_away(now);
+        Ok(board
+            .unsaid(&letters, unsaid, now)
+            .turned_away(&away)
+            .server_log(&log, now))
     }
 
     /// What is known of the alert path, over every receiver.

@@ -10,8 +10,10 @@ use tokio::net::TcpStream;
 use url::Url;
 
 use super::ask::{Asker, Silence, shown};
-use super::{Finding, Subject};
-use crate::config::{ChannelKind, Config};
+use super::{Finding, Level, Subject};
+use crate::config::{ChannelKind, Config, Login};
+use crate::doors::TurnedAway;
+use crate::secret;
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -35,6 +37,9 @@ pub(super) async fn server(subject: Arc<Subject>, asker: Asker) -> Vec<Finding> 
     let mut found = Vec::new();
     if let Some(own) = own_address(&subject.config) {
         found.push(own_server(&own, &asker).await);
+        if found.iter().all(|finding| finding.level == Level::Ok) {
+            found.extend(turned_away(&subject.config, &own, &asker).await);
+        }
     }
     if let Some(external) = &subject.config.web.external_url {
         found.push(from_outside(external, &asker).await);
@@ -66,6 +71,21 @@ async fn own_server(own: &Url, asker: &Asker) -> Finding {
             "`/-/ready` names the part, and `/health` says why it is not well.",
         ),
     }
+}
+
+/// What the server has turned away at the doors of its receivers, as it tells whoever can read its first token. Without that
+/// nothing is said: the page and `/health` say it, too.
+async fn turned_away(config: &Config, own: &Url, asker: &Asker) -> Vec<Finding> {
+    let Ok(token) = secret::read(&config.storage.path.join("admin.token")) else {
+        return Vec::new();
+    };
+    let Ok(health) = asker.json(own, &["health"], "", Some(&Login::Bearer(token))).await else {
+        return Vec::new();
+    };
+    let away: Vec<TurnedAway> = serde_json::from_value(health["detail"]["turned_away"].clone()).unwrap_or_default();
+    let told = away.iter();
+    told.map(|away| Finding::warn("server.refused", away.says(), away.fix()))
+        .collect()
 }
 
 async fn from_outside(external: &Url, asker: &Asker) -> Finding {

@@ -9,14 +9,14 @@ use tidegate_rollout::notice::About;
 use tidegate_rollout::plan::Hears;
 use tidegate_rollout::route::concerns_nobody;
 use tidegate_rollout::{Alert, AlertStatus, DeliveryId, Entry, Notice, NoticeKind, Source};
-use tidegate_webhooks::{Answer, Intake, Missed, MissedWhy, Received, Unavailable};
+use tidegate_webhooks::{Answer, Intake, Missed, MissedWhy, Received, Refused, Unavailable};
 use tracing::{error, warn};
 
 use super::{Engine, series};
 use crate::clock;
 use crate::failpoint;
 use crate::store::{Arrival, Content, Filed, Remembered, Starts, StoreError};
-use crate::telemetry::metrics::WEBHOOK_EVENTS;
+use crate::telemetry::metrics::{WEBHOOK_EVENTS, WEBHOOK_REFUSED};
 
 impl Intake for Engine {
     async fn accept(&self, received: Received) -> Result<Answer, Unavailable> {
@@ -74,7 +74,17 @@ impl Intake for Engine {
             },
             raw: body,
         };
+        let (at, door) = (
+            arrival.at,
+            arrival
+                .content
+                .told()
+                .map(|(source, receiver, _)| (source, receiver.to_owned())),
+        );
         let result = self.take_in(arrival).await.map_err(Unavailable::because)?;
+        if let Some((source, receiver)) = door {
+            self.doors.took(source, &receiver, at);
+        }
         metrics::counter!(WEBHOOK_EVENTS, "source" => source.word(), "result" => word(result)).increment(1);
         Ok(result)
     }
@@ -101,6 +111,15 @@ impl Intake for Engine {
         if let Err(failure) = lost.page(self, clock::now()).await {
             error!("Could not page about a delivery that could not be read: {failure}");
         }
+    }
+
+    fn refused(&self, refused: Refused) {
+        let Refused {
+            source, receiver, code, ..
+        } = &refused;
+        metrics::counter!(WEBHOOK_REFUSED, "source" => source.word(), "receiver" => receiver.clone(), "code" => *code)
+            .increment(1);
+        self.doors.refused(&refused, clock::now());
     }
 }
 

@@ -30,6 +30,7 @@ impl Engine {
         let dead = self.store.count_dead_letters().await;
         json!({
             "alert_path": path,
+            "turned_away": self.doors.turned_away(now),
             "active_rollouts": self.cached().len(),
             "plans_that_cannot_be_started": self.plans.load().broken().len(),
             "unsettled_deliveries": unsettled.map_or_else(|failure| json!(failure.to_string()), |count| json!(count)),

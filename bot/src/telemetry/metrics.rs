@@ -51,6 +51,8 @@ series! {
     ALERT_TO_ROLLBACK = Seconds "tidegate_alert_to_rollback_seconds"
         "From the start of an alert, as its source says it, until zero was read back.";
     WEBHOOK_EVENTS = Counter "tidegate_webhook_events_total" "Deliveries to the webhook routes, by source and result.";
+    WEBHOOK_REFUSED = Counter "tidegate_webhook_refused_total"
+        "Requests to the door of a configured receiver that were refused for their sender's fault, by source, receiver and code.";
     ALERTS = Counter "tidegate_alerts_total" "Alerts heard, by source and whether a rollout matched.";
     NOTIFICATIONS = Counter "tidegate_notifications_total" "Attempts to say something, by channel and result.";
     DEAD_LETTERS = Gauge "tidegate_dead_letters" "Messages that nobody will try to say any more.";

@@ -249,3 +249,41 @@ async fn storage_that_a_start_would_refuse_is_told_before() -> Result<()> {
     assert_eq!(newer["code"], "storage.newer", "{newer}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_sender_with_a_wrong_secret_is_named_with_what_it_needs() -> Result<()> {
+    let house = House::new().await?;
+    let client = tidegate_tests::http::client()?;
+    for path in ["/webhooks/alertmanager", "/webhooks/alertmanager/an-invented-name"] {
+        for _ in 0..2 {
+            let knock = client
+                .post(house.tidegate.url(path))
+                .bearer_auth("an old secret")
+                .json(&json!({}));
+            ensure!(!knock.send().await?.status().is_success());
+        }
+    }
+    let said = house.look().await?;
+    said.finds(
+        "warn",
+        "server.refused",
+        "receiver default of alertmanager: 2 requests were refused since ",
+        "`receivers.alertmanager.default`",
+    );
+    let says = said.bad()[0]["says"].to_string();
+    ensure!(
+        says.contains("with 401: the credentials are not those of this receiver"),
+        "{says}"
+    );
+    ensure!(!said.answer.to_string().contains("invented"), "a stranger chose a name");
+    // The page warns beside the table; it neither rings nor changes its face.
+    let (_, health) = house.tidegate.get("/health").await?;
+    ensure!(
+        health["status"] == "ok" && health["detail"]["turned_away"][0]["count"] == 2,
+        "{health}"
+    );
+    let page = client.get(house.tidegate.url("/")).bearer_auth(house.tidegate.token()?);
+    let page = page.header("accept", "text/html").send().await?.text().await?;
+    ensure!(page.contains("2 requests were refused since"), "{page}");
+    Ok(())
+}

@@ -42,6 +42,8 @@ async fn what_is_exported_is_what_the_list_says() -> Result<()> {
     let pager = Sink::start().await?;
     let gate = Gate::open(&[("pager", pager.url("/page"))], &[]).await?;
     gate.fire(&["Watchdog"]).await?;
+    let stranger = gate.house.post("/webhooks/alertmanager").bearer_auth("a guess").send();
+    ensure!(stranger.await?.status() == 401, "a stranger was let in");
     let id = gate.start().await?;
     let (_, served) = gate.flag().await?;
     ensure!(served["metadata"]["weight"] == "50%", "{served}");
@@ -91,6 +93,12 @@ async fn what_is_exported_is_what_the_list_says() -> Result<()> {
     ensure!(
         !after.contains("state=\"baking\""),
         "a state that is over is not exported"
+    );
+    ensure!(
+        after.contains(
+            "tidegate_webhook_refused_total{source=\"alertmanager\",receiver=\"default\",code=\"unproven\"} 1"
+        ),
+        "{after}"
     );
     ensure!(
         after.contains("tidegate_rollbacks_total{source=\"alert\",reason=\"errors\"}"),

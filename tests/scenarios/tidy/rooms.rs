@@ -27,6 +27,7 @@ const ROWS: [&[&str]; 7] = [
         "leadership",
         "failpoint",
         "vitals",
+        "doors",
     ],
 ];
 

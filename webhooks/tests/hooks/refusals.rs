@@ -2,7 +2,7 @@
 
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderValue, Request, StatusCode};
-use tidegate_webhooks::MissedWhy;
+use tidegate_webhooks::{MissedWhy, Refused};
 
 use crate::world::{TOKEN, World, alertmanager, fixture, post};
 
@@ -316,4 +316,30 @@ async fn what_is_missed_says_where_and_why() {
         panic!("{missed:?}")
     };
     assert!(detail.contains("expected a list of alerts"), "{detail}");
+}
+
+/// Whoever runs this is told what was refused and why, and never under a name or in words that a stranger chose.
+#[tokio::test]
+async fn what_is_refused_is_told_by_receivers_that_are_configured_and_in_our_words() {
+    let world = World::new();
+    let guess = [("authorization", "Bearer h4rmless-guess")];
+    world.send(with_header(AUTHORIZATION, "Bearer h4rmless-guess")).await;
+    world
+        .send(post("/webhooks/alertmanager/invented-name", &guess, good()))
+        .await;
+    world.send(alertmanager(r#"{"alerts":"a word of the sender"}"#)).await;
+    world.send(alertmanager(good())).await;
+    let told = world.intake.refused();
+    let refused = |status, code, why: &str| Refused {
+        source: tidegate_rollout::Source::Alertmanager,
+        receiver: "default".to_owned(),
+        status,
+        code,
+        why: why.to_owned(),
+    };
+    let expected = [
+        refused(401, "unproven", "the credentials are not those of this receiver"),
+        refused(400, "malformed", "its body makes no sense here"),
+    ];
+    assert_eq!(told, expected);
 }

@@ -13,7 +13,8 @@ use secrecy::SecretString;
 use sha2::Sha256;
 use tidegate_rollout::Labels;
 use tidegate_webhooks::{
-    Answer, Credential, Intake, Limits, Missed, Received, Receiver, Receivers, SigningSecrets, Unavailable, router,
+    Answer, Credential, Intake, Limits, Missed, Received, Receiver, Receivers, Refused, SigningSecrets, Unavailable,
+    router,
 };
 use tokio::sync::{RwLock, RwLockWriteGuard};
 use tokio::task::JoinHandle;
@@ -30,6 +31,7 @@ pub(crate) const GRAFANA_SECRET: &str = "s3cr3t-of-grafana";
 pub(crate) struct Recorder {
     received: Mutex<Vec<Received>>,
     missed: Mutex<Vec<Missed>>,
+    refused: Mutex<Vec<Refused>>,
     down: AtomicBool,
     /// Whoever holds this for writing keeps everything from being stored.
     open: RwLock<()>,
@@ -51,6 +53,10 @@ impl Recorder {
 
     pub(crate) fn missed(&self) -> Vec<Missed> {
         self.missed.lock().unwrap().clone()
+    }
+
+    pub(crate) fn refused(&self) -> Vec<Refused> {
+        self.refused.lock().unwrap().clone()
     }
 
     /// From now on nothing can be stored, or it can again.
@@ -81,6 +87,10 @@ impl Intake for Recorder {
 
     async fn missed(&self, missed: Missed) {
         self.missed.lock().unwrap().push(missed);
+    }
+
+    fn refused(&self, refused: Refused) {
+        self.refused.lock().unwrap().push(refused);
     }
 }
 

@@ -9,6 +9,7 @@ use tidegate_rollout::surroundings::{Freeze, Poll};
 use tidegate_rollout::{Entry, Period, Rollout, Stage, Surface, Surroundings};
 
 use super::{Chrome, EVENTS, Here, Mark, Moment, Reader, Seen, brief, grouped, next, words};
+use crate::doors::TurnedAway;
 use crate::store::DeadLetter;
 
 /// The most rows of each table.
@@ -24,6 +25,7 @@ pub struct Board {
     path_why: String,
     freezes: Vec<Frozen>,
     unsaid: Option<Unsaid>,
+    turned_away: Vec<String>,
     server_log: Vec<Line>,
     active: Vec<Row>,
     finished: Vec<Row>,
@@ -124,10 +126,22 @@ impl Board {
                 .map(|(name, freeze)| Frozen::of(name, freeze, now))
                 .collect(),
             unsaid: None,
+            turned_away: Vec::new(),
             server_log: Vec::new(),
             active: active.iter().take(MOST).map(|seen| Row::of(seen, now)).collect(),
             finished: finished.iter().take(MOST / 3).map(|seen| Row::of(seen, now)).collect(),
             tally: tally(&finished),
+        }
+    }
+
+    /// The same with what was turned away at the doors of receivers. A warning beside the table: the title, the icon and the
+    /// alarm stay as they are, for anybody may knock.
+    #[must_use]
+    pub fn turned_away(self, all: &[TurnedAway]) -> Self {
+        let told = all.iter().take(MOST_LINES);
+        Self {
+            turned_away: told.map(|one| format!("{} {}", one.says(), one.fix())).collect(),
+            ..self
         }
     }
 
