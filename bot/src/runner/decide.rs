@@ -410,7 +410,7 @@ pub(super) fn only_own(plan: &Plan) -> bool {
 }
 
 /// The answer to an order that a crash kept from being answered.
-const BEFORE: &str = "That was done before; see `history`.";
+pub(super) const BEFORE: &str = "That was done before; see `history`.";
 
 /// Whether an answer says more than that the order was done before. An order that is taken up twice, by its sender's job
 /// and by a sweep, must keep its first answer.

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
-use tidegate_rollout::Event;
+use tidegate_rollout::{DeliveryId, Event};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::arrivals::{BATCH, JUST_NOW};
-use super::decide::says_what_was_done;
+use super::decide::{BEFORE, says_what_was_done};
 use super::environments::Environments;
 use super::{Engine, Job, Queues, poller};
 use crate::chat::{Answer, DeskError, Order, Request};
@@ -121,6 +122,10 @@ impl Engine {
             .order(&order.request, order.about.as_ref(), &arrival.id, now)
             .await
             .map_err(failed)?;
+        // A sweep was faster, here or in another replica: that it is done is why it is refused now.
+        if !answer.ok && self.was_done_before(&arrival.id).await.map_err(failed)? {
+            return Ok(Answer::text(BEFORE));
+        }
         let settled = Settled {
             id: arrival.id.clone(),
             answer: says_what_was_done(&answer)
@@ -131,6 +136,13 @@ impl Engine {
             warn!("Could not note that an order was decided; it will be looked at again: {failure}");
         }
         Ok(answer)
+    }
+
+    async fn was_done_before(&self, id: &DeliveryId) -> anyhow::Result<bool> {
+        self.store
+            .is_settled(id)
+            .await
+            .context("look whether it was done before")
     }
 
     /// Does what workers and people wait for, before anything else that takes long.

@@ -231,29 +231,27 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use tempfile::tempdir;
-    use tidegate_rollout::{PersonId, Role, Surface};
+    use tidegate_rollout::{Command, PersonId, Role, Surface};
 
     use super::*;
     use crate::chat::Request;
-    use crate::runner::bench::engine_with_queues;
+    use crate::runner::Queues;
+    use crate::runner::bench::{baking, engine_with_queues};
 
-    fn freeze(key: &str) -> Order {
+    fn order(verb: Verb, about: Option<RolloutId>) -> Order {
         let request = Request {
             actor: Actor {
                 person: PersonId::new("root"),
                 roles: [Role::Admin].into(),
                 surface: Surface::Api,
             },
-            verb: Verb::Freeze {
-                environment: "production".to_owned(),
-                reason: "the river rises".to_owned(),
-            },
+            verb,
             rollout: None,
             seen: None,
-            key: Some(key.to_owned()),
+            key: Some("k-1".to_owned()),
             not_after: None,
         };
-        Order { request, about: None }
+        Order { request, about }
     }
 
     /// Behind a slow disk an order can wait so long in the queue that the sweep finds it in the store first.
@@ -261,9 +259,32 @@ mod tests {
     async fn an_order_that_a_sweep_took_up_first_is_answered_with_what_came_of_it() {
         let directory = tempdir().unwrap();
         let (engine, mut queues) = engine_with_queues(&directory, &[]).await;
+        let freeze = Verb::Freeze {
+            environment: "production".to_owned(),
+            reason: "the river rises".to_owned(),
+        };
+        let first = swept(&engine, &mut queues, order(freeze, None)).await;
+        assert!(first.text.contains("the river rises"), "{}", first.text);
+    }
+
+    /// What is done is refused a second time; that is no answer to whoever said it once.
+    #[tokio::test]
+    async fn an_order_that_would_be_refused_twice_is_answered_with_what_came_of_it_too() {
+        let directory = tempdir().unwrap();
+        let (engine, mut queues) = engine_with_queues(&directory, &[]).await;
+        let id = baking(&engine, clock::now()).await.id;
+        let pause = Verb::Do(Command::Pause {
+            reason: "the river rises".to_owned(),
+        });
+        let first = swept(&engine, &mut queues, order(pause, Some(id))).await;
+        assert!(first.ok && first.generation.is_some(), "{first:?}");
+    }
+
+    /// Somebody says this, and a sweep takes it up before their own job; the first answer, which is what they hear.
+    async fn swept(engine: &Arc<Engine>, queues: &mut Queues, order: Order) -> Answer {
         let asker = tokio::spawn({
-            let engine = Arc::clone(&engine);
-            async move { engine.decide(freeze("k-1")).await }
+            let engine = Arc::clone(engine);
+            async move { engine.decide(order).await }
         });
         let Some(Job::Order { arrival, reply }) = queues.jobs.recv().await else {
             panic!("no order came");
@@ -273,7 +294,7 @@ mod tests {
         assert_eq!(late.as_ref().unwrap().text, "That was done before; see `history`.");
         reply.send(late).unwrap();
         let heard = asker.await.unwrap().unwrap();
-        assert!(first.text.contains("the river rises"), "{}", first.text);
         assert_eq!(heard.text, first.text);
+        first
     }
 }

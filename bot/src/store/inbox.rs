@@ -25,6 +25,8 @@ statements! {
         "UPDATE deliveries SET settled = 1 WHERE id = $1 AND settled = 0";
     ANSWER: "read what somebody was answered" =
         "SELECT answer FROM deliveries WHERE id = $1";
+    IS_SETTLED: "look whether an arrival is settled" =
+        "SELECT settled FROM deliveries WHERE id = $1";
     COUNT_UNSETTLED: "count what is not settled" =
         "SELECT COUNT(*) FROM deliveries WHERE settled = 0";
 }
@@ -246,6 +248,15 @@ impl Store {
     pub async fn answer(&self, id: &DeliveryId) -> Result<Option<String>, StoreError> {
         let row: Option<(Option<String>,)> = self.engine().row(&ANSWER, &[id.as_str().into()]).await?;
         Ok(row.and_then(|(answer,)| answer))
+    }
+
+    /// Whether an arrival is settled; one that is forgotten is.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn is_settled(&self, id: &DeliveryId) -> Result<bool, StoreError> {
+        let row: Option<(i64,)> = self.engine().row(&IS_SETTLED, &[id.as_str().into()]).await?;
+        Ok(row.is_none_or(|(settled,)| settled != 0))
     }
 
     /// When that came which waits longest to be settled, `except` aside.

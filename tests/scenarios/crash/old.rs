@@ -101,6 +101,7 @@ async fn age(store: &Store, then: Timestamp) -> Result<()> {
             kind: "noted".to_owned(),
             by: "mara".to_owned(),
             text: format!("line {number}"),
+            surface: None,
         };
         write_down(store, &line).await?;
     }

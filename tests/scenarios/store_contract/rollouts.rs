@@ -314,6 +314,7 @@ async fn a_freeze_is_told_in_the_log(world: World) -> Result<()> {
         kind: "thawed".to_owned(),
         by: "mara".to_owned(),
         text: "not to be written".to_owned(),
+        surface: None,
     };
     for never_frozen in ["production", "staging"] {
         ensure!(store.set_freeze(never_frozen, None, &again, None).await? == Froze::WasNot);
