@@ -271,7 +271,10 @@ impl<D: Desk> Dispatcher<D> {
             }
             Verb::Freeze { .. } | Verb::Thaw { .. } => self.desk.decide(Order { request, about: None }).await,
             Verb::Do(command) => match self.find(request.rollout.as_deref()).await? {
-                Err(refusal) if matches!(command, Command::Rollback { .. }) => self.went_back(&request, refusal).await,
+                // Where several are meant, somebody has to say which.
+                Err(refusal) if matches!(command, Command::Rollback { .. }) && refusal.code != Code::R102 => {
+                    self.went_back(&request, refusal).await
+                }
                 Err(refusal) => Ok(refusal.into()),
                 Ok(rollout) => {
                     let about = Some(rollout.id.clone());
@@ -344,7 +347,7 @@ impl<D: Desk> Dispatcher<D> {
         let may = |rollout: &&Arc<Rollout>| policy::may(&request.actor, &request.verb, Some(&rollout.plan)).is_ok();
         let said = meant
             .filter(may)
-            .and_then(|rollout| Some((rollout, words::went_back(rollout)?)));
+            .and_then(|rollout| Some((rollout, words::went_back(rollout, &self.desk.active())?)));
         Ok(match said {
             Some((rollout, text)) => Answer::text(text).about(rollout),
             None => refusal.into(),

@@ -16,6 +16,9 @@ const TOLD_FOR: Period = Period::minutes(60);
 #[derive(Debug, Default)]
 pub struct Doors(Mutex<BTreeMap<(&'static str, String), Door>>);
 
+/// Whoever was let in no longer ago than this before the last refusal, is let in still: senders say something every few minutes.
+const MEANWHILE: Period = Period::minutes(10);
+
 #[derive(Debug, Default)]
 struct Door {
     taken_at: Option<Timestamp>,
@@ -125,7 +128,9 @@ impl Doors {
                 last_at: away.last_at,
                 status: away.status,
                 why: away.why.clone(),
-                others_are_let_in: door.taken_at.is_some_and(|at| at >= away.since),
+                others_are_let_in: door
+                    .taken_at
+                    .is_some_and(|at| at >= away.since && Period::between(at, away.last_at) <= MEANWHILE),
             })
         });
         told.collect()
@@ -174,10 +179,15 @@ mod tests {
                 .says()
                 .contains("a stranger knocks")
         );
-        assert_eq!(doors.turned_away(after(65)), [], "it is long ago");
-        doors.refused(&wrong, after(70));
+        doors.refused(&wrong, after(20));
+        assert!(
+            !doors.turned_away(after(20)).remove(0).others_are_let_in,
+            "that was before the secret went wrong"
+        );
+        assert_eq!(doors.turned_away(after(81)), [], "it is long ago");
+        doors.refused(&wrong, after(90));
         assert_eq!(
-            doors.turned_away(after(70)).remove(0).count,
+            doors.turned_away(after(90)).remove(0).count,
             1,
             "and another matter now"
         );

@@ -15,6 +15,7 @@ use tidegate_rollout::{Code, Plan, Refusal};
 pub struct Plans {
     usable: BTreeMap<String, Arc<Plan>>,
     broken: Vec<Broken>,
+    matched_nothing: Vec<String>,
 }
 
 /// A file that could not be used.
@@ -35,6 +36,7 @@ impl Plans {
         Self {
             usable: named.collect(),
             broken: Vec::new(),
+            matched_nothing: Vec::new(),
         }
     }
 
@@ -44,7 +46,13 @@ impl Plans {
         for pattern in patterns {
             let full = base.join(pattern).to_string_lossy().into_owned();
             match glob::glob(&full) {
-                Ok(paths) => paths.flatten().for_each(|path| plans.add(path)),
+                Ok(paths) => {
+                    let paths: Vec<PathBuf> = paths.flatten().collect();
+                    if paths.is_empty() {
+                        plans.matched_nothing.push(pattern.clone());
+                    }
+                    paths.into_iter().for_each(|path| plans.add(path));
+                }
                 Err(fault) => plans.broken.push(Broken {
                     path: PathBuf::from(pattern),
                     name: None,
@@ -117,6 +125,11 @@ impl Plans {
     /// The names of the usable plans.
     pub fn names(&self) -> Vec<String> {
         self.usable.keys().cloned().collect()
+    }
+
+    /// The patterns that no file matched: mostly a folder that is called otherwise.
+    pub fn matched_nothing(&self) -> &[String] {
+        &self.matched_nothing
     }
 
     /// The usable plans, by name.

@@ -95,6 +95,45 @@ async fn nothing_is_rolled_back_by_asking_how_or_by_rehearsing_it() -> Result<()
     Ok(())
 }
 
+/// What went back last answers nobody who may mean one that is under way.
+#[tokio::test]
+async fn where_several_are_under_way_a_rollback_asks_which_one() -> Result<()> {
+    let plan = |name: &str| {
+        let phases = json!([{ "name": "some", "weight": "10%", "bake": "1d" }]);
+        let spec = json!({
+            "title": name, "service": name, "environment": "production", "target": { "flag": { "key": name } },
+            "phases": phases, "watch": "1d", "severities": { "sev1": { "action": "log" } },
+            "triggers": [{ "name": "any", "alert": { "matchers": ["alertname=\"Any\""] }, "severity": "sev1" }],
+            "alerts": { "receivers": ["default"], "watchdog": "required" },
+        });
+        let head =
+            json!({ "apiVersion": "tidegate.dev/v1alpha1", "kind": "RolloutPlan", "metadata": { "name": name } });
+        let mut plan = head;
+        plan["spec"] = spec;
+        plan.to_string()
+    };
+    let mut setup = setup()?;
+    for name in ["weir", "lock"] {
+        setup = setup.plan(name, &plan(name))?;
+    }
+    let server = setup.start().await?;
+    Client::of(&server)?.fire(&[Alert::watchdog()]).await?;
+    for name in ["weir", "lock", PLAN] {
+        said(&server, &["rollout", "start", name], 0).await?;
+    }
+    said(&server, &["rollout", "rollback", "sluice-1", "INC-4821"], 0).await?;
+    said(&server, &["rollout", "wait", "sluice-1", "--timeout", "30s"], 5).await?;
+    let which = said(&server, &["rollout", "rollback"], 2).await?;
+    assert_eq!(which["code"], "R102", "{which}");
+    let again = said(&server, &["rollout", "rollback", PLAN], 0).await?;
+    let text = again["result"]["text"].as_str().unwrap();
+    assert!(
+        text.ends_with("Nothing was done. Still active: lock-1, weir-1."),
+        "{text}"
+    );
+    Ok(())
+}
+
 #[tokio::test]
 async fn whoever_watches_goes_on_when_the_server_comes_back() -> Result<()> {
     let mut server = server().await?;

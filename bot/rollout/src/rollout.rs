@@ -387,7 +387,10 @@ impl Rollout {
                 Some(&self.alerts.get(&asked.alert.fingerprint)?.severity)
             }
             (
-                NoticeKind::RollingBack { .. } | NoticeKind::RollbackStuck { .. } | NoticeKind::RolledBack { .. },
+                NoticeKind::RollingBack { .. }
+                | NoticeKind::RollbackStuck { .. }
+                | NoticeKind::RolledBack { .. }
+                | NoticeKind::PodLogs { .. },
                 Stage::RollingBack { because, .. } | Stage::RolledBack { because, .. },
             ) => because.severity(),
             _ => None,
@@ -431,8 +434,8 @@ impl Rollout {
             }
             Stage::Advancing { .. } | Stage::AtGate { .. } if self.hook_unsettled().is_some() => "HELD",
             Stage::Advancing { .. } => "ADVANCING",
-            Stage::Baking { .. } if self.holds.is_empty() => "BAKING",
-            Stage::Baking { .. } => "HELD",
+            Stage::Baking { .. } | Stage::AtGate { .. } if !self.holds.is_empty() => "HELD",
+            Stage::Baking { .. } => "BAKING",
             Stage::AtGate { .. } => "WAITING",
             Stage::Watching { .. } => "WATCHING",
         }

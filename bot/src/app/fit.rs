@@ -38,6 +38,11 @@ pub fn misfits(config: &Config, plans: &Plans) -> Misfits {
         cluster(config, plan, &mut found);
         hooks(config, plan, &mut found);
     }
+    for pattern in plans.matched_nothing() {
+        found.warnings.push(format!(
+            "no file matches `{pattern}` of `plans`; it is relative to the folder of the configuration"
+        ));
+    }
     for channel in plans.channels().filter(|name| !is_channel(config, name)) {
         found.warnings.push(format!(
             "a plan names the channel `{channel}`, which is not configured; what is said there ends as a dead letter"

@@ -23,8 +23,12 @@ pub fn tells(notice: &Notice) -> bool {
 /// Whether a notice acknowledges or closes incidents that others have opened, or adds to them. Whoever was paged needs it,
 /// however little their audience hears.
 pub fn follows_up(notice: &Notice) -> bool {
-    let adds = matches!(notice.kind, NoticeKind::PodLogs { alerted: true, .. });
-    adds || !event::closes(notice).is_empty() || !event::looks_at(&notice.kind).is_empty()
+    only_adds(notice) || !event::closes(notice).is_empty() || !event::looks_at(&notice.kind).is_empty()
+}
+
+/// Whether it says more about an incident that is open, and opens none by itself.
+pub fn only_adds(notice: &Notice) -> bool {
+    matches!(notice.kind, NoticeKind::PodLogs { alerted: true, .. })
 }
 
 /// No single call lasts longer.

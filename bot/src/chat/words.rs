@@ -105,7 +105,7 @@ pub(super) fn nothing_active(plans: &[String]) -> Refusal {
 }
 
 /// What became of a rollout that is back where it was; nothing for any other.
-pub(super) fn went_back(rollout: &Rollout) -> Option<String> {
+pub(super) fn went_back(rollout: &Rollout, active: &[Arc<Rollout>]) -> Option<String> {
     let Stage::RolledBack { because, since, .. } = &rollout.stage else {
         return None;
     };
@@ -114,8 +114,15 @@ pub(super) fn went_back(rollout: &Rollout) -> Option<String> {
     } else {
         "by a person"
     };
+    let rest = match active {
+        [] => "Nothing else is rolling out, so there is nothing to do.".to_owned(),
+        active => {
+            let ids: Vec<&str> = active.iter().map(|rollout| rollout.id.as_str()).collect();
+            format!("Nothing was done. Still active: {}.", ids.join(", "))
+        }
+    };
     Some(format!(
-        "{} was rolled back {by_whom} at {}: {because}. Nothing else is rolling out, so there is nothing to do.",
+        "{} was rolled back {by_whom} at {}: {because}. {rest}",
         rollout.id,
         clock(*since)
     ))

@@ -1,7 +1,7 @@
 //! Owns one decision from reading to saving: read what surrounds the rollout, step, save, and again when somebody was faster.
 //! Refuses to act on what is not saved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -357,15 +357,20 @@ impl Engine {
             None => format!("{by} allowed changes of {environment} again."),
         };
         let plans = self.plans.load();
-        let mut known = plans.usable().map(|plan| &plan.spec.environment);
-        let running = self
-            .cached()
-            .iter()
-            .any(|rollout| rollout.plan.spec.environment == environment);
-        let named = running || known.any(|name| name == environment);
-        let text = match named {
+        let rollouts = self.cached();
+        let running = rollouts.iter().map(|rollout| &rollout.plan.spec.environment);
+        let known: BTreeSet<&String> = plans
+            .usable()
+            .map(|plan| &plan.spec.environment)
+            .chain(running)
+            .collect();
+        // Said first: whoever meant another one believes that it stands still.
+        let text = match known.iter().any(|name| *name == environment) {
             true => text,
-            false => format!("{text} No plan names {environment}."),
+            false => {
+                let known: Vec<&str> = known.into_iter().map(String::as_str).collect();
+                format!("No plan names {environment}. Known: {}. {text}", known.join(", "))
+            }
         };
         let said = Entry {
             at: now,

@@ -75,9 +75,12 @@ pub(super) async fn run(engine: Arc<Engine>, stop: CancellationToken) {
         engine.sights.keep(&rollouts);
         rollouts.retain(|rollout| rollout.plan.spec.target.is_in_kubernetes() && rollout.rests());
         let looks = stream::iter(rollouts.iter());
-        looks
-            .for_each_concurrent(AT_ONCE, |rollout| look(&engine, rollout))
-            .await;
+        let looks = looks.for_each_concurrent(AT_ONCE, |rollout| look(&engine, rollout));
+        // A cluster that hangs keeps nobody from stopping.
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = looks => {}
+        }
     }
 }
 

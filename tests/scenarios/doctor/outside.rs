@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tidegate::driver::kubernetes::rights::{Right, needed, needed_for_hook};
+use tidegate::driver::kubernetes::rights::{Right, needed, needed_for_hook, needed_for_logs};
 use tidegate_rollout::plan::{Job, Target};
 use tidegate_tests::kubernetes::Mishap;
 use tidegate_tests::paths::repository;
@@ -134,6 +134,9 @@ fn the_shipped_roles_give_exactly_what_the_drivers_need() -> Result<()> {
     let job: Job = serde_json::from_value(json!({ "namespace": "hooks", "image": "example.org/migrate:2" }))?;
     let manifest = "hook-jobs.yaml";
     assert_eq!(asked_for(&needed_for_hook(&job)), given_by(manifest)?, "{manifest}");
+    let route = json!({ "httproute": { "namespace": "shop", "route": "boka", "new": "green", "old": "blue" } });
+    let (route, manifest): (Target, _) = (serde_json::from_value(route)?, "pod-logs.yaml");
+    assert_eq!(asked_for(&needed_for_logs(&route)), given_by(manifest)?, "{manifest}");
     Ok(())
 }
 

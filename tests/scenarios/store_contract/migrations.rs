@@ -18,6 +18,7 @@ use super::world::{CLAIM, World, plan, said, started};
 
 on_both!(
     rows_of_the_first_version_are_read,
+    the_log_of_older_tables_is_checked_as_they_are,
     rows_of_the_fifth_version_are_read,
     rows_as_the_last_but_one_migration_left_them_are_read,
     rows_of_the_newest_version_are_read,
@@ -133,6 +134,15 @@ async fn rows_of_the_first_version_are_read(world: World) -> Result<()> {
         written == FlagWrite::Written { revision: 5 },
         "counters go on: {written:?}"
     );
+    Ok(())
+}
+
+/// Whoever only reads brings nothing up to date: a new `log verify` beside an old server, or on a copy.
+async fn the_log_of_older_tables_is_checked_as_they_are(world: World) -> Result<()> {
+    database_of_version(&world, 1).await?;
+    let store = Store::open_to_read(&world.storage).await?;
+    let report = store.verify_log().await?;
+    ensure!(report.chains.len() == 2 && report.broken().count() == 0, "{report:?}");
     Ok(())
 }
 

@@ -102,14 +102,15 @@ impl Crews {
                 ready: false,
             });
         }
-        let readiness = crew.readiness;
+        let (readiness, crashes) = (crew.readiness, crew.manner.restarts > 0);
         for (index, pod) in crew.pods.iter_mut().enumerate() {
-            pod.ready = match readiness {
-                Readiness::AtOnce => true,
-                Readiness::After(delay) => pod.ready || now.duration_since(pod.born) >= delay,
-                Readiness::UpTo(most) => index < most,
-                Readiness::Never => false,
-            };
+            pod.ready = !crashes
+                && match readiness {
+                    Readiness::AtOnce => true,
+                    Readiness::After(delay) => pod.ready || now.duration_since(pod.born) >= delay,
+                    Readiness::UpTo(most) => index < most,
+                    Readiness::Never => false,
+                };
         }
         let ready = crew.pods.iter().filter(|pod| pod.ready).count();
         self.names = names;

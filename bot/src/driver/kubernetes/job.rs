@@ -24,6 +24,8 @@ const CONTAINER: &str = "hook";
 const LONGEST: usize = 63;
 /// How many lines of a log are asked for.
 const LINES: u32 = 60;
+/// No more of it is read, in bytes: the API gives the first bytes of these lines, and the end is what tells.
+const MOST: usize = 1 << 20;
 
 /// What there is of a Job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,8 +198,7 @@ async fn log(cluster: &Cluster, job: &Job, action: &ActionId) -> Output {
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
     let path = format!(
         "/api/v1/namespaces/{}/pods/{name}/log?container={CONTAINER}&tailLines={LINES}&limitBytes={}",
-        job.namespace,
-        Output::KEPT * 4
+        job.namespace, MOST
     );
     match cluster.text(&path).await {
         Ok(text) => Output::of(&text, 0),

@@ -14,6 +14,9 @@ use super::pods;
 
 /// So many pods are looked at: the next ones mostly say the same.
 const PODS: usize = 3;
+/// No more of one log is read, in bytes. The API gives the first bytes of the last lines: a bound near to what is kept would
+/// lose the very end.
+const MOST: usize = 1 << 20;
 /// All of it takes no longer.
 const WITHIN: Duration = Duration::from_secs(6);
 
@@ -113,7 +116,7 @@ struct Standing {
     container: String,
     state: String,
     fails: bool,
-    /// What is there to be read is the log of the run before: this one has only just begun, or waits.
+    /// What tells most is the log of the run before: this one waits, or is not ready yet.
     before: bool,
 }
 
@@ -143,7 +146,7 @@ impl Standing {
             container: container.as_str().unwrap_or_default().to_owned(),
             state: format!("{word}{restarted}"),
             fails: worst.is_none_or(fails),
-            before: waits.is_some() && worst.is_some_and(|status| !status["lastState"]["terminated"].is_null()),
+            before: !ready && worst.is_some_and(|status| !status["lastState"]["terminated"].is_null()),
         })
     }
 
@@ -168,7 +171,7 @@ async fn text(cluster: &Cluster, namespace: &str, pod: &Standing, lines: u32) ->
         "/api/v1/namespaces/{namespace}/pods/{}/log?container={}&tailLines={lines}&limitBytes={}&previous={}",
         escaped(&pod.pod),
         escaped(&pod.container),
-        Output::KEPT * 4,
+        MOST,
         pod.before
     );
     let text = cluster.text(&path).await.map_err(|fault| words("read a log", fault))?;

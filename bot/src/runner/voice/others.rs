@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use tidegate_rollout::plan::Hears;
-use tidegate_rollout::{Notice, Period};
+use tidegate_rollout::{Notice, NoticeKind, Period};
 use tracing::warn;
 
 use super::AT_ONCE;
@@ -65,6 +65,10 @@ pub(super) async fn follow_up_pages(engine: &Engine, notice: &Notice) {
     let settled = async {
         let told = engine.store.channels_told_of(notice.about.rollout.as_str()).await?;
         for pager in told.iter().filter(|name| is_pager(name)) {
+            // What adds to a page is for those who got it.
+            if pagerduty::only_adds(notice) && !was_paged(engine, notice, pager).await? {
+                continue;
+            }
             engine.store.hand_on(notice, pager, clock::now()).await?;
         }
         Ok::<(), StoreError>(())
@@ -73,4 +77,12 @@ pub(super) async fn follow_up_pages(engine: &Engine, notice: &Notice) {
         warn!(notice.id = %notice.id, "Could not tell the pagers that something is settled: {failure}");
     }
     engine.wake.voice.notify_one();
+}
+
+/// Whether a pager was told of the rollback that a notice adds to.
+async fn was_paged(engine: &Engine, notice: &Notice, pager: &str) -> Result<bool, StoreError> {
+    let rollout = notice.about.rollout.as_str();
+    let told = engine.store.told_since(rollout, pager, Timestamp::MIN, AT_ONCE).await?;
+    let of_it = |told: &Notice| matches!(told.kind, NoticeKind::RollingBack { automatic: true, .. });
+    Ok(told.iter().any(of_it))
 }
