@@ -15,7 +15,7 @@ use tidegate_rollout::{Code, Plan, Refusal};
 pub struct Plans {
     usable: BTreeMap<String, Arc<Plan>>,
     broken: Vec<Broken>,
-    matched_nothing: Vec<String>,
+    without_folder: Vec<String>,
 }
 
 /// A file that could not be used.
@@ -36,7 +36,7 @@ impl Plans {
         Self {
             usable: named.collect(),
             broken: Vec::new(),
-            matched_nothing: Vec::new(),
+            without_folder: Vec::new(),
         }
     }
 
@@ -47,11 +47,10 @@ impl Plans {
             let full = base.join(pattern).to_string_lossy().into_owned();
             match glob::glob(&full) {
                 Ok(paths) => {
-                    let paths: Vec<PathBuf> = paths.flatten().collect();
-                    if paths.is_empty() {
-                        plans.matched_nothing.push(pattern.clone());
+                    if !folder_of(&full).is_dir() {
+                        plans.without_folder.push(pattern.clone());
                     }
-                    paths.into_iter().for_each(|path| plans.add(path));
+                    paths.flatten().for_each(|path| plans.add(path));
                 }
                 Err(fault) => plans.broken.push(Broken {
                     path: PathBuf::from(pattern),
@@ -127,9 +126,9 @@ impl Plans {
         self.usable.keys().cloned().collect()
     }
 
-    /// The patterns that no file matched: mostly a folder that is called otherwise.
-    pub fn matched_nothing(&self) -> &[String] {
-        &self.matched_nothing
+    /// The patterns of folders that are not there. In one that is, the plans may be still to come.
+    pub fn without_folder(&self) -> &[String] {
+        &self.without_folder
     }
 
     /// The usable plans, by name.
@@ -170,4 +169,13 @@ fn describe(finding: &Finding) -> String {
         .map(|place| format!("line {}: ", place.line))
         .unwrap_or_default();
     format!("{line}{} {}", finding.code, finding.message)
+}
+
+/// The folder in which a pattern begins to choose.
+fn folder_of(pattern: &str) -> &Path {
+    let fixed = pattern
+        .find(['*', '?', '['])
+        .map_or(pattern, |chosen| &pattern[..chosen]);
+    let end = fixed.rfind('/').map_or(0, |slash| slash + 1);
+    Path::new(&fixed[..end])
 }

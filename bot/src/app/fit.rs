@@ -38,9 +38,9 @@ pub fn misfits(config: &Config, plans: &Plans) -> Misfits {
         cluster(config, plan, &mut found);
         hooks(config, plan, &mut found);
     }
-    for pattern in plans.matched_nothing() {
+    for pattern in plans.without_folder() {
         found.warnings.push(format!(
-            "no file matches `{pattern}` of `plans`; it is relative to the folder of the configuration"
+            "`plans` names `{pattern}`, and there is no such folder; it is relative to the folder of the configuration"
         ));
     }
     for channel in plans.channels().filter(|name| !is_channel(config, name)) {
@@ -214,6 +214,17 @@ mod tests {
     fn a_plan_fits_where_everything_it_names_is_there() {
         let all = format!("plans: [plan.yaml]\n{RECEIVER}{CHANNELS}{PEOPLE}");
         assert_eq!(found(&all), (String::new(), String::new()));
+    }
+
+    /// One without files yet is how everybody begins.
+    #[test]
+    fn a_folder_of_plans_that_is_not_there_is_named() {
+        let patterns = "plans: [plan.yaml, '*.plan.yaml', 'plan/*.yaml']\n";
+        let (_, warnings) = found(&format!("{patterns}{RECEIVER}{CHANNELS}{PEOPLE}"));
+        assert_eq!(
+            warnings,
+            "`plans` names `plan/*.yaml`, and there is no such folder; it is relative to the folder of the configuration"
+        );
     }
 
     #[test]

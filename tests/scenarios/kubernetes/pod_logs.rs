@@ -114,9 +114,9 @@ async fn of_pods_that_look_well_one_is_heard_and_none_of_the_old_version() -> Re
 async fn behind_a_route_the_service_of_the_new_version_says_whose_logs_they_are() -> Result<()> {
     let rights = may_read()?.replace("green", "checkout-canary");
     let house = house(Route, Some(&rights)).await?;
-    house.cluster.manner("shop", "canary", crashes());
     let id = house.begin().await?;
     house.waits(&id, "some").await?;
+    house.cluster.manner("shop", "canary", crashes());
     house.strike().await?;
     house.becomes(&id, "ROLLED BACK").await?;
     let line = house.told(&id, "wrote:").await?;

@@ -173,7 +173,7 @@ async fn a_service_that_somebody_else_switches_is_not_switched_back() -> Result<
     switch("blue")?;
     house.told(&id, "the Service boka selects blue").await?;
     assert_eq!(colour(&house)?, "blue");
-    assert_eq!(house.card(&id).await?["state"], "WAITING");
+    assert_eq!(house.card(&id).await?["state"], "HELD");
     house.say(json!({ "verb": "rollback", "rollout": id })).await?;
     house.becomes(&id, "ROLLED BACK").await?;
     Ok(())
