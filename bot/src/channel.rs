@@ -32,6 +32,8 @@ pub struct Message {
     pub again: bool,
     /// What the same channel was told about the same rollout since, where that matters to it and this comes late.
     pub since: Vec<Notice>,
+    /// Whether it adds to a page that the same channel never got.
+    pub unasked: bool,
 }
 
 impl Message {
@@ -45,6 +47,7 @@ impl Message {
             thread: None,
             again: false,
             since: Vec::new(),
+            unasked: false,
         }
     }
 }

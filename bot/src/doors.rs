@@ -12,12 +12,12 @@ use tidegate_webhooks::Refused;
 /// So long after the last request that was turned away nobody is told of it any more.
 const TOLD_FOR: Period = Period::minutes(60);
 
+/// Whoever was let in no longer ago than this before the last refusal, is let in still: senders say something every few minutes.
+const MEANWHILE: Period = Period::minutes(10);
+
 /// What is known of each door. There are as many as receivers are configured.
 #[derive(Debug, Default)]
 pub struct Doors(Mutex<BTreeMap<(&'static str, String), Door>>);
-
-/// Whoever was let in no longer ago than this before the last refusal, is let in still: senders say something every few minutes.
-const MEANWHILE: Period = Period::minutes(10);
 
 #[derive(Debug, Default)]
 struct Door {
@@ -80,6 +80,9 @@ impl TurnedAway {
             401 => format!(
                 "Give the sender what `receivers.{source}.{receiver}` asks for; after a change of the secret reload both."
             ),
+            413 => {
+                format!("Let the sender of `receivers.{source}.{receiver}` group fewer alerts, or raise `limits.body`.")
+            }
             _ => format!(
                 "Let the sender post what {source} posts, as JSON and not compressed, to `/webhooks/{source}/{receiver}`."
             ),
@@ -171,6 +174,8 @@ mod tests {
              this sender is heard."
         );
         assert!(told.fix().contains("receivers.alertmanager.default"), "{}", told.fix());
+        let large = TurnedAway { status: 413, ..told };
+        assert!(large.fix().ends_with("or raise `limits.body`."), "{}", large.fix());
         doors.took(Source::Alertmanager, "default", after(7));
         assert!(
             doors

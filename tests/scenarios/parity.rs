@@ -282,12 +282,57 @@ fn comparable(outcome: &Outcome, gets: Gets) -> Vec<String> {
     }
 }
 
-#[tokio::test]
-async fn whoever_says_the_same_anywhere_is_answered_the_same() -> Result<()> {
-    let script: Vec<Step> = [before_the_start(), at_the_gate(), on_the_way()]
+fn script() -> Vec<Step> {
+    [before_the_start(), at_the_gate(), on_the_way()]
         .into_iter()
         .flatten()
-        .collect();
+        .collect()
+}
+
+/// Discord sends nothing that the registered commands do not offer. Of the script that is what can be right; the rest is what an
+/// older registration, or somebody who can sign, may send.
+#[test]
+fn discord_offers_all_of_the_script_that_can_be_right() -> Result<()> {
+    let tree = serde_json::to_value(tidegate::chat::discord::tree("rollout"))?;
+    let mut offered = 0;
+    for step in script() {
+        let Step::Turn(Turn { said, gets, .. }) = step else {
+            continue;
+        };
+        if matches!(gets, NoSay(_) | No("R101")) {
+            continue;
+        }
+        is_offered(&tree, said).with_context(|| said.line())?;
+        offered += 1;
+    }
+    ensure!(offered > 30, "only {offered} were looked at");
+    Ok(())
+}
+
+/// As Discord judges a command before it sends it.
+fn is_offered(tree: &Value, said: Said) -> Result<()> {
+    let named = |all: &Value, name: &str| {
+        let mut all = all.as_array().into_iter().flatten();
+        all.find(|one| one["name"] == name).cloned()
+    };
+    let command = named(&tree["options"], said.verb).context("there is no such command")?;
+    for (name, value) in said.with {
+        let option = named(&command["options"], name).with_context(|| format!("it has no `{name}`"))?;
+        let mut choices = option["choices"].as_array().into_iter().flatten().peekable();
+        let fits = choices.peek().is_none() || choices.any(|choice| choice["value"] == *value);
+        ensure!(fits, "`{name}` cannot be `{value}`");
+    }
+    let all = command["options"].as_array().into_iter().flatten();
+    for option in all.filter(|option| option["required"] == true) {
+        let given = said.with.iter().any(|(name, _)| option["name"] == *name);
+        ensure!(given, "it needs {}", option["name"]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_says_the_same_anywhere_is_answered_the_same() -> Result<()> {
+    let script = script();
     let (mut walks, mut wrong) = (Vec::new(), Vec::new());
     for walked in futures_util::future::join_all(Way::ALL.map(|way| walk(way, &script))).await {
         match walked {

@@ -127,7 +127,6 @@ impl DiscordChannel {
         }
         // They were called in the thread.
         let words = discord::Message {
-            list: None,
             calls: Vec::new(),
             ..words.clone()
         };
@@ -154,7 +153,6 @@ impl DiscordChannel {
         // Whoever was cut off is not called.
         called.retain(|user| content.as_str().contains(&format!("<@{user}>")));
         discord::Message {
-            list: None,
             calls: called,
             ..discord::Message::words(content)
         }

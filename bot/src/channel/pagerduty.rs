@@ -23,12 +23,17 @@ pub fn tells(notice: &Notice) -> bool {
 /// Whether a notice acknowledges or closes incidents that others have opened, or adds to them. Whoever was paged needs it,
 /// however little their audience hears.
 pub fn follows_up(notice: &Notice) -> bool {
-    only_adds(notice) || !event::closes(notice).is_empty() || !event::looks_at(&notice.kind).is_empty()
+    adds(notice) || !event::closes(notice).is_empty() || !event::looks_at(&notice.kind).is_empty()
 }
 
-/// Whether it says more about an incident that is open, and opens none by itself.
-pub fn only_adds(notice: &Notice) -> bool {
-    matches!(notice.kind, NoticeKind::PodLogs { alerted: true, .. })
+/// Whether it says more about the incident of a rollback that an alert caused. Whoever was not woken for that one is not woken
+/// by what follows it.
+pub fn adds(notice: &Notice) -> bool {
+    match notice.kind {
+        NoticeKind::RolledBack { since_alert, .. } => since_alert.is_some(),
+        NoticeKind::PodLogs { alerted, .. } => alerted,
+        _ => false,
+    }
 }
 
 /// No single call lasts longer.
@@ -59,7 +64,9 @@ impl PagerDuty {
         let page = self.pages.as_ref().and_then(|pages| page_of(pages, &message.notice));
         for event in Event::all_of(&message.notice, &message.text, page.as_ref()) {
             // Late word of what is settled by now would open an incident that nothing closes any more.
-            if !event.is_settled_by(&message.since) {
+            let opens_late = event.is_settled_by(&message.since);
+            let opens_unasked = message.unasked && event.opens();
+            if !opens_late && !opens_unasked {
                 self.send(&event).await?;
             }
         }

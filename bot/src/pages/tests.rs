@@ -158,6 +158,70 @@ fn every_state_has_its_page_and_says_itself_in_words() {
     }
 }
 
+/// At a gate what stands in the way comes before who may open it: on the page, on the cards and in `status`.
+#[test]
+fn nobody_is_asked_to_press_while_something_stands_in_the_way() {
+    let pages = pages();
+    let said = |story: &Story| {
+        let page = pages
+            .rollout(&page_of(story, Role::Operator))
+            .expect("it can be drawn")
+            .0;
+        let card = crate::chat::Card::of(&story.rollout, &story.around, story.now);
+        (words(&page), card)
+    };
+    let gate = || {
+        samples::stories()
+            .into_iter()
+            .find(|(name, _)| *name == "gate")
+            .unwrap()
+            .1
+    };
+    let (page, card) = said(&gate());
+    assert!(page.contains("The gate waits for a person: CONTINUE to 50%."), "{page}");
+    assert_eq!(
+        (card.state.as_str(), card.next.as_str()),
+        ("WAITING", "Waits for a person: say `advance`.")
+    );
+
+    let held = gate().says("jon", samples::hold("waiting for the cache"));
+    let (page, card) = said(&held);
+    assert!(page.contains("Nothing goes on. Hold 1: jon has held it for"), "{page}");
+    assert!(!page.contains("The gate waits for a person"), "{page}");
+    assert_eq!(card.state, "HELD");
+    assert_eq!(
+        card.next,
+        "Stands still until what stands in its way is gone; then say `advance`."
+    );
+    let [hold] = &card.waits_for[..] else {
+        panic!("{:?}", card.waits_for)
+    };
+    assert!(hold.ends_with("Say `release 1` once that is settled."), "{hold}");
+
+    let signed = |change: fn(&mut tidegate_rollout::Plan)| {
+        let mut plan = samples::plan();
+        change(&mut plan);
+        Story::begins(plan, 30).read_back().later(40)
+    };
+    let approval = |plan: &mut tidegate_rollout::Plan| {
+        let approval = serde_json::json!({ "role": "oncall" });
+        plan.spec.phases[0].approvals = vec![serde_json::from_value(approval).unwrap()];
+    };
+    let (page, card) = said(&signed(approval));
+    assert!(page.contains("The gate waits for people: "), "{page}");
+    assert_eq!(card.next, "Its gate waits for people.");
+}
+
+/// After the last phase nothing goes on: it is watched.
+#[test]
+fn the_last_phase_is_followed_by_the_watch() {
+    let mut plan = samples::plan();
+    plan.spec.phases.truncate(1);
+    let story = Story::begins(plan, 31).read_back();
+    let card = crate::chat::Card::of(&story.rollout, &story.around, story.now);
+    assert_eq!(card.next, "Bakes 30m more of 30m, then it is watched if it is healthy.");
+}
+
 #[test]
 fn buttons_are_forms_with_the_revision_and_what_may_not_be_pressed_says_why() {
     let pages = pages();

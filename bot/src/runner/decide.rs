@@ -367,6 +367,7 @@ impl Engine {
         // Said first: whoever meant another one believes that it stands still.
         let text = match known.iter().any(|name| *name == environment) {
             true => text,
+            false if known.is_empty() => format!("No plan names {environment}. {text}"),
             false => {
                 let known: Vec<&str> = known.into_iter().map(String::as_str).collect();
                 format!("No plan names {environment}. Known: {}. {text}", known.join(", "))

@@ -2,7 +2,6 @@
 //! Refuses to answer an order that is not durable.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry as Place;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use tidegate_rollout::{Actor, Code, DeliveryId, Entry, Period, Refusal, Rollout,
 use tokio::sync::oneshot;
 
 use super::decide::says_what_was_done;
+use super::environments::Environments;
 use super::{Engine, Job};
 use crate::chat::{Answer, Asked, Desk, DeskError, Order, Preflight};
 use crate::clock;
@@ -69,20 +69,15 @@ impl Desk for Engine {
     /// The inbox and each environment are read once, however many rollouts share it.
     async fn arounds(&self, rollouts: &[Arc<Rollout>], now: Timestamp) -> Result<Vec<Surroundings>, DeskError> {
         let undecided = self.undecided(None, now).await.map_err(failed("read the inbox"))?;
-        let mut environments = BTreeMap::new();
+        let mut environments = Environments::default();
         let mut arounds = Vec::with_capacity(rollouts.len());
         for rollout in rollouts {
             if rollout.is_final() {
                 arounds.push(Surroundings::calm(now));
                 continue;
             }
-            let environment = match environments.entry(rollout.plan.spec.environment.as_str()) {
-                Place::Occupied(known) => known.into_mut(),
-                Place::Vacant(unknown) => {
-                    let read = self.environment(rollout, now).await;
-                    unknown.insert(read.map_err(failed("read the environment"))?)
-                }
-            };
+            let environment = environments.of(self, rollout, now).await;
+            let environment = environment.map_err(failed("read the environment"))?;
             // The inherent one, which reads nothing.
             arounds.push(Engine::around(self, rollout, environment, undecided));
         }
@@ -265,6 +260,29 @@ mod tests {
         };
         let first = swept(&engine, &mut queues, order(freeze, None)).await;
         assert!(first.text.contains("the river rises"), "{}", first.text);
+        assert!(
+            first.text.starts_with("No plan names production. root froze"),
+            "{}",
+            first.text
+        );
+    }
+
+    /// Whoever mistypes it believes that it stands still, so that comes first.
+    #[tokio::test]
+    async fn a_freeze_of_what_no_plan_names_says_so_before_anything_else() {
+        let directory = tempdir().unwrap();
+        let (engine, mut queues) = engine_with_queues(&directory, &[]).await;
+        let id = baking(&engine, clock::now()).await.id;
+        engine.cache(engine.store.rollout(&id).await.unwrap().unwrap());
+        let freeze = Verb::Freeze {
+            environment: "prod".to_owned(),
+            reason: "the river rises".to_owned(),
+        };
+        let said = swept(&engine, &mut queues, order(freeze, None)).await.text;
+        assert!(
+            said.starts_with("No plan names prod. Known: production. root froze every change of prod"),
+            "{said}"
+        );
     }
 
     /// What is done is refused a second time; that is no answer to whoever said it once.

@@ -62,9 +62,10 @@ impl Intake for Engine {
             };
             lost.page(self, clock::now()).await.map_err(Unavailable::because)?;
         }
+        let (at, door) = (clock::now(), receiver.clone());
         let arrival = Arrival {
             id: DeliveryId::new(uuid::Uuid::now_v7().to_string()),
-            at: clock::now(),
+            at,
             nonce,
             content: Content::Alerts {
                 source,
@@ -74,17 +75,8 @@ impl Intake for Engine {
             },
             raw: body,
         };
-        let (at, door) = (
-            arrival.at,
-            arrival
-                .content
-                .told()
-                .map(|(source, receiver, _)| (source, receiver.to_owned())),
-        );
         let result = self.take_in(arrival).await.map_err(Unavailable::because)?;
-        if let Some((source, receiver)) = door {
-            self.doors.took(source, &receiver, at);
-        }
+        self.doors.took(source, &door, at);
         metrics::counter!(WEBHOOK_EVENTS, "source" => source.word(), "result" => word(result)).increment(1);
         Ok(result)
     }

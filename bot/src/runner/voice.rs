@@ -12,7 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use tidegate_rollout::notice::About;
 use tidegate_rollout::plan::Hears;
-use tidegate_rollout::{Event, Period, Rollout};
+use tidegate_rollout::{Event, Notice, Period, Rollout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -20,7 +20,7 @@ use super::{Engine, cards};
 use crate::channel::{Channel, ChannelError, Message};
 use crate::clock;
 use crate::failpoint;
-use crate::store;
+use crate::store::{self, StoreError};
 use crate::telemetry::metrics::NOTIFICATIONS;
 
 /// How often it looks without being rung.
@@ -249,20 +249,14 @@ async fn say(engine: &Engine, message: &store::Message) -> Result<(), ChannelErr
             channel: message.channel.clone(),
             source: fault.into(),
         })?;
-    let since = match &**channel {
-        Channel::PagerDuty(_) if message.attempts > 1 => {
-            let notice = &message.notice;
-            let rollout = notice.about.rollout.as_str();
-            let since = engine
-                .store
-                .told_since(rollout, &message.channel, notice.at, AT_ONCE)
-                .await;
-            since.map_err(|failure| ChannelError::Later {
+    let (since, unasked) = match &**channel {
+        Channel::PagerDuty(_) => told_besides(engine, message)
+            .await
+            .map_err(|failure| ChannelError::Later {
                 channel: message.channel.clone(),
                 source: failure.into(),
-            })?
-        }
-        _ => Vec::new(),
+            })?,
+        _ => (Vec::new(), false),
     };
     let thread = match cards::Place::of(channel) {
         Some(place) if message.notice.about.rollout.as_str() != About::SERVER => {
@@ -274,9 +268,23 @@ async fn say(engine: &Engine, message: &store::Message) -> Result<(), ChannelErr
         thread,
         again: message.attempts > 1,
         since,
+        unasked,
         ..Message::new(message.notice.clone(), words)
     };
     channel.say(&worded, clock::now()).await
+}
+
+/// What a pager was told since, where this comes late; and whether it adds to a page that it never got.
+async fn told_besides(engine: &Engine, message: &store::Message) -> Result<(Vec<Notice>, bool), StoreError> {
+    let (notice, channel) = (&message.notice, &message.channel);
+    let since = match message.attempts {
+        0 | 1 => Vec::new(),
+        _ => {
+            let rollout = notice.about.rollout.as_str();
+            engine.store.told_since(rollout, channel, notice.at, AT_ONCE).await?
+        }
+    };
+    Ok((since, others::is_unasked(engine, notice, channel).await?))
 }
 
 #[cfg(test)]

@@ -61,10 +61,7 @@ impl Store {
         cause: Option<&DeliveryId>,
         now: Timestamp,
     ) -> Result<Saved, StoreError> {
-        let mut session = match moves(step) {
-            true => self.begin_in_a_hurry().await?,
-            false => self.engine().begin().await?,
-        };
+        let mut session = self.begin_for(moves(step)).await?;
         let saved = match write(&mut session, step, environment_generation, cause, now).await {
             // Whoever saves several at once takes the same rows in another order.
             Err(failure) if failure.is_deadlock() => Saved::Conflict,
@@ -86,16 +83,21 @@ impl Store {
     /// # Errors
     /// As [`Self::save`].
     pub async fn save_together(&self, steps: &[(Step, u64)], now: Timestamp) -> Result<bool, StoreError> {
-        let mut session = match steps.iter().any(|(step, _)| moves(step)) {
-            true => self.begin_in_a_hurry().await?,
-            false => self.engine().begin().await?,
-        };
+        let mut session = self.begin_for(steps.iter().any(|(step, _)| moves(step))).await?;
         match write_together(&mut session, steps, now).await {
             Ok(true) => session.commit("commit steps").await.map(|()| true),
             Ok(false) => session.undo().await.map(|()| false),
             // Whoever saves one of them takes the same rows in another order.
             Err(failure) if failure.is_deadlock() => session.undo().await.map(|()| false),
             Err(failure) => Err(failure),
+        }
+    }
+
+    /// Traffic that is to be moved is waited for.
+    async fn begin_for(&self, moves: bool) -> Result<Session, StoreError> {
+        match moves {
+            true => self.begin_in_a_hurry().await,
+            false => self.engine().begin().await,
         }
     }
 

@@ -123,7 +123,7 @@ fn passes(point: &str) -> u32 {
     match (nightly, point.contains(' ')) {
         (true, false) => 50,
         (true, true) => 10,
-        (false, false) => 2,
+        (false, false) => 4,
         (false, true) => 1,
     }
 }

@@ -1,9 +1,13 @@
 //! What the pods of the new version wrote last: read when traffic goes back, kept, told, and waited for by nothing.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tidegate_tests::kubernetes::{Kubernetes, Manner, Mishap, Readiness};
+use tidegate_tests::pagerduty::{PagerDuty, ROUTING_KEY};
+use tidegate_tests::scratch::Scratch;
+use tidegate_tests::tidegate::Setup;
+use tidegate_tests::wait;
 
 use super::house::{House, PATIENCE, manifest, plan, setup_for};
 use super::moved::Moved;
@@ -13,19 +17,26 @@ use super::selector::Selector;
 
 const RIGHTS: &str = "pod-logs.yaml";
 
-/// One of the drivers, whose plan asks for the last two lines, on a server that may read them.
-async fn house(moved: impl Moved, rights: Option<&str>) -> Result<House> {
-    let cluster = Kubernetes::fake().await?;
-    moved.furnish(&cluster)?;
+/// A plan of one of the drivers that asks for the last two lines.
+fn asking(moved: impl Moved) -> Value {
     let mut plan = plan(&moved.target(), &moved.phases());
     plan["spec"]["rollback"] = json!({ "podLogs": 2 });
     plan["spec"]["audiences"]["team"] = json!({ "channels": ["pager"], "hears": "everything" });
+    plan
+}
+
+/// A cluster of that driver, and how a server for `plan` is set up in it that may read logs by `rights`.
+async fn prepared(moved: impl Moved, plan: &Value, rights: Option<&str>) -> Result<(Kubernetes, Setup, Scratch)> {
+    let cluster = Kubernetes::fake().await?;
+    moved.furnish(&cluster)?;
     let rights = rights.map(|rights| rights.replace("namespace: shop", &format!("namespace: {}", moved.namespace())));
-    let both = [Some(manifest(moved.rights())?), rights]
-        .into_iter()
-        .flatten()
-        .collect::<Vec<_>>();
-    let (setup, scratch) = setup_for(&cluster, &plan, &both.join("\n---\n"))?;
+    let both = [Some(manifest(moved.rights())?), rights].into_iter().flatten();
+    let (setup, scratch) = setup_for(&cluster, plan, &both.collect::<Vec<_>>().join("\n---\n"))?;
+    Ok((cluster, setup, scratch))
+}
+
+async fn house(moved: impl Moved, rights: Option<&str>) -> Result<House> {
+    let (cluster, setup, scratch) = prepared(moved, &asking(moved), rights).await?;
     House::with(cluster, setup, scratch).await
 }
 
@@ -107,6 +118,89 @@ async fn of_pods_that_look_well_one_is_heard_and_none_of_the_old_version() -> Re
         log.matches("wrote:").count() == 1 && !log.contains("blue answers"),
         "{log}"
     );
+    Ok(())
+}
+
+/// The API gives the first bytes of the last lines, and the very end is what tells.
+#[tokio::test]
+async fn the_very_end_is_kept_however_long_the_lines_are() -> Result<()> {
+    let house = house(Selector, Some(&may_read()?)).await?;
+    let id = house.begin().await?;
+    house.waits(&id, "green").await?;
+    let log = format!("{}\nthe very end\n", "x".repeat(60_000));
+    house.cluster.manner(
+        "shop",
+        "boka-green",
+        Manner {
+            log,
+            ..Manner::default()
+        },
+    );
+    house.strike().await?;
+    house.becomes(&id, "ROLLED BACK").await?;
+    let line = house.told(&id, "wrote:").await?;
+    ensure!(line.ends_with("x\nthe very end"), "{line}");
+    Ok(())
+}
+
+/// It joins the incident of whoever was paged for the rollback, and opens none where the plan wanted nobody to be.
+#[tokio::test]
+async fn what_they_wrote_joins_the_page_and_wakes_nobody_else() -> Result<()> {
+    let (oncall, others) = (PagerDuty::start().await?, PagerDuty::start().await?);
+    let mut plan = asking(Selector);
+    plan["spec"]["severities"]["sev2"] = json!({ "action": "log" });
+    plan["spec"]["audiences"] = json!({
+        "oncall": { "channels": ["oncall"], "hears": "pages" },
+        "others": { "channels": ["others"], "hears": "everything", "severities": ["sev2"] },
+        "team": { "channels": ["pager"], "hears": "everything" },
+    });
+    let (cluster, setup, scratch) = prepared(Selector, &plan, Some(&may_read()?)).await?;
+    let key = scratch.write("routing-key", ROUTING_KEY)?;
+    let channel = |to: &PagerDuty| json!({ "pagerduty": { "routing_key_file": key, "events_url": to.url() } });
+    let setup = setup.with(json!({ "channels": { "oncall": channel(&oncall), "others": channel(&others) } }));
+    let house = House::with(cluster, setup, scratch).await?;
+    let id = house.begin().await?;
+    house.waits(&id, "green").await?;
+    wait::until("both hear of the gate", PATIENCE, async || {
+        for pagerduty in [&oncall, &others] {
+            ensure!(
+                pagerduty.incidents().contains_key("gate"),
+                "{:#?}",
+                pagerduty.incidents()
+            );
+        }
+        Ok(())
+    })
+    .await?;
+    house.strike().await?;
+    wait::until("the page is told what they wrote", PATIENCE, async || {
+        let incidents = oncall.incidents();
+        let rollback = incidents.get("rollback").context("nobody was paged")?;
+        let told = rollback
+            .summaries
+            .iter()
+            .any(|summary| summary.starts_with("PODS sluice-1"));
+        ensure!(told && rollback.state == "triggered", "{incidents:#?}");
+        Ok(())
+    })
+    .await?;
+    // Whoever hears of the gate's end has heard everything that came for them before it.
+    wait::until("the gate is closed for the others", PATIENCE, async || {
+        ensure!(
+            others.incidents()["gate"].state == "resolved",
+            "{:#?}",
+            others.incidents()
+        );
+        Ok(())
+    })
+    .await?;
+    told(&house).await?;
+    ensure!(
+        !others.incidents().contains_key("rollback"),
+        "{:#?}",
+        others.incidents()
+    );
+    ensure!(oncall.refused().is_empty(), "{:?}", oncall.refused());
     Ok(())
 }
 

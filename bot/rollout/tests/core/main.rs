@@ -9,6 +9,8 @@ mod begin;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod blockers;
+#[cfg(test)]
 mod cells;
 #[cfg(test)]
 mod clock;

@@ -101,7 +101,12 @@ impl Event {
     /// Whether it opens what one of these notices, which came after it, has closed.
     pub(super) fn is_settled_by(&self, since: &[Notice]) -> bool {
         let closed = |notice: &Notice| closes(notice).iter().any(|open| key(&notice.about, open) == self.key);
-        matches!(self.action, Action::Trigger(_)) && since.iter().any(closed)
+        self.opens() && since.iter().any(closed)
+    }
+
+    /// Whether it opens an incident where none is.
+    pub(super) fn opens(&self) -> bool {
+        matches!(self.action, Action::Trigger(_))
     }
 
     /// The event as it is sent.

@@ -19,8 +19,7 @@ pub fn picture(card: &Card, page: Option<&Url>, now: Timestamp) -> Message {
         content: Markup::text(&card.sentence(), SENTENCE),
         embed: Some(embed(card, page, Some(now))),
         buttons: buttons::of(card, page),
-        list: None,
-        calls: Vec::new(),
+        ..Message::default()
     }
 }
 

@@ -115,10 +115,8 @@ fn asked(confirm: &Confirm, second: &'static str, value: &str, dangerous: bool) 
     };
     Message {
         content: Markup::text(&format!("{}\n{}", confirm.title, confirm.text), CONTENT),
-        embed: None,
         buttons: vec![button(second, confirm.yes, dangerous), button(LEAVE, confirm.no, false)],
-        list: None,
-        calls: Vec::new(),
+        ..Message::default()
     }
 }
 

@@ -145,7 +145,7 @@ fn form(preflight: &Preflight) -> Response {
         buttons: vec![button(OPEN, &preflight.plan, "Open the form…")],
         ..words::plain(&instead)
     };
-    match form.drawn() {
+    match form.drawn().filter(|_| comes_back(&preflight.inputs)) {
         _ if preflight.inputs.is_empty() => Response::Tell(Message {
             content: points(preflight, CONTENT),
             buttons: vec![
@@ -166,6 +166,12 @@ fn points(preflight: &Preflight, most: usize) -> Markup {
     };
     let title = Markup::text(&preflight.title, 256);
     Markup::lines(std::iter::once(title).chain(preflight.checks.iter().map(line))).within(most)
+}
+
+/// Whether what is filled in already can be said in the grammar of the last field, which knows no quote inside of quotes.
+fn comes_back(inputs: &[Asked]) -> bool {
+    let quoted = |input: &Asked| input.value.as_ref().is_some_and(|value| value.contains('"'));
+    inputs.len() <= MOST_FIELDS || !inputs.iter().any(quoted)
 }
 
 /// A field for each input, what is required first; what has no place of its own shares the last one.
@@ -285,6 +291,23 @@ mod tests {
         .unwrap();
         let expected = [("e", "1"), ("f", "two words")].map(|(a, b)| (a.to_owned(), b.to_owned()));
         assert_eq!(inputs, expected.into());
+    }
+
+    #[test]
+    fn what_could_not_come_back_as_it_was_is_asked_for_in_words() {
+        let preflight = |inputs| Preflight {
+            plan: "checkout".to_owned(),
+            title: "Checkout".to_owned(),
+            inputs,
+            checks: Vec::new(),
+        };
+        let opens = |inputs| matches!(form(&preflight(inputs)), Response::Open { .. });
+        let quoted = || asked("note", false, Some("say \"hello\""));
+        assert!(opens(vec![quoted()]), "in a field of its own a quote is a letter");
+        let mut many = ["a", "b", "c", "d"].map(|name| asked(name, false, None)).to_vec();
+        many.push(quoted());
+        assert!(!opens(many));
+        assert!(!opens(vec![asked("note", false, Some(&"x".repeat(300)))]));
     }
 
     #[test]

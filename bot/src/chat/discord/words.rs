@@ -15,8 +15,7 @@ pub(super) fn answer(answer: &Answer) -> Message {
             content: if answer.ok { Markup::default() } else { text() },
             embed: Some(card::embed(shown, None, None)),
             buttons: buttons::of(shown, None),
-            list: None,
-            calls: Vec::new(),
+            ..Message::default()
         },
     }
 }

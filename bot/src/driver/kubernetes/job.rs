@@ -13,6 +13,7 @@ use tidegate_rollout::{ActionId, Period};
 use super::DriverError;
 use super::because;
 use super::cluster::{Cluster, Fault};
+use super::logs;
 
 /// Which action a Job is.
 const ACTION: &str = "tidegate.dev/action";
@@ -24,8 +25,6 @@ const CONTAINER: &str = "hook";
 const LONGEST: usize = 63;
 /// How many lines of a log are asked for.
 const LINES: u32 = 60;
-/// No more of it is read, in bytes: the API gives the first bytes of these lines, and the end is what tells.
-const MOST: usize = 1 << 20;
 
 /// What there is of a Job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,12 +195,8 @@ async fn log(cluster: &Cluster, job: &Job, action: &ActionId) -> Output {
         return Output::default();
     };
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-    let path = format!(
-        "/api/v1/namespaces/{}/pods/{name}/log?container={CONTAINER}&tailLines={LINES}&limitBytes={}",
-        job.namespace, MOST
-    );
-    match cluster.text(&path).await {
-        Ok(text) => Output::of(&text, 0),
+    match logs::end_of(cluster, &job.namespace, (name, CONTAINER), LINES, false).await {
+        Ok(output) => output,
         Err(Fault::Refused { why }) => Output::of(&format!("(its log cannot be read: {why})"), 0),
         Err(Fault::Conflict | Fault::Unreachable(_)) => Output::of("(its log could not be read)", 0),
     }

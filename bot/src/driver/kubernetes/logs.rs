@@ -1,6 +1,7 @@
-//! Owns the look at what the pods of the new version wrote: at those that fail, or at one of the others where none does.
-//! Refuses to fail: what cannot be read is said, and traffic waits for nothing of it.
+//! Owns the look at what pods wrote; of those of the new version at the ones that fail, or at one of the others where none does.
+//! Refuses to judge it: what cannot be read is said, and traffic waits for nothing of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,7 +11,7 @@ use tidegate_rollout::pod_log::{PodLog, PodLogs};
 use url::form_urlencoded::byte_serialize;
 
 use super::cluster::{Cluster, Fault};
-use super::pods;
+use super::{because, pods};
 
 /// So many pods are looked at: the next ones mostly say the same.
 const PODS: usize = 3;
@@ -47,13 +48,13 @@ async fn read(cluster: &Cluster, target: &Target, lines: u32) -> Result<PodLogs,
     let failing = stand.iter().filter(|pod| pod.fails).count();
     let mut logs = PodLogs::default();
     for pod in stand.iter().take(failing.clamp(1, PODS)) {
-        match text(cluster, namespace, pod, lines).await {
-            Ok(output) => logs.pods.push(pod.wrote(output)),
-            Err(why) => {
-                logs.pods.push(pod.wrote(Output::default()));
-                logs.unread.get_or_insert(why);
-            }
-        }
+        let place = (pod.pod.as_str(), pod.container.as_str());
+        let output = end_of(cluster, namespace, place, lines, pod.before).await;
+        let output = output.unwrap_or_else(|fault| {
+            logs.unread.get_or_insert_with(|| words("read a log", fault));
+            Output::default()
+        });
+        logs.pods.push(pod.wrote(output));
     }
     if logs.pods.is_empty() {
         logs.unread = Some("no pod of the new version is there".to_owned());
@@ -62,38 +63,42 @@ async fn read(cluster: &Cluster, target: &Target, lines: u32) -> Result<PodLogs,
 }
 
 /// The namespace, and the labels that the pods of the new version have.
-async fn labels<'t>(cluster: &Cluster, target: &'t Target) -> Result<(&'t str, Vec<(String, String)>), String> {
-    let get = async |path: String, what| cluster.get(&path).await.map_err(|fault| words(what, fault));
-    let (namespace, selector, own) = match target {
+async fn labels<'t>(cluster: &Cluster, target: &'t Target) -> Result<(&'t str, BTreeMap<String, String>), String> {
+    let service = |namespace: &str, name: &str| format!("/api/v1/namespaces/{namespace}/services/{name}");
+    let (namespace, path, selector, own) = match target {
         Target::Flag(_) => return Err("a flag has no pods".to_owned()),
-        Target::DeploymentReplicas(target) => {
-            let path = format!(
+        Target::DeploymentReplicas(target) => (
+            &target.namespace,
+            format!(
                 "/apis/apps/v1/namespaces/{}/deployments/{}",
                 target.namespace, target.new
-            );
-            let object = get(path, "read the Deployment").await?;
-            (
-                &target.namespace,
-                object["spec"]["selector"]["matchLabels"].clone(),
-                None,
-            )
-        }
-        Target::ServiceSelector(target) => {
-            let path = format!("/api/v1/namespaces/{}/services/{}", target.namespace, target.service);
-            let object = get(path, "read the Service").await?;
-            let own = (target.label.clone(), target.new.clone());
-            (&target.namespace, object["spec"]["selector"].clone(), Some(own))
-        }
-        Target::HttpRoute(target) => {
-            let path = format!("/api/v1/namespaces/{}/services/{}", target.namespace, target.new);
-            let object = get(path, "read the Service").await?;
-            (&target.namespace, object["spec"]["selector"].clone(), None)
-        }
+            ),
+            "/spec/selector/matchLabels",
+            None,
+        ),
+        Target::ServiceSelector(target) => (
+            &target.namespace,
+            service(&target.namespace, &target.service),
+            "/spec/selector",
+            Some((target.label.clone(), target.new.clone())),
+        ),
+        Target::HttpRoute(target) => (
+            &target.namespace,
+            service(&target.namespace, &target.new),
+            "/spec/selector",
+            None,
+        ),
     };
-    let selector = selector.as_object().into_iter().flatten();
-    let others = selector.filter(|(key, _)| own.as_ref().is_none_or(|(label, _)| label != *key));
-    let labels = others.map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()));
-    let labels: Vec<(String, String)> = labels.chain(own.clone()).collect();
+    let object = cluster.get(&path).await;
+    let object = object.map_err(|fault| words("read what selects the pods of the new version", fault))?;
+    let selected = object
+        .pointer(selector)
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
+    let labels = selected.map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()));
+    // What the Service selects at this moment may be the other colour.
+    let labels: BTreeMap<String, String> = labels.chain(own).collect();
     // Without a label every pod of the namespace would be taken for one of them.
     if labels.is_empty() {
         return Err("nothing selects the pods of the new version by their labels".to_owned());
@@ -101,13 +106,8 @@ async fn labels<'t>(cluster: &Cluster, target: &'t Target) -> Result<(&'t str, V
     Ok((namespace, labels))
 }
 
-fn words(tried: &str, fault: Fault) -> String {
-    let why = match fault {
-        Fault::Conflict => "somebody else wrote it at this moment".to_owned(),
-        Fault::Refused { why } => why,
-        Fault::Unreachable(source) => format!("{source:#}"),
-    };
-    format!("could not {tried}: {why}")
+fn words(tried: &'static str, fault: Fault) -> String {
+    format!("{:#}", anyhow::Error::new(because(tried, fault)))
 }
 
 /// How one pod stands, and which of its containers says why.
@@ -165,15 +165,19 @@ fn fails(status: &Value) -> bool {
     status["ready"] != true || status["restartCount"].as_u64().unwrap_or(0) > 0
 }
 
-async fn text(cluster: &Cluster, namespace: &str, pod: &Standing, lines: u32) -> Result<Output, String> {
+/// The end of what a container of a pod wrote: its last `lines`; with `before`, of the run before this one.
+pub(super) async fn end_of(
+    cluster: &Cluster,
+    namespace: &str,
+    (pod, container): (&str, &str),
+    lines: u32,
+    before: bool,
+) -> Result<Output, Fault> {
     let escaped = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
     let path = format!(
-        "/api/v1/namespaces/{namespace}/pods/{}/log?container={}&tailLines={lines}&limitBytes={}&previous={}",
-        escaped(&pod.pod),
-        escaped(&pod.container),
-        MOST,
-        pod.before
+        "/api/v1/namespaces/{namespace}/pods/{}/log?container={}&tailLines={lines}&limitBytes={MOST}&previous={before}",
+        escaped(pod),
+        escaped(container),
     );
-    let text = cluster.text(&path).await.map_err(|fault| words("read a log", fault))?;
-    Ok(Output::of(&text, 0))
+    Ok(Output::of(&cluster.text(&path).await?, 0))
 }

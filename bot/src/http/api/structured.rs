@@ -123,10 +123,16 @@ impl Said {
                 alert: self.alert.take(),
                 number: self.number.take(),
             },
-            // `find` only returns verbs of the list.
-            _ => Command::Note {
+            "note" => Command::Note {
                 text: needed(usage, self.note.take(), "the text", "note")?,
             },
+            verb => {
+                return Err(Refusal::new(
+                    Code::R101,
+                    format!("`{verb}` cannot be said as a document yet. Nothing was done."),
+                    "Say it as `text`, as in a chat.",
+                ));
+            }
         })
     }
 

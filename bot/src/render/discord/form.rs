@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CUSTOM_ID, Markup, custom_id, cut, literal};
+use super::{CUSTOM_ID, Markup, custom_id, literal};
 
 /// The most fields beside the words above them: a form has five places.
 pub const MOST_FIELDS: usize = 4;
@@ -49,10 +49,10 @@ pub struct Field {
 }
 
 impl Form {
-    /// As Discord opens it; `None` where its name, or that of a field, would be too long to come back whole.
+    /// As Discord opens it; `None` where its name, or something of a field, would be too long to come back whole.
     pub fn drawn(&self) -> Option<Value> {
         let id = custom_id(self.action, &self.value);
-        let fits = id.len() <= CUSTOM_ID && self.fields.iter().all(|field| field.name.len() <= CUSTOM_ID);
+        let fits = id.len() <= CUSTOM_ID && self.fields.iter().all(Field::fits);
         let words = json!({ "type": 10, "content": self.words.as_str() });
         let fields = self.fields.iter().take(MOST_FIELDS).map(Field::drawn);
         let components: Vec<Value> = std::iter::once(words).chain(fields).collect();
@@ -62,14 +62,24 @@ impl Form {
 }
 
 impl Field {
+    /// The most characters that it takes.
+    fn most(&self) -> usize {
+        if self.long { LONG_VALUE } else { VALUE }
+    }
+
+    /// Whether what stands in it is sent off as it was.
+    fn fits(&self) -> bool {
+        self.name.len() <= CUSTOM_ID && self.value.chars().count() <= self.most()
+    }
+
     /// serenity's builders put fields into rows, which Discord keeps for old forms alone; a label is the present way.
     fn drawn(&self) -> Value {
-        let (style, most) = if self.long { (2, LONG_VALUE) } else { (1, VALUE) };
+        let style = if self.long { 2 } else { 1 };
         let mut input = json!({
-            "type": 4, "custom_id": self.name, "style": style, "required": self.required, "max_length": most,
+            "type": 4, "custom_id": self.name, "style": style, "required": self.required, "max_length": self.most(),
         });
         if !self.value.is_empty() {
-            input["value"] = cut(&self.value, most).into();
+            input["value"] = self.value.as_str().into();
         }
         let mut label = json!({ "type": 18, "label": literal(&self.label, LABEL), "component": input });
         if !self.about.is_empty() {
@@ -89,7 +99,7 @@ mod tests {
             label: "v".repeat(60),
             about: String::new(),
             required: true,
-            value: "2".repeat(300),
+            value: "2".repeat(VALUE),
             long: false,
         };
         Form {
@@ -107,7 +117,11 @@ mod tests {
         assert_eq!(drawn["custom_id"], "v1:start:checkout");
         let long = |pointer: &str| drawn.pointer(pointer).unwrap().as_str().unwrap().chars().count();
         assert_eq!((long("/title"), long("/components/1/label")), (TITLE, LABEL));
-        assert_eq!(long("/components/1/component/value"), VALUE);
+        assert_eq!(
+            long("/components/1/component/value"),
+            VALUE,
+            "what was said is never cut"
+        );
         assert_eq!(drawn["components"][0]["content"], "\\@everyone");
     }
 
@@ -115,5 +129,8 @@ mod tests {
     fn a_form_that_could_not_come_back_whole_is_not_opened() {
         assert_eq!(form(&"x".repeat(100), 1).drawn(), None);
         assert_eq!(form("checkout", 5).drawn(), None);
+        let mut longer = form("checkout", 1);
+        longer.fields[0].value.push('2');
+        assert_eq!(longer.drawn(), None);
     }
 }

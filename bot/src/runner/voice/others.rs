@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use tidegate_rollout::plan::Hears;
-use tidegate_rollout::{Notice, NoticeKind, Period};
+use tidegate_rollout::{Notice, NoticeKind, Period, Stage};
 use tracing::warn;
 
 use super::AT_ONCE;
@@ -65,10 +65,6 @@ pub(super) async fn follow_up_pages(engine: &Engine, notice: &Notice) {
     let settled = async {
         let told = engine.store.channels_told_of(notice.about.rollout.as_str()).await?;
         for pager in told.iter().filter(|name| is_pager(name)) {
-            // What adds to a page is for those who got it.
-            if pagerduty::only_adds(notice) && !was_paged(engine, notice, pager).await? {
-                continue;
-            }
             engine.store.hand_on(notice, pager, clock::now()).await?;
         }
         Ok::<(), StoreError>(())
@@ -79,10 +75,18 @@ pub(super) async fn follow_up_pages(engine: &Engine, notice: &Notice) {
     engine.wake.voice.notify_one();
 }
 
-/// Whether a pager was told of the rollback that a notice adds to.
-async fn was_paged(engine: &Engine, notice: &Notice, pager: &str) -> Result<bool, StoreError> {
-    let rollout = notice.about.rollout.as_str();
-    let told = engine.store.told_since(rollout, pager, Timestamp::MIN, AT_ONCE).await?;
-    let of_it = |told: &Notice| matches!(told.kind, NoticeKind::RollingBack { automatic: true, .. });
-    Ok(told.iter().any(of_it))
+/// Whether a notice adds to a page that this pager never got: the plan wanted others to be woken by that rollback.
+pub(super) async fn is_unasked(engine: &Engine, notice: &Notice, pager: &str) -> Result<bool, StoreError> {
+    if !pagerduty::adds(notice) {
+        return Ok(false);
+    }
+    let id = &notice.about.rollout;
+    let Some(Stage::RollingBack { since, .. } | Stage::RolledBack { since, .. }) =
+        engine.store.rollout(id).await?.map(|rollout| rollout.stage)
+    else {
+        return Ok(false);
+    };
+    let told = engine.store.told_since(id.as_str(), pager, since, AT_ONCE).await?;
+    let woken = |told: &Notice| matches!(told.kind, NoticeKind::RollingBack { automatic: true, .. });
+    Ok(!told.iter().any(woken))
 }
