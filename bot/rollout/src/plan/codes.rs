@@ -209,6 +209,9 @@ codes! {
     P228 Error "logs of pods that are not there",
         "`podLogs` reads what the pods of the new version wrote, and neither the target nor a rung is in Kubernetes.",
         "Take `podLogs` out, or let a rung of the ladder name what runs the pods.";
+    P229 Error "way back that destroys data",
+        "What follows a rollback runs by itself, at night, and what it empties, drops or overwrites is gone.",
+        "Take it out of `rollback.hooks`; a person does that, by a runbook, once it is known to be needed.";
     P231 Info "capacity may dip",
         "With a floor below 100% fewer pods than usual serve while versions change.",
         "Nothing, if it is meant; else leave `floor` out.";

@@ -132,8 +132,9 @@ fn a_plan_that_is_only_shown_needs_nobody_to_wake() {
     assert!(check(&shown).plan.is_some());
 }
 
-/// What the plans had in them that we began with and that the linter finds: a trigger on any critical alert, and one on the errors
-/// of a database that many share. The rest cannot be written in a plan at all: there is no unit of a threshold, and no script.
+/// What the plans had in them that we began with and that the linter finds: a trigger on any critical alert, one on the errors of a
+/// database that many share, and a way back that empties a cache or restores a snapshot. The rest cannot be written in a plan at
+/// all: the drivers know the order of scaling, and there is no unit of a threshold and no configuration of nginx.
 #[test]
 fn what_the_linter_says_about_the_seeds() {
     let trigger = |alert: &str| {
@@ -142,7 +143,39 @@ fn what_the_linter_says_about_the_seeds() {
         let end = at + text[at..].find('}').expect("it ends");
         format!("{}alert: {{ {alert} }}{}", &text[..at], &text[end + 1..])
     };
+    let way_back = |run: &str| {
+        let hooks =
+            format!("  hooks: {{ undo: {{ run: {{ {run} }} }} }}\n  rollback: {{ hooks: [undo] }}\n  watch: 1d ");
+        EXAMPLE.replace("  watch: 1d ", &hooks)
+    };
+    let job = |command: &str| format!("job: {{ namespace: auth, image: tools, command: [{command}] }}");
     let seeds = [
+        (way_back("command: [redis-cli, FLUSHDB]"), Code::P229, Level::Error),
+        (
+            way_back("command: [cloud, sql, backups, restore, '4711']"),
+            Code::P229,
+            Level::Error,
+        ),
+        (
+            way_back("command: [aws, rds, restore-db-instance-from-db-snapshot]"),
+            Code::P229,
+            Level::Error,
+        ),
+        (
+            way_back(&job("redis-cli, -n, '2', flushall, async")),
+            Code::P229,
+            Level::Error,
+        ),
+        (
+            way_back(&job("psql, -c, 'DROP TABLE sessions'")),
+            Code::P229,
+            Level::Error,
+        ),
+        (
+            way_back(&job("sh, -c, 'rm -f -r /var/cache/auth'")),
+            Code::P229,
+            Level::Error,
+        ),
         (trigger(r#"matchers: ['severity=~".+"']"#), Code::P163, Level::Error),
         (
             trigger(r#"matchers: ['severity="critical"'], scope: any"#),
@@ -160,5 +193,13 @@ fn what_the_linter_says_about_the_seeds() {
         let found = findings.iter().find(|finding| finding.code == code);
         let found = found.unwrap_or_else(|| panic!("no {code} in {findings:#?}"));
         assert_eq!(found.level, level, "{code}");
+    }
+    for harmless in [
+        "command: [restart-workers.sh]",
+        "command: [cache, warm, --drop-nothing]",
+    ] {
+        let findings = check(&way_back(harmless)).findings;
+        let found = findings.iter().find(|finding| finding.code == Code::P229);
+        assert_eq!(found, None, "{harmless}");
     }
 }

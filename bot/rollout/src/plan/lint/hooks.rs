@@ -16,6 +16,22 @@ use crate::plan::{Expect, HttpCall, Job, Plan, Run};
 /// An address that can be called: a scheme of the web, a host, no user and no password.
 static ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^https?://[^/@?#\s]+([/?#]\S*)?$").ok());
 
+/// Words of well-known programs that empty, drop or overwrite what nobody can bring back.
+static DESTROYS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let words = [
+        r"\bflush(all|db)\b",
+        r"\b(drop|truncate)\s+(table|database|schema|keyspace|collection)\b",
+        r"\bdelete\s+from\b",
+        r"\brm\s+(-\S+\s+)*-\w*r",
+        r"\b(pg_restore|mongorestore|dropdb)\b",
+        r"\brestore[-_ ]?(snapshot|backup|database|db)\b",
+        r"\brestore-(db|from)\S*",
+        r"\b(snapshot|backup)s?[-_ ]restore\b",
+        r"\b(terraform|tofu)\s+destroy\b",
+    ];
+    Regex::new(&format!("(?i){}", words.join("|"))).ok()
+});
+
 /// Below this nothing gets anywhere.
 const SHORTEST: Period = Period::millis(100);
 
@@ -56,6 +72,7 @@ pub(super) fn check(plan: &Plan, found: &mut Vec<Finding>) {
         }
     }
     undo(plan, found);
+    destroys(plan, found);
 }
 
 fn all(plan: &Plan) -> Vec<(&'static str, &str)> {
@@ -112,6 +129,26 @@ fn undo(plan: &Plan, found: &mut Vec<Finding>) {
         let message = format!("nothing on the way back follows `{name}`");
         let help = "add what undoes it under `spec.rollback.hooks`, if anything has to";
         found.push(Finding::new(Code::P222, at, message).help(help));
+    }
+}
+
+/// What cannot be brought back is never done by itself. A script may hide it; what can be read is read.
+fn destroys(plan: &Plan, found: &mut Vec<Finding>) {
+    for (index, name) in plan.spec.rollback.hooks.iter().enumerate() {
+        let said = match plan.spec.hooks.get(name).map(|hook| &hook.run) {
+            Some(Run::Command(command)) => command.join(" "),
+            Some(Run::Job(job)) => job.command.join(" "),
+            Some(Run::Http(_)) | None => continue,
+        };
+        if let Some(word) = DESTROYS.as_ref().and_then(|words| words.find(&said)) {
+            let message = format!(
+                "`{name}` runs by itself after a rollback, and `{}` cannot be undone",
+                word.as_str()
+            );
+            let at = Path::spec("rollback").key("hooks").index(index);
+            let help = "leave it to a person: take it out, and say it in a runbook";
+            found.push(Finding::new(Code::P229, at, message).help(help));
+        }
     }
 }
 

@@ -90,4 +90,13 @@ pub(super) const CASES: &[Case] = &[
         "spec.probes.backup.http.expect.json.status",
         "ok",
     ),
+    case(
+        Code::P229,
+        &[(
+            "  watch: 1d ",
+            "  hooks: { flush: { run: { command: [redis-cli, FLUSHDB] } } }\n  rollback: { hooks: [flush] }\n  watch: 1d ",
+        )],
+        "spec.rollback.hooks[0]",
+        "flush",
+    ),
 ];
