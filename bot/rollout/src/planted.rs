@@ -50,6 +50,8 @@ bugs! {
     FutureIsFresh,
     /// An alert of the old version counts like one of the new.
     OldVersionCounts,
+    /// What fails on the old version too is rolled back to it all the same.
+    OldVersionFailsToo,
     /// Every rollout of a target begins to count its epochs at zero.
     EpochsBeginAnew,
     /// Traffic moves before the hooks of the phase have answered.

@@ -46,7 +46,7 @@ struct Ledger {
     started: u64,
     /// When it was first saved that it may carry traffic.
     exposed: Option<u64>,
-    /// When the present bake or watch was saved to begin.
+    /// When it was decided that the present bake or watch begins.
     arrived: u64,
     last_look: u64,
     unwatched: u64,
@@ -189,8 +189,11 @@ impl Laws {
             ledger.exposed.get_or_insert(commit.now);
         }
         if matches!(next.stage, Stage::Baking { .. } | Stage::Watching { .. }) && before.stage != next.stage {
-            (ledger.arrived, ledger.last_look) = (commit.now, commit.now);
-            (ledger.unwatched, ledger.between_clocks) = (0, false);
+            // It carried the weight when that was decided, and others may have watched while it was being saved.
+            let gap = commit.now - ledger.last_look.max(commit.decided_at);
+            ledger.unwatched = if gap > BREAK { gap } else { 0 };
+            (ledger.arrived, ledger.last_look) = (commit.decided_at, commit.now);
+            ledger.between_clocks = false;
             (ledger.well, ledger.well_at) = (0, None);
         }
     }

@@ -66,6 +66,9 @@ pub(super) fn inputs(plan: &Plan) -> BTreeMap<String, String> {
     asked.map(|name| (name.clone(), value(name).to_owned())).collect()
 }
 
+/// What is said later than this before the end of a history could not be answered in it any more, in milliseconds.
+const LAST_WORD: u64 = 1_000;
+
 impl World<'_> {
     /// People plan their day.
     pub(super) fn schedule_people(&mut self) {
@@ -78,6 +81,9 @@ impl World<'_> {
 
     /// People look at what there is to do.
     pub(super) fn people(&mut self) {
+        if self.now + LAST_WORD > self.setup.ends_at {
+            return;
+        }
         let next = self.random.between(1_500, 6_000);
         self.later(next, Task::People);
         self.attend();

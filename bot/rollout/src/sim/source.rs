@@ -147,6 +147,11 @@ impl Occasion {
         self.begins <= since && self.active(now) && self.silenced.is_none() && !told_otherwise
     }
 
+    /// Whether the source has said that it ended, although it goes on.
+    pub(super) fn was_taken_back(&self, now: u64) -> bool {
+        self.false_end.is_some_and(|lie| lie.from <= now)
+    }
+
     pub(super) fn is_silenced(&self, now: u64) -> bool {
         within(self.silenced, now)
     }

@@ -199,6 +199,8 @@ fn strike(work: &mut Work<'_>, name: &str, commitment: &Commitment, clock: Clock
     };
     let struck = struck(clock, first, now, &work.next.plan.zone());
     let until = later(struck.last, grace(clock));
+    // By the clock of one replica the word before may still come in time when the next is due by that of another.
+    let overtaken = track.open.take();
     track.number = track.number.saturating_add(struck.count);
     track.next = struck.next;
     keep(work, name, track.clone());
@@ -223,10 +225,11 @@ fn strike(work: &mut Work<'_>, name: &str, commitment: &Commitment, clock: Clock
     }
     keep(work, name, track);
     // Of several times that passed while nobody watched, only the last is said; the others were missed.
-    let times = if late { struck.count } else { struck.count - 1 };
+    let passed = if late { struck.count } else { struck.count - 1 };
+    let times = passed + u32::from(overtaken.is_some());
     if times > 0 {
         let lapse = Lapse {
-            due: first,
+            due: overtaken.map_or(first, |occasion| occasion.due.min(first)),
             to: commitment.to.clone(),
         };
         let why = "nobody watched then: the server was away, or its clock jumped";
