@@ -330,3 +330,29 @@ async fn a_fault_shuts_the_gate_although_every_webhook_is_lost() -> Result<()> {
     ensure!(stored == 0.0, "{stored} deliveries came all the same");
     Ok(())
 }
+
+/// Somebody has silenced the alert: the source says so, nobody is called off, and nothing is decided until the silence ends.
+#[tokio::test]
+async fn a_fault_that_is_silenced_shuts_the_gate_only_when_the_silence_ends() -> Result<()> {
+    let setup = Setup::new()?;
+    let tell = bearer(&setup);
+    let world = World::start(setup, Ways::Both, false, tell).await?;
+    let alertmanager = &world.alertmanagers[0];
+    let silence = alertmanager
+        .silence("alertname", FAULT, "2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z")
+        .await?;
+    let fault = world.fault();
+    let says = format!("Alert {FAULT} fires and is suppressed: silenced by {silence}. It does not count.");
+    wait::until("it is known that the fault is silenced", PATIENCE, async || {
+        let (_, history) = world.tidegate.command(&["rollout", "history", "checkout-1"]).await?;
+        ensure!(history.contains(&says), "{history}");
+        Ok(())
+    })
+    .await?;
+    let inside = world.inside().await?;
+    ensure!(inside > 0, "a silenced alert has shut the gate");
+    let (_, card) = world.tidegate.get("/api/v1/rollouts/checkout-1").await?;
+    ensure!(card["state"] == "BAKING", "{card}");
+    alertmanager.end_silence(&silence).await?;
+    world.assert_shut(fault).await
+}

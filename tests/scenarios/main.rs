@@ -51,6 +51,8 @@ mod store_contract;
 #[cfg(test)]
 mod storm;
 #[cfg(test)]
+mod suspects;
+#[cfg(test)]
 mod telling;
 #[cfg(test)]
 mod tidy;

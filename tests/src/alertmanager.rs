@@ -224,6 +224,21 @@ impl Alertmanager {
         answer["silenceID"].as_str().map(str::to_owned).context("it gave no id")
     }
 
+    /// Ends a silence.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub async fn end_silence(&self, id: &str) -> Result<()> {
+        let address = format!("{}/api/v2/silence/{id}", self.url());
+        let answer = self.client.delete(address).send().await?;
+        ensure!(
+            answer.status().is_success(),
+            "Alertmanager answered {}",
+            answer.status()
+        );
+        Ok(())
+    }
+
     async fn call(&self, path: &str, body: &Value) -> Result<String> {
         let answer = self
             .client

@@ -221,12 +221,21 @@ fn suppressed(work: &mut Work<'_>, alert: &Alert, suppression: Suppression, mut 
         Suppression::Silenced { by } => format!("silenced by {}", by.join(", ")),
         Suppression::Inhibited { by } => format!("inhibited by {}", by.join(", ")),
     };
+    let is_suppressed = |standing: &Standing| matches!(standing, Standing::Suppressed(_));
+    let others = crowd::others(work, &alert.fingerprint, &tracked, is_suppressed);
     tracked.starts_at = alert.starts_at;
     tracked.standing = Standing::Suppressed(suppression);
     let name = tracked.name.clone();
     work.next.alerts.insert(alert.fingerprint.clone(), tracked);
     if was_on {
-        work.say(NoticeKind::AlertSuppressed { alert: name, by });
+        return work.say(NoticeKind::AlertSuppressed { alert: name, by });
+    }
+    // Nobody is told of what somebody silenced; whoever asks why nothing happened finds it in the history.
+    if others == 0 {
+        let text = format!("Alert {name} fires and is suppressed: {by}. It does not count.");
+        work.note("alert-suppressed", "tidegate".to_owned(), text);
+    } else {
+        crowd::note(work, "alert-suppressed", &name, others);
     }
 }
 

@@ -49,6 +49,22 @@ fn an_alert_from_before_the_traffic_holds_and_does_not_roll_back() {
 }
 
 #[test]
+fn what_is_silenced_from_the_outset_is_found_in_the_log_and_told_to_nobody() {
+    let mut bench = Bench::baking(plan());
+    let before = bench.notices.len();
+    for _ in 0..3 {
+        polled(&mut bench, silenced(&alert("HighErrorRate", at(10))));
+    }
+    let lines = bench.log.iter().filter(|line| line.kind == "alert-suppressed");
+    assert_eq!(
+        lines.map(|line| line.text.as_str()).collect::<Vec<_>>(),
+        ["Alert HighErrorRate fires and is suppressed: silenced by s-1. It does not count."]
+    );
+    assert_eq!(bench.notices.len(), before);
+    assert_eq!(bench.rollout.wanted, Weight::percent(5));
+}
+
+#[test]
 fn clocks_may_differ_by_five_seconds() {
     let mut bench = Bench::baking(plan());
     bench.fires(&alert("HighErrorRate", at(-5)));

@@ -93,3 +93,42 @@ pub(super) async fn list(
     }
     Ok(alerts)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn suppressed(status: &Value) -> Option<Suppression> {
+        let listed = json!({
+            "fingerprint": "c66ee782d2871950", "startsAt": "2026-11-20T17:49:54.763Z", "endsAt": "2026-11-20T17:53:54.763Z",
+            "updatedAt": "2026-11-20T17:49:54.845Z", "receivers": [{ "name": "tidegate" }], "status": status,
+            "labels": { "alertname": "HighErrorRate" }, "annotations": {}, "generatorURL": "",
+        });
+        let listed: Listed = serde_json::from_value(listed).unwrap();
+        Alert::from(listed).suppressed
+    }
+
+    /// Shapes of `GET /api/v2/alerts` of Alertmanager 0.25; who silences and who inhibits are lists of different things.
+    #[test]
+    fn who_silences_and_who_inhibits_is_kept_apart() {
+        let both = |silences: &[&str], inhibitors: &[&str]| {
+            suppressed(&json!({ "state": "suppressed", "silencedBy": silences, "inhibitedBy": inhibitors }))
+        };
+        let silenced = |by: &str| {
+            Some(Suppression::Silenced {
+                by: vec![by.to_owned()],
+            })
+        };
+        assert_eq!(both(&["f6b2"], &[]), silenced("f6b2"));
+        let by = vec!["9a1c3ee8d1f0b2a4".to_owned()];
+        assert_eq!(both(&[], &["9a1c3ee8d1f0b2a4"]), Some(Suppression::Inhibited { by }));
+        assert_eq!(both(&["f6b2"], &["9a1c3ee8d1f0b2a4"]), silenced("f6b2"));
+        assert_eq!(
+            suppressed(&json!({ "state": "active", "silencedBy": [], "inhibitedBy": [] })),
+            None
+        );
+        assert_eq!(suppressed(&json!({ "state": "unprocessed" })), None);
+    }
+}
