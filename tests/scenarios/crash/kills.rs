@@ -21,6 +21,10 @@ use super::{PLAN, PROMISE, setup};
 const LANES: u64 = 4;
 /// After the answer to what rolls back, the server has this long at most.
 const GRACE: Duration = Duration::from_millis(30);
+/// A strike that the server dies under is at most so far on its way.
+const UNDER_WAY: Duration = Duration::from_millis(6);
+/// A server that dies young is no older: many are not ready yet then, and some have just taken up what the dead left behind.
+const YOUNG: Duration = Duration::from_millis(1_200);
 /// No life without such a strike lasts longer.
 const LIFE: Duration = Duration::from_millis(700);
 /// The chain of the log is checked whenever so many lives are over, and at the end.
@@ -30,6 +34,8 @@ const CHECK_EVERY: u64 = 25;
 #[derive(Debug, Default)]
 struct Tally {
     kills: u64,
+    /// Of those, on the way back from the kill before.
+    young: u64,
     alerts: usize,
     begun: usize,
     /// Rollbacks whose cause was answered 200, and the server killed right after it.
@@ -49,6 +55,7 @@ struct Tally {
 impl Tally {
     fn add(&mut self, other: Self) {
         self.kills += other.kills;
+        self.young += other.young;
         self.alerts += other.alerts;
         self.begun += other.begun;
         self.struck += other.struck;
@@ -62,6 +69,7 @@ impl Tally {
     fn print(&mut self) {
         let Self {
             kills,
+            young,
             alerts,
             begun,
             struck,
@@ -69,7 +77,9 @@ impl Tally {
             unanswered,
             ..
         } = self;
-        println!("counted: {kills} kills; {alerts} alerts answered 200; {begun} rollouts begun");
+        println!(
+            "counted: {kills} kills, {young} of them on the way back from another; {alerts} alerts answered 200; {begun} rollouts begun"
+        );
         println!(
             "counted: {struck} rollbacks answered before the kill, {unfinished} of them not finished then; {unanswered} unanswered"
         );
@@ -115,6 +125,8 @@ struct Fate {
     /// Strike as soon as the weight has come so far.
     strike_at: Option<f64>,
     by_order: bool,
+    /// The strike is not answered before it dies.
+    under_way: bool,
     grace: Duration,
 }
 
@@ -149,11 +161,13 @@ impl Lane {
 
     /// Lives and dies so often, then looks at everything once more.
     async fn run(mut self, kills: u64) -> Result<Tally> {
-        for life in 1..=kills {
+        let mut life = 0;
+        while self.tally.kills < kills {
+            life += 1;
             self.live().await.with_context(|| format!("in life {life}"))?;
             self.tally.kills += 1;
             self.recover().await.with_context(|| format!("after life {life}"))?;
-            if life % CHECK_EVERY == 0 || life == kills {
+            if life % CHECK_EVERY == 0 || self.tally.kills >= kills {
                 self.ledger.compare(&self.database).await?;
                 log_is_whole(&self.server).await?;
             }
@@ -168,12 +182,27 @@ impl Lane {
         let strike_at = dice
             .percent(55)
             .then(|| [1.0, 1.0, 1.0, 50.0, 100.0][usize::try_from(dice.below(5)).unwrap_or(0)]);
+        let under_way = dice.percent(20);
         Fate {
             life: strike_at.map_or_else(|| dice.moment(LIFE), |_| self.patience),
             strike_at,
             by_order: dice.percent(25),
-            grace: dice.moment(GRACE),
+            under_way,
+            grace: dice.moment(if under_way { UNDER_WAY } else { GRACE }),
         }
+    }
+
+    /// Sometimes it dies again while it comes back, whatever it is doing then.
+    async fn die_young(&mut self) -> Result<()> {
+        while self.dice.percent(20) {
+            self.server.launch_again()?;
+            // The moment itself is what is drawn.
+            tokio::time::sleep(self.dice.moment(YOUNG)).await;
+            self.server.kill()?;
+            self.tally.kills += 1;
+            self.tally.young += 1;
+        }
+        Ok(())
     }
 
     /// Work goes on until the server dies under it.
@@ -227,6 +256,7 @@ impl Lane {
             self.tally.struck += 1;
             self.tally.unfinished += u64::from(self.database.left_open().await?.contains(id));
         }
+        self.die_young().await?;
         let launched = Instant::now();
         self.server.start_again().await?;
         let ready = Instant::now();
@@ -352,6 +382,9 @@ impl Work<'_> {
             false => Cause::Alert(Alert::errors(number)),
         };
         let (cause, answered) = current.cause.insert((cause, false));
+        if fate.under_way {
+            struck.notify_one();
+        }
         strike(self.client, self.ledger, cause).await?;
         *answered = true;
         struck.notify_one();
@@ -418,6 +451,11 @@ async fn no_promise_is_lost_by_kills_at_random_moments_on_sqlite() -> Result<()>
         "too few rollbacks were interrupted: {tally:?}"
     );
     assert!(tally.unfinished >= kills / 50, "the kills came too late: {tally:?}");
+    assert!(tally.young >= kills / 20, "too few died young: {tally:?}");
+    assert!(
+        tally.unanswered >= kills / 100,
+        "too few died under a strike: {tally:?}"
+    );
     Ok(())
 }
 

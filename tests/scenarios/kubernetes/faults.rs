@@ -134,7 +134,7 @@ async fn whatever_a_single_call_does_a_route_comes_back() -> Result<()> {
 /// An API that takes every write and does none: nobody says "rolled back", a page says what is left, and once it does what it
 /// says, the rollout is over.
 async fn is_paged_for(moved: impl Moved) -> Result<()> {
-    let (house, id) = moved.raised_house().await?;
+    let (mut house, id) = moved.raised_house().await?;
     for path in moved.written() {
         house.cluster.trouble(Method::PATCH, path, u32::MAX, Mishap::Lies)?;
     }
@@ -144,6 +144,10 @@ async fn is_paged_for(moved: impl Moved) -> Result<()> {
         moved.left()
     );
     house.paged(PAGED, &[&format!("ROLLBACK STUCK {id}"), &left]).await?;
+    // Nor does anybody say so who comes after a death.
+    house.tidegate.kill()?;
+    house.tidegate.start_again().await?;
+    house.revive().await?;
     assert_eq!(house.card(&id).await?["state"], "ROLLING BACK");
     house.cluster.calm()?;
     moved.ends_at_zero(&house, &id).await

@@ -30,16 +30,27 @@ fn service() -> Value {
     } })
 }
 
+/// So long a rung is tried that will not come through.
+const SHORT: &str = "3s";
+/// So long one may take that will, with a restart in between on a busy machine.
+const LONG: &str = "2m";
+
 /// Three ways back, each with its time.
-fn ladder(rungs: [(&str, Value); 3]) -> Value {
-    let rungs = rungs.map(|(name, target)| json!({ "name": name, "target": target, "within": "3s" }));
+fn ladder(rungs: [(&str, Value, &str); 3]) -> Value {
+    let rungs = rungs.map(|(name, target, within)| json!({ "name": name, "target": target, "within": within }));
     json!({ "ladder": rungs })
 }
 
-/// A route first, then the pods behind it, then the flag.
-async fn house() -> Result<(House, String)> {
+/// A route first, then the pods behind it, then the flag; so many of them do not come through.
+async fn house(failing: usize) -> Result<(House, String)> {
     let flag = json!({ "flag": { "key": "boka" } });
-    house_on(ladder([("route", route()), ("pods", pods()), ("flag-off", flag)])).await
+    let within = |rung: usize| if rung < failing { SHORT } else { LONG };
+    house_on(ladder([
+        ("route", route(), within(0)),
+        ("pods", pods(), within(1)),
+        ("flag-off", flag, within(2)),
+    ]))
+    .await
 }
 
 async fn house_on(ladder: Value) -> Result<(House, String)> {
@@ -91,7 +102,7 @@ async fn told(house: &House, id: &str) -> Result<Vec<String>> {
 
 #[tokio::test]
 async fn the_first_rung_is_enough_when_it_works() -> Result<()> {
-    let (house, id) = house().await?;
+    let (house, id) = house(0).await?;
     house.strike().await?;
     house.becomes(&id, "ROLLED BACK").await?;
     assert_eq!(green_weight(&house)?, 0);
@@ -108,24 +119,54 @@ async fn the_first_rung_is_enough_when_it_works() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn whatever_is_wrong_with_the_first_rung_the_second_brings_traffic_home() -> Result<()> {
-    let mishaps = [
-        Mishap::Refused(500),
-        Mishap::Refused(403),
-        Mishap::Hangs,
-        Mishap::Lies,
-        Mishap::Overtaken,
-    ];
-    let one = async |mishap: Mishap| -> Result<()> {
-        let (mut house, id) = house().await?;
-        house
-            .cluster
-            .trouble(Method::PATCH, "httproutes", u32::MAX, mishap.clone())?;
+/// When the server dies, while the rungs that are in trouble are in trouble.
+#[derive(Clone, Copy, Debug)]
+enum Dies {
+    /// As soon as the first call has met its mishap.
+    Struck,
+    /// Once the next rung was begun.
+    Climbed,
+}
+
+/// One way back: so many rungs, from the first one on, meet this mishap at every write.
+#[derive(Clone, Debug)]
+struct Case {
+    rungs: usize,
+    mishap: Mishap,
+    dies: Dies,
+}
+
+impl Case {
+    fn all() -> Vec<Self> {
+        let mishaps = [
+            Mishap::Refused(500),
+            Mishap::Refused(403),
+            Mishap::Hangs,
+            Mishap::Lies,
+            Mishap::Overtaken,
+        ];
+        let with = |rungs, dies| mishaps.clone().map(|mishap| Self { rungs, mishap, dies });
+        [with(1, Dies::Struck), with(1, Dies::Climbed), with(2, Dies::Climbed)]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    async fn comes_back(&self) -> Result<()> {
+        let (mut house, id) = house(self.rungs).await?;
+        let written = ["httproutes", "deployments"];
+        for path in &written[..self.rungs] {
+            house
+                .cluster
+                .trouble(Method::PATCH, path, u32::MAX, self.mishap.clone())?;
+        }
         house.strike().await?;
-        wait::until("the second rung is climbed", PATIENCE, async || {
-            let told = told(&house, &id).await?;
-            ensure!(told.len() > 1, "{told:?}");
+        wait::until("it is where it dies", PATIENCE, async || {
+            let climbed = told(&house, &id).await?.len();
+            match self.dies {
+                Dies::Struck => ensure!(house.cluster.struck()? > 0, "nothing has struck"),
+                Dies::Climbed => ensure!(climbed > self.rungs, "{climbed} rungs"),
+            }
             Ok(())
         })
         .await?;
@@ -133,28 +174,47 @@ async fn whatever_is_wrong_with_the_first_rung_the_second_brings_traffic_home() 
         house.tidegate.kill()?;
         house.tidegate.start_again().await?;
         house.revive().await?;
-        house
-            .becomes(&id, "ROLLED BACK")
-            .await
-            .with_context(|| format!("{mishap:?}"))?;
-        assert_eq!(house.cluster.replicas(NAMESPACE, "green")?.0, 0, "{mishap:?}");
-        assert_eq!(house.cluster.replicas(NAMESPACE, "blue")?, (3, 3), "{mishap:?}");
+        house.becomes(&id, "ROLLED BACK").await?;
         let told = told(&house, &id).await?;
-        println!("{mishap:?}: {told:#?}");
-        assert!(
+        println!("{self:?}: {told:#?}");
+        ensure!(told.len() == self.rungs + 1, "{told:?}");
+        ensure!(
             told[0].starts_with("route (httproute/shop/boka): failed after"),
             "{told:?}"
         );
-        assert!(told[1].contains("zero read back after"), "{told:?}");
-        // The rung below is tried on: nothing stays raised once it can be lowered.
+        for failed in &told[..self.rungs] {
+            ensure!(failed.contains("failed after"), "{told:?}");
+        }
+        ensure!(told[self.rungs].contains("zero read back after"), "{told:?}");
+        self.is_at_zero(&house).await
+    }
+
+    /// The rungs below are tried on: nothing stays raised once it can be lowered.
+    async fn is_at_zero(&self, house: &House) -> Result<()> {
+        let pods = || {
+            let (green, blue) = (
+                house.cluster.replicas(NAMESPACE, "green")?,
+                house.cluster.replicas(NAMESPACE, "blue")?,
+            );
+            ensure!(green.0 == 0 && blue == (3, 3), "green {green:?}, blue {blue:?}");
+            anyhow::Ok(())
+        };
+        if self.rungs == 1 {
+            pods()?;
+        }
         house.cluster.calm()?;
-        wait::until("the route is at zero, too", PATIENCE, async || {
-            ensure!(green_weight(&house)? == 0, "{}", green_weight(&house)?);
-            Ok(())
+        wait::until("the rungs below are at zero, too", PATIENCE, async || {
+            ensure!(green_weight(house)? == 0, "{}", green_weight(house)?);
+            pods()
         })
         .await
-    };
-    stream::iter(mishaps)
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_rungs_the_next_one_brings_traffic_home() -> Result<()> {
+    let one = async |case: Case| case.comes_back().await.with_context(|| format!("{case:?}"));
+    stream::iter(Case::all())
         .map(one)
         .buffer_unordered(3)
         .try_collect::<Vec<()>>()
@@ -162,9 +222,32 @@ async fn whatever_is_wrong_with_the_first_rung_the_second_brings_traffic_home() 
         .map(drop)
 }
 
+/// A write that is done comes through, whatever is answered: no other rung is needed.
+#[tokio::test]
+async fn a_rung_that_is_done_and_not_told_is_enough() -> Result<()> {
+    let one = async |mishap: Mishap| -> Result<()> {
+        let (mut house, id) = house(0).await?;
+        house.cluster.trouble(Method::PATCH, "httproutes", u32::MAX, mishap)?;
+        house.strike().await?;
+        wait::until("it happens", PATIENCE, async || {
+            ensure!(house.cluster.struck()? > 0, "it never happened");
+            Ok(())
+        })
+        .await?;
+        house.tidegate.kill()?;
+        house.tidegate.start_again().await?;
+        house.revive().await?;
+        house.becomes(&id, "ROLLED BACK").await?;
+        let told = told(&house, &id).await?;
+        ensure!(told.len() == 1 && green_weight(&house)? == 0, "{told:?}");
+        Ok(())
+    };
+    tokio::try_join!(one(Mishap::DoneButFailed(500)), one(Mishap::DoneButHangs)).map(drop)
+}
+
 #[tokio::test]
 async fn the_last_rung_ends_what_two_before_it_could_not() -> Result<()> {
-    let (house, id) = house().await?;
+    let (house, id) = house(2).await?;
     house
         .cluster
         .trouble(Method::PATCH, "httproutes", u32::MAX, Mishap::Refused(500))?;
@@ -197,7 +280,12 @@ async fn the_last_rung_ends_what_two_before_it_could_not() -> Result<()> {
 
 #[tokio::test]
 async fn when_the_last_rung_fails_as_well_the_page_names_each_of_them_and_what_stands_in_its_way() -> Result<()> {
-    let (house, id) = house_on(ladder([("route", route()), ("service", service()), ("pods", pods())])).await?;
+    let rungs = [
+        ("route", route(), SHORT),
+        ("service", service(), SHORT),
+        ("pods", pods(), SHORT),
+    ];
+    let (mut house, id) = house_on(ladder(rungs)).await?;
     let refuse = |path, code| {
         house
             .cluster
@@ -225,6 +313,12 @@ async fn when_the_last_rung_fails_as_well_the_page_names_each_of_them_and_what_s
         .await?;
     assert_eq!(house.card(&id).await?["state"], "ROLLING BACK", "nobody says otherwise");
     assert_eq!(green_weight(&house)?, 50, "this is left");
+    // Whoever comes after a death knows what was tried, and tries on.
+    house.tidegate.kill()?;
+    house.tidegate.start_again().await?;
+    house.revive().await?;
+    assert_eq!(house.card(&id).await?["state"], "ROLLING BACK");
+    assert_eq!(told(&house, &id).await?.len(), 3);
     // The first that works again ends it.
     house.cluster.calm()?;
     house.becomes(&id, "ROLLED BACK").await?;
