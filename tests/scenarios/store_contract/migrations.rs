@@ -7,14 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 use regex::{Captures, Regex};
 use sqlx::migrate::Migrator;
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
-use tidegate::store::{CardKey, FEED, FlagWrite, Remembered, Storage, Store, TokenKind};
+use tidegate::store::{Begun, CardKey, FEED, FlagWrite, Remembered, Storage, Store, TokenKind};
 use tidegate_rollout::command::Verb;
 use tidegate_rollout::flag::FlagState;
 use tidegate_rollout::{NoticeId, RolloutId, Weight};
 use tidegate_tests::paths::repository;
 
 use super::on_both;
-use super::world::{CLAIM, World, plan, said, started};
+use super::world::{CLAIM, World, begin, plan, said, started};
 
 on_both!(
     rows_of_the_first_version_are_read,
@@ -185,6 +185,12 @@ async fn everything_is_read(world: &World) -> Result<()> {
     world
         .tamper("UPDATE environments SET frozen = NULL; DELETE FROM alerts")
         .await?;
+    // But where one writes, no other may.
+    let busy = begin(&store, &plan("checkout", "checkout-v2"), None, at).await?;
+    ensure!(
+        matches!(&busy, Begun::Refused(refusal) if refusal.code.word() == "R406" && refusal.to_string().contains("checkout-17")),
+        "{busy:?}"
+    );
     let next = started(&store, &plan("checkout", "other"), at).await?;
     ensure!(next.id.as_str() == "checkout-18", "{}", next.id);
     ensure!(store.active().await?.len() == 2, "both go on");
