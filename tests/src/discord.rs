@@ -185,6 +185,16 @@ impl Discord {
         self.book().refused.clone()
     }
 
+    /// Registers a command on the server, as the application would with a call.
+    ///
+    /// # Errors
+    /// When Discord would not keep it.
+    pub fn register(&self, command: impl serde::Serialize) -> Result<()> {
+        let commands = Value::Array(vec![serde_json::to_value(command)?]);
+        let kept = api::register_at(&mut self.book(), GUILD, &commands);
+        kept.map(drop).map_err(|why| anyhow::anyhow!("Discord: {why}"))
+    }
+
     /// How often a route was called, such as `POST messages`.
     #[must_use]
     pub fn calls(&self, route: &str) -> usize {

@@ -20,6 +20,7 @@ async fn every_verb_is_understood_and_answered_to_the_asker_alone() -> Result<()
         "hold" => vec![("reason", "watching redis"), ("for", "30m")],
         "note" => vec![("text", "she said \"no\"")],
         "release" => vec![("number", "1")],
+        "check" => vec![("answer", "done"), ("item", "sessions")],
         "decide" => vec![("answer", "continue")],
         "freeze" => vec![("environment", "staging"), ("reason", "stocktaking")],
         "thaw" => vec![("environment", "staging")],
@@ -45,11 +46,8 @@ async fn a_refusal_says_its_code_its_reason_and_what_to_do() -> Result<()> {
         &'static str,
         &'static str,
     );
-    let cases: [Case; 9] = [
-        (ANA, "advnce", &[], "R101", "Did you mean `advance`"),
+    let cases: [Case; 6] = [
         (ANA, "status", &[], "R103", "start <plan>"),
-        (ANA, "hold", &[], "R104", "Say: hold"),
-        (ANA, "hold", &[("colour", "red")], "R104", "registers them again"),
         (ANA, "start", &[("plan", "nothing")], "R105", "Plans I know: checkout"),
         (
             ANA,
@@ -62,12 +60,24 @@ async fn a_refusal_says_its_code_its_reason_and_what_to_do() -> Result<()> {
         (EVE, "start", START, "R303", "discord: \"80351110224678914\""),
         (EVE, "help", &[], "R303", "under `people`"),
     ];
-    for (user, verb, options, code, hint) in cases {
-        let shown = world.say(user, verb, options).await?;
-        ensure!(
-            shown.starts_with(code) && shown.contains(hint),
-            "{user} {verb}: {shown}"
-        );
+    let of_old: [Case; 3] = [
+        (ANA, "advnce", &[], "R101", "Did you mean `advance`"),
+        (ANA, "hold", &[], "R104", "Say: hold"),
+        (ANA, "hold", &[("colour", "red")], "R104", "registers them again"),
+    ];
+    let says = |shown: &str, case: Case| {
+        let (user, verb, _, code, hint) = case;
+        let fits = shown.starts_with(code) && shown.contains(hint);
+        ensure!(fits, "{user} {verb}: {shown}");
+        Ok(())
+    };
+    for case in cases {
+        says(&world.say(case.0, case.1, case.2).await?, case)?;
+    }
+    for case in of_old {
+        let typed = world.discord.command(case.0, case.1, case.2);
+        ensure!(typed.is_err(), "{} can be typed", case.1);
+        says(&world.say_of_old(case.0, case.1, case.2).await?, case)?;
     }
     ensure!(world.rollouts().await? == 0, "a refusal has started something");
     let id = world.say(ANA, "start", START).await?;
@@ -120,7 +130,7 @@ async fn text_from_outside_is_text() -> Result<()> {
 
 /// What is offered while `user` types, and that it came in time.
 async fn offered(world: &World, user: &str, verb: &str, options: &[(&str, &str)]) -> Result<Vec<(String, String)>> {
-    let answered = world.deliver(&world.discord.typing(user, verb, options)).await?;
+    let answered = world.deliver(&world.discord.typing(user, verb, options)?).await?;
     ensure!(
         answered.body["type"] == 8 && answered.took < Duration::from_secs(3),
         "{answered:?}"
@@ -214,7 +224,7 @@ async fn taken_up_too_late_only_a_rollback_is_done() -> Result<()> {
     let yes = world.asked(ANA, &card, "rollback").await?;
     let other = holding_the_database(&world).await?;
     let begun = Instant::now();
-    let advance = world.discord.command(ANA, "advance", &[]);
+    let advance = world.discord.command(ANA, "advance", &[])?;
     let (advance, rollback) = tokio::join!(world.deliver(&advance), world.deliver(&yes));
     wait::until("both have waited for longer than they may", PATIENCE, async || {
         ensure!(begun.elapsed() > Duration::from_millis(2_600));

@@ -41,7 +41,7 @@ fn options() -> Result<BTreeSet<(String, String)>> {
 /// What is offered to somebody who has typed nothing into that option yet.
 async fn offered(world: &World, user: &str, verb: &str, said: &[(&str, &str)], option: &str) -> Result<Vec<String>> {
     let options: Vec<(&str, &str)> = said.iter().copied().chain([(option, "")]).collect();
-    let answered = world.deliver(&world.discord.typing(user, verb, &options)).await?;
+    let answered = world.deliver(&world.discord.typing(user, verb, &options)?).await?;
     let choices = answered.body["data"]["choices"].as_array().cloned().unwrap_or_default();
     let value = |choice: &serde_json::Value| choice["value"].as_str().unwrap_or_default().to_owned();
     Ok(choices.iter().map(value).collect())

@@ -38,7 +38,7 @@ async fn a_ping_is_answered_and_a_forged_one_is_not() -> Result<()> {
 #[tokio::test]
 async fn what_pynacl_signs_is_believed() -> Result<()> {
     let world = World::new().await?;
-    let mut signed = world.discord.command(ANA, "whoami", &[]);
+    let mut signed = world.discord.command(ANA, "whoami", &[])?;
     let (key, signature) = by_pynacl(SEED, &signed.timestamp, &signed.body).await?;
     ensure!(
         key == Discord::public_key() && signature == signed.signature,
@@ -50,7 +50,7 @@ async fn what_pynacl_signs_is_believed() -> Result<()> {
         answered.status == StatusCode::OK && answered.shown().contains("You are ana"),
         "{answered:?}"
     );
-    let mut elsewhere = world.discord.command(ANA, "start", START);
+    let mut elsewhere = world.discord.command(ANA, "start", START)?;
     let (_, signature) = by_pynacl(STRANGER, &elsewhere.timestamp, &elsewhere.body).await?;
     elsewhere.signature = signature;
     refused(&world, &elsewhere, "another key").await
@@ -59,7 +59,7 @@ async fn what_pynacl_signs_is_believed() -> Result<()> {
 #[tokio::test]
 async fn every_single_change_is_seen() -> Result<()> {
     let world = World::new().await?;
-    let signed = world.discord.command(ANA, "start", START);
+    let signed = world.discord.command(ANA, "start", START)?;
     let body = signed.body.as_bytes();
     for at in (0..body.len()).step_by(11) {
         let mut bytes = body.to_vec();
@@ -117,7 +117,7 @@ async fn every_single_change_is_seen() -> Result<()> {
 #[tokio::test]
 async fn the_past_the_future_other_servers_and_other_applications_are_refused() -> Result<()> {
     let world = World::new().await?;
-    let signed = world.discord.command(ANA, "start", START);
+    let signed = world.discord.command(ANA, "start", START)?;
     for seconds_ago in [310, 3_600, -310, -86_400] {
         let moved = signed.again(SEED, seconds_ago);
         refused(&world, &moved, &format!("signed {seconds_ago} s ago")).await?;
@@ -131,7 +131,7 @@ async fn the_past_the_future_other_servers_and_other_applications_are_refused() 
         refused(&world, &elsewhere, why).await?;
     }
     for seconds_ago in [290, -290] {
-        let inside = world.discord.command(ANA, "whoami", &[]).again(SEED, seconds_ago);
+        let inside = world.discord.command(ANA, "whoami", &[])?.again(SEED, seconds_ago);
         let answered = world.deliver(&inside).await?;
         ensure!(answered.status == StatusCode::OK, "{seconds_ago}: {answered:?}");
     }
@@ -142,7 +142,7 @@ async fn the_past_the_future_other_servers_and_other_applications_are_refused() 
 async fn the_very_same_request_counts_once_also_after_a_restart() -> Result<()> {
     let mut world = World::new().await?;
     world.say(ANA, "start", START).await?;
-    let signed = world.discord.command(ANA, "note", &[("text", "once")]);
+    let signed = world.discord.command(ANA, "note", &[("text", "once")])?;
     let first = world.deliver(&signed).await?;
     ensure!(first.status == StatusCode::OK, "{first:?}");
     let again = world.deliver(&signed).await?;
@@ -164,7 +164,7 @@ async fn the_very_same_request_counts_once_also_after_a_restart() -> Result<()> 
 #[tokio::test]
 async fn the_platforms_own_retry_gets_the_first_answer_again() -> Result<()> {
     let world = World::new().await?;
-    let signed = world.discord.command(ANA, "start", START);
+    let signed = world.discord.command(ANA, "start", START)?;
     let first = world.deliver(&signed).await?;
     // The same interaction, signed anew: another time, another signature.
     let second = world.deliver(&signed.again(SEED, -30)).await?;
@@ -179,7 +179,7 @@ async fn the_platforms_own_retry_gets_the_first_answer_again() -> Result<()> {
 #[tokio::test]
 async fn a_second_header_another_type_and_a_stranger_get_nowhere() -> Result<()> {
     let world = World::new().await?;
-    let signed = world.discord.command(ANA, "start", START);
+    let signed = world.discord.command(ANA, "start", START)?;
     let request = || {
         anyhow::Ok(
             http::client()?
@@ -230,7 +230,7 @@ async fn a_second_header_another_type_and_a_stranger_get_nowhere() -> Result<()>
 #[tokio::test]
 async fn signed_nonsense_breaks_nothing() -> Result<()> {
     let world = World::new().await?;
-    let good: serde_json::Value = serde_json::from_str(&world.discord.command(ANA, "whoami", &[]).body)?;
+    let good: serde_json::Value = serde_json::from_str(&world.discord.command(ANA, "whoami", &[])?.body)?;
     let with = |pointer: &str, value: serde_json::Value| {
         let mut changed = good.clone();
         if let Some(place) = changed.pointer_mut(pointer) {
@@ -263,7 +263,7 @@ async fn signed_nonsense_breaks_nothing() -> Result<()> {
     for body in bodies {
         let unsigned = Signed {
             body: body.clone(),
-            ..world.discord.command(ANA, "help", &[])
+            ..world.discord.command(ANA, "help", &[])?
         };
         let answered = world.deliver(&unsigned.again(SEED, 0)).await?;
         let shown = &body[..body.len().min(200)];

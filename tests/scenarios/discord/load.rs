@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use reqwest::StatusCode;
+use tidegate::chat::discord::tree;
 use tidegate_tests::discord::{self, Discord};
 use tidegate_tests::storm::Storm;
 use tidegate_tests::tidegate::Tidegate;
@@ -18,7 +19,7 @@ const PROMISE: Duration = Duration::from_secs(3);
 
 /// Sends a command; how long the first answer took, and whether it was the result.
 async fn sent(discord: &Discord, server: &Tidegate, verb: &str, options: &[(&str, &str)]) -> Result<(Duration, bool)> {
-    let command = discord.command(ANA, verb, options);
+    let command = discord.command(ANA, verb, options)?;
     let answered = discord.deliver(&server.url("/discord/interactions"), &command).await?;
     ensure!(answered.status == StatusCode::OK, "{answered:?}");
     ensure!(answered.took < PROMISE, "{:?}", answered.took);
@@ -31,6 +32,7 @@ async fn sent(discord: &Discord, server: &Tidegate, verb: &str, options: &[(&str
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_is_answered_in_time_while_512_connections_pour_in_alerts() -> Result<()> {
     let discord = Discord::start().await?;
+    discord.register(tree("rollout"))?;
     discord.unpaced();
     let server = setup(&discord)?.start().await?;
     let storm = Storm::over(&server)?;

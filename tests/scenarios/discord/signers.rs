@@ -45,16 +45,16 @@ async fn what_the_official_library_signs_is_believed_in_every_shape() -> Result<
     let world = World::new().await?;
     let answered = only_whole(&world, "a PING", world.discord.ping()).await?;
     ensure!(answered.body == json!({ "type": 1 }), "{answered:?}");
-    let signed = world.discord.command(ANA, "whoami", &[]);
+    let signed = world.discord.command(ANA, "whoami", &[])?;
     let answered = only_whole(&world, "a command", signed).await?;
     ensure!(
         world.seen(&answered.token).await?.contains("You are ana"),
         "{answered:?}"
     );
-    let signed = world.discord.command(ANA, "note", &[("text", "grün 😀 \\u00fc")]);
+    let signed = world.discord.command(ANA, "note", &[("text", "grün 😀 \\u00fc")])?;
     let answered = only_whole(&world, "a command in any letters", signed).await?;
     ensure!(world.seen(&answered.token).await?.starts_with("R103"), "{answered:?}");
-    let signed = world.discord.typing(ANA, "start", &[("plan", "check")]);
+    let signed = world.discord.typing(ANA, "start", &[("plan", "check")])?;
     let answered = only_whole(&world, "half-typed words", signed).await?;
     ensure!(
         answered.body["data"]["choices"][0]["value"] == "checkout",

@@ -8,6 +8,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tidegate::app::{self, Running};
 use tidegate::chat::Desk as _;
+use tidegate::chat::discord::tree;
 use tidegate::config::Sources;
 use tidegate_rollout::{Rollout, RolloutId};
 use tidegate_tests::discord::{self, APP, Answered, CHANNEL, Discord, GUILD, Posted, Signed, TOKEN};
@@ -105,6 +106,7 @@ impl World {
     /// With other settings.
     pub(super) async fn with(change: impl FnOnce(&mut Value)) -> Result<Self> {
         let (discord, scratch) = (Discord::start().await?, Scratch::new("discord")?);
+        discord.register(tree("rollout"))?;
         scratch.write("plan.yaml", PLAN)?;
         let mut settings = json!({
             "web": { "listen_address": "127.0.0.1:0" },
@@ -167,14 +169,25 @@ impl World {
 
     /// `user` sends a sub-command, and is answered.
     pub(super) async fn sent(&self, user: &str, verb: &str, options: &[(&str, &str)]) -> Result<Answered> {
-        let answered = self.deliver(&self.discord.command(user, verb, options)).await?;
+        let answered = self.deliver(&self.discord.command(user, verb, options)?).await?;
         ensure!(answered.status == StatusCode::OK, "{verb}: {answered:?}");
         Ok(answered)
     }
 
     /// `user` sends a sub-command; what they see in the end, which must be for their eyes only and nothing but text.
     pub(super) async fn say(&self, user: &str, verb: &str, options: &[(&str, &str)]) -> Result<String> {
-        let answered = self.sent(user, verb, options).await?;
+        self.answer_to(verb, self.discord.command(user, verb, options)?).await
+    }
+
+    /// As [`World::say`], from a client that shows what was registered once and is not any more.
+    pub(super) async fn say_of_old(&self, user: &str, verb: &str, options: &[(&str, &str)]) -> Result<String> {
+        let signed = self.discord.command_in(APP, Some(GUILD), user, verb, options);
+        self.answer_to(verb, signed).await
+    }
+
+    async fn answer_to(&self, verb: &str, signed: Signed) -> Result<String> {
+        let answered = self.deliver(&signed).await?;
+        ensure!(answered.status == StatusCode::OK, "{verb}: {answered:?}");
         let flags = answered.body["data"]["flags"].as_u64().unwrap_or(0);
         ensure!(flags & 64 == 64, "{verb}: not for their eyes only: {answered:?}");
         self.seen(&answered.token).await

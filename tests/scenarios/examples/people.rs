@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use tidegate::chat::discord::tree;
 use tidegate_tests::discord::{self, APP, Discord, GUILD};
 use tidegate_tests::mail::MailServer;
 use tidegate_tests::scratch::Scratch;
@@ -78,7 +79,7 @@ impl People {
                 Ok(slack.deliver(&tidegate.url("/slack/commands"), &signed).await?.shown())
             }
             Place::Discord(discord) => {
-                let signed = discord.command(JON_IN_DISCORD, verb, with);
+                let signed = discord.command(JON_IN_DISCORD, verb, with)?;
                 self.in_discord(tidegate, discord, &signed).await
             }
         }
@@ -189,6 +190,7 @@ async fn in_slack(settings: &mut Value, scratch: &Scratch) -> Result<Slack> {
 /// The example talks in Slack; the same with the three places of its configuration that name it.
 async fn in_discord(settings: &mut Value, scratch: &Scratch) -> Result<Discord> {
     let discord = Discord::start().await?;
+    discord.register(tree("rollout"))?;
     let all = settings.as_object_mut().context("no settings")?;
     all.remove("slack");
     settings["discord"] = json!({

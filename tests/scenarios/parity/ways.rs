@@ -159,7 +159,14 @@ async fn in_slack(world: &World, by: Person, said: Said) -> Result<Heard> {
 }
 
 async fn in_discord(world: &World, by: Person, said: Said) -> Result<Heard> {
-    let signed = world.discord.command(by.discord, said.verb, said.with);
+    let typed = world.discord.command(by.discord, said.verb, said.with);
+    // What cannot be typed may still come from a client that shows what was registered once.
+    let of_old = |_| {
+        world
+            .discord
+            .command_in(discord::APP, Some(discord::GUILD), by.discord, said.verb, said.with)
+    };
+    let signed = typed.unwrap_or_else(of_old);
     let answered = world
         .discord
         .deliver(&world.tidegate.url("/discord/interactions"), &signed)

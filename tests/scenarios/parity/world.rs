@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
+use tidegate::chat::discord::tree;
 use tidegate_tests::discord::{self, Discord};
 use tidegate_tests::slack::{self, Slack};
 use tidegate_tests::tidegate::{Setup, Tidegate};
@@ -119,6 +120,7 @@ pub(super) struct World {
 impl World {
     pub(super) async fn new() -> Result<Self> {
         let (slack, discord) = (Slack::start().await?, Discord::start().await?);
+        discord.register(tree("rollout"))?;
         let people = EVERYBODY.map(|person| {
             json!({ "id": person.id, "slack": person.slack, "discord": person.discord, "roles": person.roles })
         });

@@ -1,6 +1,6 @@
-//! Commands as Discord judges them before it registers them.
+//! Commands as Discord judges them before it registers them, and as its clients let people type them afterwards.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const STRING: u64 = 3;
 const SUB_COMMAND: u64 = 1;
@@ -82,6 +82,69 @@ fn sub_command(command: &Value) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// What a client sends for a sub-command, if what is registered lets anybody type it. With `typing`, the last option is the
+/// one that is being typed; what is required may still be missing then.
+pub(super) fn typed(
+    registered: Option<&Value>,
+    verb: &str,
+    options: &[(&str, &str)],
+    typing: bool,
+) -> Result<Value, String> {
+    let offered = |of: &Value, name: &str| -> Result<Value, String> {
+        let all = of["options"].as_array().into_iter().flatten();
+        let found = all.clone().find(|option| option["name"] == name);
+        let names = all
+            .map(|option| option["name"].to_string())
+            .collect::<Vec<_>>()
+            .join(", ");
+        found.cloned().ok_or_else(|| {
+            format!(
+                "nothing of the name `{name}` is offered below {}, only: {names}",
+                of["name"]
+            )
+        })
+    };
+    let command = registered
+        .and_then(|all| all.get(0))
+        .ok_or("no command is registered")?;
+    let sub_command = offered(command, verb)?;
+    for (at, (name, value)) in options.iter().enumerate() {
+        let option = offered(&sub_command, name)?;
+        let focused = typing && at + 1 == options.len();
+        let choices = option["choices"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let offers = choices.is_empty() || choices.iter().any(|choice| choice["value"] == *value);
+        if focused && option["autocomplete"] != Value::Bool(true) {
+            return Err(format!("{verb}: nobody is asked what `{name}` could be"));
+        }
+        if !focused && (value.is_empty() || value.encode_utf16().count() > 6_000 || !offers) {
+            return Err(format!("{verb}: `{name}` cannot be `{value}`"));
+        }
+        if options[..at].iter().any(|(before, _)| before == name) {
+            return Err(format!("{verb}: `{name}` is given twice"));
+        }
+    }
+    let given = |option: &&Value| options.iter().any(|(name, _)| option["name"] == *name);
+    let mut required = sub_command["options"].as_array().into_iter().flatten();
+    let missing = required.find(|option| option["required"] == Value::Bool(true) && !given(option));
+    match missing {
+        Some(option) if !typing => Err(format!("{verb}: {} is required", option["name"])),
+        _ => Ok(data(command, verb, options, typing)),
+    }
+}
+
+/// What is sent for a sub-command of a command, whether it has any like it or not.
+pub(super) fn data(command: &Value, verb: &str, options: &[(&str, &str)], typing: bool) -> Value {
+    let mut sent: Vec<Value> = options
+        .iter()
+        .map(|(name, value)| json!({ "name": name, "type": STRING, "value": value }))
+        .collect();
+    if let Some(last) = sent.last_mut().filter(|_| typing) {
+        last["focused"] = true.into();
+    }
+    json!({ "id": command["id"], "name": command["name"], "type": 1,
+        "options": [{ "type": SUB_COMMAND, "name": verb, "options": sent }] })
 }
 
 fn named(thing: &Value, most: usize) -> Result<(), String> {

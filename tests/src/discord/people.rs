@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::{APP, Book, CHANNEL, Discord, GUILD, Occasion, Posted, forms, judge, milliseconds, snowflake};
+use super::{APP, Book, CHANNEL, Discord, GUILD, Occasion, Posted, commands, forms, judge, milliseconds, snowflake};
 use crate::paths;
 
 /// What Discord's key for the application is made from.
@@ -104,13 +104,17 @@ impl Discord {
         signed(&body, "t".to_owned())
     }
 
-    /// `user` sends a sub-command with these options.
-    #[must_use]
-    pub fn command(&self, user: &str, verb: &str, options: &[(&str, &str)]) -> Signed {
-        self.command_in(APP, Some(GUILD), user, verb, options)
+    /// `user` sends a sub-command with these options, as far as the commands that are registered let anybody.
+    ///
+    /// # Errors
+    /// When they do not: there is no such verb, no such option or choice, or something required is missing.
+    pub fn command(&self, user: &str, verb: &str, options: &[(&str, &str)]) -> Result<Signed> {
+        let data = self.typed(verb, options, false)?;
+        Ok(self.interaction(APP, Some(GUILD), user, json!({ "type": 2, "data": data })))
     }
 
-    /// As [`Discord::command`], from any application and server, or from none.
+    /// A sub-command from any application and server, or from none, whatever is registered now: a client may still show what
+    /// was registered before, and who can sign can make up anything.
     #[must_use]
     pub fn command_in(
         &self,
@@ -120,16 +124,25 @@ impl Discord {
         verb: &str,
         options: &[(&str, &str)],
     ) -> Signed {
-        let data = command_data(verb, options, None);
+        let command = json!({ "id": "771825006014889984", "name": "rollout" });
+        let data = commands::data(&command, verb, options, false);
         self.interaction(app, guild, user, json!({ "type": 2, "data": data }))
     }
 
     /// `user` types: the last of these options is the one that is being typed.
-    #[must_use]
-    pub fn typing(&self, user: &str, verb: &str, options: &[(&str, &str)]) -> Signed {
-        let focused = options.last().map(|(name, _)| *name);
-        let data = command_data(verb, options, focused);
-        self.interaction(APP, Some(GUILD), user, json!({ "type": 4, "data": data }))
+    ///
+    /// # Errors
+    /// As [`Discord::command`], and when nobody is asked what that option could be.
+    pub fn typing(&self, user: &str, verb: &str, options: &[(&str, &str)]) -> Result<Signed> {
+        let data = self.typed(verb, options, true)?;
+        Ok(self.interaction(APP, Some(GUILD), user, json!({ "type": 4, "data": data })))
+    }
+
+    /// What the client of somebody on the server sends: it shows the server's commands, or else those of everywhere.
+    fn typed(&self, verb: &str, options: &[(&str, &str)], typing: bool) -> Result<Value> {
+        let book = self.book();
+        let registered = book.registered.get(GUILD).or_else(|| book.registered.get("everywhere"));
+        commands::typed(registered, verb, options, typing).map_err(|why| anyhow::anyhow!("Discord: {why}"))
     }
 
     /// `user` presses a button of a message, if it stands there and can be pressed.
@@ -318,19 +331,6 @@ fn choices(data: &Value) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-fn command_data(verb: &str, options: &[(&str, &str)], focused: Option<&str>) -> Value {
-    let option = |(name, value): &(&str, &str)| {
-        let mut option = json!({ "name": name, "type": 3, "value": value });
-        if focused == Some(name) {
-            option["focused"] = true.into();
-        }
-        option
-    };
-    let options: Vec<Value> = options.iter().map(option).collect();
-    json!({ "id": "771825006014889984", "name": "rollout", "type": 1,
-        "options": [{ "type": 1, "name": verb, "options": options }] })
 }
 
 fn signed(body: &Value, token: String) -> Signed {
