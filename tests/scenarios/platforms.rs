@@ -1,9 +1,12 @@
 //! What the scenarios of both chat platforms ask alike: the states of a card, and what the server behind it has written down.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use tidegate::app::Running;
 use tidegate::chat::Desk as _;
 use tidegate_rollout::RolloutId;
+use tidegate_tests::scratch::Scratch;
 
 /// Every state that a card can show.
 pub(crate) const STATES: [&str; 10] = [
@@ -25,6 +28,17 @@ pub(crate) async fn did(running: &Running, rollout: &str, kind: &str) -> Result<
     let log = desk.history(&RolloutId::new(rollout), 100).await?;
     let of_kind = log.into_iter().filter(|(_, entry)| entry.kind == kind);
     Ok(of_kind.map(|(_, entry)| entry.by).collect())
+}
+
+/// Somebody else holds the database for writing, until this is dropped.
+pub(crate) async fn holding_the_database(scratch: &Scratch, patience: Duration) -> Result<sqlx::SqliteConnection> {
+    let file = scratch.path().join("data/tidegate.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(file)
+        .busy_timeout(patience);
+    let mut other = sqlx::ConnectOptions::connect(&options).await?;
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await?;
+    Ok(other)
 }
 
 /// What is signed and how: the time, the signature, the body.

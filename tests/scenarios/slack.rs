@@ -6,6 +6,7 @@ mod cards;
 mod commands;
 mod forgery;
 mod form;
+mod late_form;
 mod load;
 mod signers;
 mod types;

@@ -72,7 +72,10 @@ pub enum Mishap {
 #[derive(Debug, Default)]
 struct Book {
     messages: Vec<Posted>,
+    /// The forms that are open.
     views: BTreeMap<String, Value>,
+    /// When a form was sent off last.
+    sent_off: BTreeMap<String, Instant>,
     /// Triggers that were handed out: when, and whether they were used.
     triggers: BTreeMap<String, (Instant, bool)>,
     /// Answers that came later, by the address they went to.
@@ -217,6 +220,24 @@ impl Slack {
     #[must_use]
     pub fn form(&self) -> Option<Value> {
         self.book().views.values().next_back().cloned()
+    }
+
+    /// The newest form, once it fits.
+    ///
+    /// # Errors
+    /// When it does not before the deadline; shows what there is.
+    pub async fn form_once(&self, what: &str, deadline: Duration, fits: impl Fn(&Value) -> bool) -> Result<Value> {
+        wait::until(what, deadline, async || {
+            let form = self.form().context("no form is open")?;
+            ensure!(fits(&form), "{form}, refused: {:?}", self.refused());
+            Ok(form)
+        })
+        .await
+    }
+
+    /// Whoever looks at a form closes it.
+    pub fn close(&self, form: &Value) {
+        self.book().views.retain(|id, _| form["id"] != id.as_str());
     }
 
     /// The answer that came late to an address.

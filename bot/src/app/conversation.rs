@@ -7,10 +7,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tidegate_rollout::{Actor, Surface};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::App;
+use crate::channel::platform::{ApiError, Refusal};
 use crate::chat::{DeskError, Occasion};
 use crate::config::Person;
 
@@ -35,6 +36,35 @@ pub(super) async fn in_time_or_later<R: Send + 'static>(
             // It may have come just now.
             wait.close();
             wait.try_recv().ok()
+        }
+    }
+}
+
+/// The first wait between two tries; each is twice as long as the one before, and none longer than the second.
+const WAITS: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(30)];
+
+/// Tries to tell somebody something until it works, for as long as there is patience with what went wrong; the error is the
+/// last one.
+pub(super) async fn until_told<R: Refusal, Told: Future<Output = Result<(), ApiError<R>>>>(
+    app: &App,
+    tell: impl Fn() -> Told,
+    patience: impl Fn(&ApiError<R>) -> Duration,
+) -> Result<(), ApiError<R>> {
+    let (begun, mut wait) = (Instant::now(), WAITS[0]);
+    loop {
+        let error = match tell().await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        if let ApiError::Busy { after } = &error {
+            wait = wait.max(Duration::try_from(after.duration()).unwrap_or(wait));
+        }
+        if begun.elapsed() + wait > patience(&error) {
+            return Err(error);
+        }
+        tokio::select! {
+            () = app.stop.cancelled() => return Err(error),
+            () = sleep(wait) => wait = (wait * 2).min(WAITS[1]),
         }
     }
 }

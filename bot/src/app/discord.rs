@@ -11,7 +11,6 @@ use serenity::builder::{
 };
 use tidegate_rollout::Surface;
 use tidegate_webhooks::discord::{Heard, Listener, Replayed, Reply, What};
-use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::{App, conversation};
@@ -25,8 +24,6 @@ use crate::render::discord::Message;
 const EDITABLE_FOR: Duration = Duration::from_secs(14 * 60);
 /// An answer that Discord does not know may be one whose deferral it has not heard of yet; after so long it is gone.
 const UNHEARD_FOR: Duration = Duration::from_secs(10);
-/// The first wait between two tries; each is twice as long as the one before, and none longer than the second.
-const WAITS: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(30)];
 
 /// Answers what people do in Discord.
 pub(super) struct Ears {
@@ -141,30 +138,17 @@ impl Conversation {
     /// Puts the answer in the place of "is thinking…".
     async fn follow_up(self, message: Message) {
         let body = message.edited();
-        let (begun, mut wait) = (Instant::now(), WAITS[0]);
-        loop {
-            let error = match self.api.edit_answer(&self.heard.token, &body).await {
-                Ok(()) => return,
-                Err(error) => error,
-            };
-            let patience = match &error {
-                ApiError::Refused(refused) if refused.is_unknown() => UNHEARD_FOR,
-                ApiError::Refused(_) => Duration::ZERO,
-                ApiError::Busy { .. } | ApiError::Unreachable(_) => EDITABLE_FOR,
-            };
-            if let ApiError::Busy { after } = &error {
-                wait = wait.max(Duration::try_from(after.duration()).unwrap_or(wait));
-            }
-            if begun.elapsed() + wait > patience {
-                return warn!(
-                    error = &error as &dyn std::error::Error,
-                    "An answer could not be given in Discord; what was asked for is done or refused all the same"
-                );
-            }
-            tokio::select! {
-                () = self.app.stop.cancelled() => return,
-                () = sleep(wait) => wait = (wait * 2).min(WAITS[1]),
-            }
+        let patience = |error: &ApiError| match error {
+            ApiError::Refused(refused) if refused.is_unknown() => UNHEARD_FOR,
+            ApiError::Refused(_) => Duration::ZERO,
+            ApiError::Busy { .. } | ApiError::Unreachable(_) => EDITABLE_FOR,
+        };
+        let edit = || self.api.edit_answer(&self.heard.token, &body);
+        if let Err(error) = conversation::until_told(&self.app, edit, patience).await {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "An answer could not be given in Discord; what was asked for is done or refused all the same"
+            );
         }
     }
 }

@@ -2,11 +2,13 @@
 //! time, or later to the address that came with the question.
 //! Refuses to let anybody wait: what takes long goes on by itself, and Slack is answered meanwhile.
 
+mod form;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tidegate_rollout::Surface;
-use tidegate_webhooks::slack::{Heard, Listener, Replayed, Reply, View, What};
+use tidegate_webhooks::slack::{Heard, Listener, Replayed, Reply, What};
 use tracing::{info, warn};
 
 use super::{App, conversation};
@@ -49,18 +51,21 @@ impl Listener for Ears {
         };
         let (work, late) = (conversation.clone().hold(), conversation.clone());
         let answered = conversation::in_time_or_later(&self.app.tasks, work, move |result| {
-            // A press is answered beside the request in any case; for the rest, somebody may have stopped waiting.
-            if let (Ok(Reply::Json(message)), What::Command { .. }) = (result, &late.heard.what) {
-                late.later(message);
+            if let Ok(response) = result {
+                late.too_late(response);
             }
         });
-        answered.await.unwrap_or_else(|| Ok(conversation.not_yet()))
+        match answered.await {
+            Some(Ok(response)) => Ok(conversation.in_time(response)),
+            Some(Err(replayed)) => Err(replayed),
+            None => Ok(conversation.not_yet()),
+        }
     }
 }
 
 impl Conversation {
-    /// Takes the request, once, and answers it.
-    async fn hold(self) -> Result<Reply, Replayed> {
+    /// Takes the request, once, and does what it asks for; what is left is to answer it.
+    async fn hold(self) -> Result<Response, Replayed> {
         let response = match conversation::taken(&self.app, &self.heard.proof, self.heard.at).await {
             Ok(true) => self.response().await,
             // Whoever still waits is told; who waits no longer was told that it is worked on, and nothing happens.
@@ -74,7 +79,7 @@ impl Conversation {
             );
             Response::Say(talk::not_stored(&error))
         });
-        Ok(self.deliver(response).await)
+        Ok(self.carry_out(response).await)
     }
 
     /// Whoever spoke, if the configuration names them.
@@ -103,34 +108,45 @@ impl Conversation {
         }
     }
 
-    /// Turns what is to be done into the answer of the request, and does the rest.
-    async fn deliver(&self, response: Response) -> Reply {
+    /// Does what is not done by answering: opens forms, brings open ones up to date, answers presses.
+    async fn carry_out(&self, response: Response) -> Response {
         match (&self.heard.what, response) {
-            (_, Response::Nothing) => Reply::Nothing,
-            (What::Command { .. }, Response::Say(message)) => Reply::Json(message),
+            // A press is answered beside the request in any case.
             (What::Press { .. }, Response::Say(message)) => {
                 self.later(message);
-                Reply::Nothing
+                Response::Nothing
             }
-            (What::Submit(view), Response::Say(message)) => Reply::Json(beside_the_fields(view, &message)),
-            (_, Response::Open(view)) => match self.api.open_form(&self.heard.trigger, &view).await {
-                Ok(()) => Reply::Nothing,
-                Err(error) => Reply::Json(talk::not_now(&self.command, &why(&error))),
-            },
-            (What::Submit(_), Response::Replace(view)) => {
-                Reply::Json(json!({ "response_action": "update", "view": view }))
+            (_, Response::Open(view)) => {
+                let view = form::remembering(view, self.heard.response_url.as_deref());
+                match self.api.open_form(&self.heard.trigger, &view).await {
+                    Ok(()) => Response::Nothing,
+                    Err(error) => Response::Say(talk::not_now(&self.command, &why(&error))),
+                }
             }
             (What::Press { view: Some(seen), .. }, Response::Replace(view)) => {
-                if let Err(error) = self.api.replace_form(&seen.id, &seen.hash, &view).await {
+                let view = form::remembering(view, form::remembered(seen));
+                if let Err(error) = self.api.replace_form(&seen.id, Some(&seen.hash), &view).await {
                     warn!(
                         error = &error as &dyn std::error::Error,
                         "A form could not be brought up to date"
                     );
                 }
-                Reply::Nothing
+                Response::Nothing
             }
-            (What::Command { .. } | What::Press { .. }, Response::Replace(_)) => Reply::Nothing,
-            (_, Response::Errors(errors)) => Reply::Json(json!({ "response_action": "errors", "errors": errors })),
+            (_, response) => response,
+        }
+    }
+
+    /// The answer that goes back with the request.
+    fn in_time(&self, response: Response) -> Reply {
+        match (&self.heard.what, response) {
+            (What::Submit(view), Response::Say(message)) => Reply::Json(form::beside_the_fields(view, &message)),
+            (_, Response::Say(message)) => Reply::Json(message),
+            (_, Response::Done(message)) => Reply::Json(form::replaced(&talk::as_form(&message))),
+            (_, Response::Errors { beside, .. }) => {
+                Reply::Json(json!({ "response_action": "errors", "errors": beside }))
+            }
+            (_, Response::Nothing | Response::Open(_) | Response::Replace(_)) => Reply::Nothing,
         }
     }
 
@@ -139,7 +155,24 @@ impl Conversation {
         match &self.heard.what {
             What::Command { .. } => Reply::Json(talk::working()),
             What::Press { .. } => Reply::Nothing,
-            What::Submit(view) => Reply::Json(beside_the_fields(view, &talk::working())),
+            What::Submit(_) => Reply::Json(form::replaced(&talk::working_form())),
+        }
+    }
+
+    /// The answer, where nobody waits for it any more.
+    fn too_late(self, response: Response) {
+        let told = match response {
+            Response::Say(message) | Response::Done(message) => form::Told::Alone(message),
+            Response::Errors { message, .. } => form::Told::AboveTheForm(message),
+            // What was to be opened or brought up to date is so already.
+            Response::Open(_) | Response::Replace(_) | Response::Nothing => return,
+        };
+        match &self.heard.what {
+            What::Submit(view) => {
+                let view = view.clone();
+                self.app.tasks.clone().spawn(form::tell(self, view, told));
+            }
+            What::Command { .. } | What::Press { .. } => self.later(told.into_message()),
         }
     }
 
@@ -151,20 +184,17 @@ impl Conversation {
         let api = self.api.clone();
         self.app.tasks.spawn(async move {
             if let Err(error) = api.respond(&address, &message).await {
-                warn!(
-                    error = &error as &dyn std::error::Error,
-                    "An answer could not be given in Slack; what was asked for is done or refused all the same"
-                );
+                unanswered(&error);
             }
         });
     }
 }
 
-/// A form shows messages only beside its fields.
-fn beside_the_fields(view: &View, message: &Value) -> Value {
-    let text = message.get("text").cloned().unwrap_or_default();
-    let block = view.fields.first().map_or(talk::PLAN, |(block, _)| block.as_str());
-    json!({ "response_action": "errors", "errors": { block: text } })
+fn unanswered(error: &ApiError) {
+    warn!(
+        error = error as &dyn std::error::Error,
+        "An answer could not be given in Slack; what was asked for is done or refused all the same"
+    );
 }
 
 /// What stood in the way, with its causes, for the person who asked.

@@ -24,8 +24,15 @@ pub enum Response {
     Open(Value),
     /// Put this in the place of the form that they look at.
     Replace(Value),
-    /// Show what is wrong beside the fields of the form.
-    Errors(Value),
+    /// Leave the form open, and say why it was not taken.
+    Errors {
+        /// What is wrong, beside the fields.
+        beside: Value,
+        /// The same as a message.
+        message: Value,
+    },
+    /// It is done: tell them this in the place of the form.
+    Done(Value),
     /// Nothing.
     Nothing,
 }
@@ -81,7 +88,7 @@ pub async fn pressed<D: Desk>(
     Ok(Response::Say(words::answer(&answer)))
 }
 
-pub use start::{chosen, submitted};
+pub use start::{again, as_form, chosen, submitted, working_form};
 
 /// The name that the form's list of plans has when somebody chooses from it.
 pub const PLAN: &str = start::PLAN;

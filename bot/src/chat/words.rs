@@ -15,6 +15,10 @@ use super::names::Names;
 /// An order that is being decided and takes longer than its platform waits.
 pub(super) const WORKING: &str = "Working on it; the answer comes here.";
 
+/// The same in the place of a form.
+pub(super) const WORKING_ON_A_FORM: &str = "Working on it; the answer comes here. Whoever closes this gets it where the form was asked \
+                                            for, for their eyes only.";
+
 /// An order, or the proof of who gave it, could not be stored; or nobody knows yet what became of it.
 pub(super) fn not_stored(error: &DeskError) -> String {
     match error {

@@ -9,6 +9,7 @@ use tidegate_tests::discord::{Answered, Mishap};
 use tidegate_tests::wait;
 
 use super::world::{ANA, EVE, HOSTILE, PATIENCE, VIC, World};
+use crate::platforms::holding_the_database;
 
 const START: &[(&str, &str)] = &[("plan", "checkout"), ("version", "1")];
 
@@ -177,17 +178,6 @@ async fn what_would_make_sense_is_offered_while_somebody_types() -> Result<()> {
     Ok(())
 }
 
-/// Somebody else holds the database for writing, until this is dropped.
-async fn holding_the_database(world: &World) -> Result<sqlx::SqliteConnection> {
-    let file = world.scratch.path().join("data/tidegate.db");
-    let options = sqlx::sqlite::SqliteConnectOptions::new()
-        .filename(file)
-        .busy_timeout(PATIENCE);
-    let mut other = sqlx::ConnectOptions::connect(&options).await?;
-    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await?;
-    Ok(other)
-}
-
 /// Makes sure that somebody was told at once that it is worked on, for their eyes only.
 fn deferred(answered: &Answered) -> Result<()> {
     ensure!(answered.took < Duration::from_secs(3), "{:?}", answered.took);
@@ -201,7 +191,7 @@ fn deferred(answered: &Answered) -> Result<()> {
 #[tokio::test]
 async fn what_cannot_be_stored_is_said_and_not_done() -> Result<()> {
     let world = World::new().await?;
-    let other = holding_the_database(&world).await?;
+    let other = holding_the_database(&world.scratch, PATIENCE).await?;
     let answered = world.sent(ANA, "start", START).await?;
     deferred(&answered)?;
     let late = world.seen(&answered.token).await?;
@@ -222,7 +212,7 @@ async fn taken_up_too_late_only_a_rollback_is_done() -> Result<()> {
     let world = World::new().await?;
     let card = world.at_the_first_gate().await?;
     let yes = world.asked(ANA, &card, "rollback").await?;
-    let other = holding_the_database(&world).await?;
+    let other = holding_the_database(&world.scratch, PATIENCE).await?;
     let begun = Instant::now();
     let advance = world.discord.command(ANA, "advance", &[])?;
     let (advance, rollback) = tokio::join!(world.deliver(&advance), world.deliver(&yes));
@@ -252,7 +242,7 @@ async fn taken_up_too_late_only_a_rollback_is_done() -> Result<()> {
 #[tokio::test]
 async fn a_late_answer_outlives_what_goes_wrong_on_its_way() -> Result<()> {
     let world = World::new().await?;
-    let other = holding_the_database(&world).await?;
+    let other = holding_the_database(&world.scratch, PATIENCE).await?;
     world.discord.mishap(
         "PATCH @original",
         &[
@@ -283,7 +273,7 @@ async fn a_late_answer_outlives_what_goes_wrong_on_its_way() -> Result<()> {
 #[tokio::test]
 async fn after_fifteen_minutes_nobody_can_be_answered_and_nobody_tries_for_ever() -> Result<()> {
     let world = World::new().await?;
-    let other = holding_the_database(&world).await?;
+    let other = holding_the_database(&world.scratch, PATIENCE).await?;
     let answered = world.sent(ANA, "start", START).await?;
     deferred(&answered)?;
     world.discord.pass(Duration::from_secs(16 * 60));

@@ -8,6 +8,7 @@ use tidegate_tests::slack::Answered;
 use tidegate_tests::wait;
 
 use super::world::{ANA, EVE, HOSTILE, PATIENCE, VIC, World};
+use crate::platforms::holding_the_database;
 
 #[tokio::test]
 async fn every_verb_is_understood_and_answered_to_the_asker_alone() -> Result<()> {
@@ -97,17 +98,6 @@ async fn text_from_outside_is_text() -> Result<()> {
     Ok(())
 }
 
-/// Somebody else holds the database for writing, until this is dropped.
-async fn holding_the_database(world: &World) -> Result<sqlx::SqliteConnection> {
-    let file = world.scratch.path().join("data/tidegate.db");
-    let options = sqlx::sqlite::SqliteConnectOptions::new()
-        .filename(file)
-        .busy_timeout(PATIENCE);
-    let mut other = sqlx::ConnectOptions::connect(&options).await?;
-    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await?;
-    Ok(other)
-}
-
 /// What somebody sees later who was told at once that it is worked on.
 async fn later(world: &World, answered: &Answered) -> Result<String> {
     ensure!(answered.took < Duration::from_secs(3), "{:?}", answered.took);
@@ -119,7 +109,7 @@ async fn later(world: &World, answered: &Answered) -> Result<String> {
 #[tokio::test]
 async fn what_cannot_be_stored_is_said_and_not_done() -> Result<()> {
     let world = World::new().await?;
-    let other = holding_the_database(&world).await?;
+    let other = holding_the_database(&world.scratch, PATIENCE).await?;
     let answered = world.typed(ANA, "start checkout version:1").await?;
     let late = later(&world, &answered).await?;
     ensure!(late.contains("not stored, nothing done"), "{late}");
@@ -134,7 +124,7 @@ async fn what_cannot_be_stored_is_said_and_not_done() -> Result<()> {
 async fn taken_up_too_late_only_a_rollback_is_done() -> Result<()> {
     let world = World::new().await?;
     world.at_the_first_gate().await?;
-    let other = holding_the_database(&world).await?;
+    let other = holding_the_database(&world.scratch, PATIENCE).await?;
     let begun = Instant::now();
     let advance = world.slack.command(ANA, "advance");
     let rollback = world.slack.command(ANA, "rollback \"customers complain\"");

@@ -80,7 +80,18 @@ async fn forms(world: &World) -> Result<Vec<Value>> {
     ensure!(answered.body["response_action"] == "update", "{answered:?}");
     all.push(answered.body["view"].clone());
     all.push(sent(open));
+    all.push(tidegate::chat::slack::working_form());
+    all.push(late_refusal().await?);
     Ok(all)
+}
+
+/// The form once more, below why it was not taken.
+async fn late_refusal() -> Result<Value> {
+    let world = World::new().await?;
+    world.typed(ANA, "start").await?;
+    let form = world.slack.form().context("no form is open")?;
+    let refused = world.refused_late(&form).await?;
+    Ok(sent(refused))
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A workspace, a whole server that belongs to it, and a rollout that somebody steers from there.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use reqwest::StatusCode;
@@ -200,6 +200,24 @@ impl World {
         let (shown, pings) = tidegate_tests::slack::read(&answer);
         ensure!(pings.is_empty(), "{pings:?}");
         Ok(shown)
+    }
+
+    /// Sends an open form off while the database is held for longer than an order is heeded; what the form becomes.
+    pub(super) async fn refused_late(&self, form: &Value) -> Result<Value> {
+        let other = platforms::holding_the_database(&self.scratch, PATIENCE).await?;
+        let begun = Instant::now();
+        let signed = self.slack.submit(ANA, form, &[("input:version", "2.3.0")]);
+        self.deliver("/slack/interactions", &signed).await?;
+        wait::until("it is too late for a start", PATIENCE, async || {
+            ensure!(begun.elapsed() > Duration::from_millis(2_600));
+            Ok(())
+        })
+        .await?;
+        drop(other);
+        let refused = |form: &Value| tidegate_tests::slack::read(form).0.starts_with("R408");
+        self.slack
+            .form_once("it is refused in the form", PATIENCE, refused)
+            .await
     }
 
     /// A rollout whose first phase has baked and waits for a person, and its card.

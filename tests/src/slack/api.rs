@@ -17,7 +17,7 @@ use super::{Book, CHANNEL, Mishap, Posted, TEAM, blocks, open, seconds};
 
 type Shared = Arc<Mutex<Book>>;
 
-/// How long a trigger opens a form.
+/// How long a trigger opens a form, and how long Slack waits for the answer to one that was sent off.
 const TRIGGER: Duration = Duration::from_secs(3);
 /// One message a second in a channel. Slack forgives a little; so does this.
 const PACE: Duration = Duration::from_millis(900);
@@ -285,7 +285,8 @@ fn open_view(book: &mut Book, arguments: &Value) -> Result<Value, No> {
     Ok(json!({ "view": book.views[&id] }))
 }
 
-fn keep(book: &mut Book, id: &str, view: &Value) {
+/// Keeps a form as it stands now.
+pub(super) fn keep(book: &mut Book, id: &str, view: &Value) {
     book.number += 1;
     let mut kept = view.clone();
     kept["id"] = id.into();
@@ -294,7 +295,14 @@ fn keep(book: &mut Book, id: &str, view: &Value) {
 }
 
 fn update_view(book: &mut Book, arguments: &Value) -> Result<Value, No> {
-    let id = arguments["view_id"].as_str().unwrap_or_default().to_owned();
+    let Some(id) = arguments["view_id"].as_str().map(str::to_owned) else {
+        return no("invalid_arguments: neither `view_id` nor `external_id`");
+    };
+    if book.sent_off.get(&id).is_some_and(|at| at.elapsed() < TRIGGER) {
+        // Slack takes it. But the answer to the request may come after it, and then stands in its place for ever.
+        book.refused
+            .push(format!("views.update: {id} was sent off less than three seconds ago"));
+    }
     let Some(known) = book.views.get(&id) else {
         return no("not_found");
     };

@@ -54,11 +54,38 @@ pub(super) fn view(view: &Value) -> Result<(), String> {
     let Some(blocks) = view["blocks"].as_array() else {
         return refuse("a view has blocks");
     };
+    for (key, most) in [("callback_id", 255), ("private_metadata", 3_000), ("external_id", 255)] {
+        let long = view[key].as_str().unwrap_or_default().chars().count();
+        if long > most {
+            return Err(format!(
+                "invalid_arguments: {key} has {long} characters, at most {most} are taken"
+            ));
+        }
+    }
+    if view.to_string().len() > 250_000 {
+        return Err("view_too_large".to_owned());
+    }
     let has_input = blocks.iter().any(|block| block["type"] == "input");
     if has_input && view["submit"].is_null() {
         return refuse("a view with inputs needs `submit`");
     }
     all(blocks, MODAL, true)
+}
+
+/// Judges what is shown beside the fields of an open form.
+pub(super) fn errors(view: &Value, errors: &Value) -> Result<(), String> {
+    let Some(errors) = errors.as_object().filter(|errors| !errors.is_empty()) else {
+        return refuse("`errors` names no block");
+    };
+    let blocks = view["blocks"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for (name, why) in errors {
+        let is_field = |block: &Value| block["type"] == "input" && block["block_id"] == name.as_str();
+        if !blocks.iter().any(is_field) {
+            return refuse(format!("`{name}` is no field of the form"));
+        }
+        within(text(why, "an error")?, 3_000, "an error")?;
+    }
+    Ok(())
 }
 
 fn all(blocks: &[Value], most: usize, modal: bool) -> Result<(), String> {

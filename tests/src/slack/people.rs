@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::process::Command;
 
-use super::{APP, CHANNEL, Posted, SECRET, Slack, TEAM, seconds};
+use super::{APP, CHANNEL, Posted, SECRET, Slack, TEAM, api, blocks, seconds};
 use crate::paths;
 
 /// A request, signed.
@@ -85,6 +85,19 @@ impl Signed {
     }
 }
 
+/// What an interaction carries in its one field.
+fn payload(body: &str) -> Option<Value> {
+    let mut fields = url::form_urlencoded::parse(body.as_bytes());
+    let payload = fields.find_map(|(name, value)| (name == "payload").then_some(value))?;
+    serde_json::from_str(&payload).ok()
+}
+
+fn as_form(payload: &Value) -> String {
+    url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("payload", &payload.to_string())
+        .finish()
+}
+
 impl Slack {
     /// A trigger, and an address for late answers.
     fn occasion(&self) -> (String, String) {
@@ -150,10 +163,7 @@ impl Slack {
         if payload["type"] == "block_actions" && payload["view"].is_null() {
             payload["response_url"] = response_url.clone().into();
         }
-        let body = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("payload", &payload.to_string())
-            .finish();
-        Self::signed(body, response_url)
+        Self::signed(as_form(&payload), response_url)
     }
 
     /// `user` presses a button that stands in a message.
@@ -212,6 +222,10 @@ impl Slack {
     /// When there is no answer.
     pub async fn deliver(&self, address: &str, signed: &Signed) -> Result<Answered> {
         let begun = Instant::now();
+        let sent_off = sent_off(&signed.body);
+        if let Some(view) = &sent_off {
+            self.book().sent_off.insert(view.clone(), begun);
+        }
         let answer = self
             .client
             .post(address)
@@ -226,13 +240,53 @@ impl Slack {
         let status = answer.status();
         let body = answer.bytes().await.context("the answer broke off")?;
         let took = begun.elapsed();
+        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        if let (Some(view), StatusCode::OK) = (sent_off, status) {
+            self.answered(&view, &body);
+        }
         Ok(Answered {
             status,
-            body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+            body,
             took,
             response_url: signed.response_url.clone(),
         })
     }
+}
+
+impl Slack {
+    /// What becomes of a form that was sent off, when that is answered.
+    fn answered(&self, id: &str, answer: &Value) {
+        let mut book = self.book();
+        let Some(open) = book.views.get(id).cloned() else {
+            return;
+        };
+        let verdict = match answer["response_action"].as_str() {
+            None if answer.is_null() => {
+                book.views.remove(id);
+                Ok(())
+            }
+            Some("update") => {
+                let view = &answer["view"];
+                let judged = blocks::view(view);
+                if judged.is_ok() {
+                    api::keep(&mut book, id, view);
+                }
+                judged
+            }
+            Some("errors") => blocks::errors(&open, &answer["errors"]),
+            other => Err(format!("no answer to a form that Slack knows: {other:?}")),
+        };
+        if let Err(why) = verdict {
+            book.refused.push(format!("answer to a form: {why}"));
+        }
+    }
+}
+
+/// Which form a request sends off, if it sends one off.
+fn sent_off(body: &str) -> Option<String> {
+    let payload = payload(body)?;
+    let view = payload["view"]["id"].as_str()?;
+    (payload["type"] == "view_submission").then(|| view.to_owned())
 }
 
 /// A form as it comes back: with what is filled in, and what stood in it from the start.

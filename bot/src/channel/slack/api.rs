@@ -132,12 +132,15 @@ impl Api {
         answer(request).await.map(drop)
     }
 
-    /// Puts another form in the place of an open one, if it is still the one that was looked at.
+    /// Puts another form in the place of an open one; with a hash, only if it is still the one that was looked at.
     ///
     /// # Errors
     /// [`ApiError`]: it stays as it was then.
-    pub async fn replace_form(&self, id: &str, hash: &str, view: &Value) -> Result<(), ApiError> {
-        let body = serde_json::json!({ "view_id": id, "hash": hash, "view": view });
+    pub async fn replace_form(&self, id: &str, hash: Option<&str>, view: &Value) -> Result<(), ApiError> {
+        let mut body = serde_json::json!({ "view_id": id, "view": view });
+        if let Some(hash) = hash {
+            body["hash"] = hash.into();
+        }
         let request = self.request("views.update", FORM_DEADLINE)?.json(&body);
         answer(request).await.map(drop)
     }

@@ -9,12 +9,14 @@ use tidegate_rollout::Refusal;
 use tidegate_rollout::command::Verb;
 use tidegate_webhooks::slack::View;
 
-use super::super::{Answer, Desk, DeskError, Dispatcher, Occasion, Preflight, words as shared};
+use super::super::{Desk, DeskError, Dispatcher, Occasion, Preflight, words as shared};
 use super::Response;
 use crate::render::slack::{self, Run, plain};
 
 /// Our name for the form.
 const FORM: &str = "start";
+/// What stands above it.
+const TITLE: &str = "Start a rollout";
 /// The block with the list of plans, and the list.
 pub(super) const PLAN: &str = "plan";
 /// The blocks with what a plan asks for begin so.
@@ -74,16 +76,58 @@ pub async fn submitted<D: Desk>(
         return Ok(Response::Nothing);
     }
     let (Some(plan), inputs) = filled_in(view) else {
-        return Ok(Response::Errors(json!({ PLAN: "Choose a plan." })));
+        return Ok(beside_the_plan("Choose a plan."));
     };
     let verb = Verb::Start { plan, inputs };
     let answer = dispatcher.dispatch(occasion.request(verb, None, None), now).await?;
-    Ok(if answer.ok {
-        Response::Replace(result(&answer))
-    } else {
-        let text = slack::within(&answer.in_words(), 1_000);
-        Response::Errors(json!({ PLAN: text }))
+    Ok(match answer.ok {
+        true => Response::Done(super::words::told(&answer.in_words())),
+        false => beside_the_plan(&answer.in_words()),
     })
+}
+
+fn beside_the_plan(why: &str) -> Response {
+    Response::Errors {
+        beside: json!({ PLAN: slack::within(why, 1_000) }),
+        message: super::words::told(why),
+    }
+}
+
+/// The form once more, with what was filled in, below the message that says why it was not taken; the message alone where the
+/// form cannot be drawn.
+pub async fn again<D: Desk>(dispatcher: &Dispatcher<D>, occasion: &Occasion, view: &View, message: &Value) -> Value {
+    let (Some(plan), inputs) = filled_in(view) else {
+        return as_form(message);
+    };
+    let plans = dispatcher.desk().plans();
+    let Ok(Ok(mut form)) = form(dispatcher, occasion, &plans, &plan, &inputs).await else {
+        return as_form(message);
+    };
+    if let Some(Value::Array(blocks)) = form.get_mut("blocks") {
+        blocks.splice(0..0, blocks_of(message));
+    }
+    form
+}
+
+/// A message in the place of the form.
+pub fn as_form(message: &Value) -> Value {
+    json!({
+        "type": "modal",
+        "callback_id": "answer",
+        "title": plain(TITLE, 24),
+        "close": plain("Close", 24),
+        "blocks": blocks_of(message),
+    })
+}
+
+fn blocks_of(message: &Value) -> Vec<Value> {
+    let blocks = message.get("blocks").and_then(Value::as_array);
+    blocks.cloned().unwrap_or_default()
+}
+
+/// What stands in the place of the form while it is worked on.
+pub fn working_form() -> Value {
+    as_form(&super::words::told(shared::WORKING_ON_A_FORM))
 }
 
 /// The plan and the inputs in a form that came back.
@@ -147,7 +191,7 @@ fn view(plans: &[String], preflight: &Preflight) -> Value {
     json!({
         "type": "modal",
         "callback_id": FORM,
-        "title": plain("Start a rollout", 24),
+        "title": plain(TITLE, 24),
         "submit": plain("Start", 24),
         "close": plain("Not now", 24),
         "blocks": blocks,
@@ -160,15 +204,4 @@ fn points(preflight: &Preflight) -> Vec<Vec<Run>> {
         Some(why) => vec![Run::Bold("NOT YET"), Run::Plain(format!("  {}: {why}", check.what))],
     };
     preflight.checks.iter().map(line).collect()
-}
-
-/// What the form becomes once the plan has started.
-fn result(answer: &Answer) -> Value {
-    json!({
-        "type": "modal",
-        "callback_id": "started",
-        "title": plain("Start a rollout", 24),
-        "close": plain("Close", 24),
-        "blocks": [slack::words("answer", &answer.in_words())],
-    })
 }

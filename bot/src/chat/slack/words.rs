@@ -18,6 +18,11 @@ fn message(text: &str, blocks: Vec<Value>) -> Value {
     })
 }
 
+/// Something in words alone.
+pub(super) fn told(text: &str) -> Value {
+    message(text, vec![slack::words("answer", text)])
+}
+
 /// What was done; or the code, the reason and the next step of a refusal.
 pub(super) fn answer(answer: &Answer) -> Value {
     let text = answer.in_words();
@@ -44,19 +49,19 @@ pub fn nobody(member: &str) -> Value {
 
 /// An order that is being decided and takes longer than Slack waits.
 pub fn working() -> Value {
-    message(shared::WORKING, vec![slack::words("answer", shared::WORKING)])
+    told(shared::WORKING)
 }
 
 /// An order, or the proof of who gave it, could not be stored; or nobody knows yet what became of it.
 pub fn not_stored(error: &DeskError) -> Value {
-    let text = shared::not_stored(error);
-    message(&text, vec![slack::words("answer", &text)])
+    told(&shared::not_stored(error))
 }
 
 /// A form could not be opened; the words do the same.
 pub fn not_now(command: &str, why: &str) -> Value {
-    let text = format!("The form could not be opened: {why}. Say it in words: {command} start <plan> version:<v>");
-    message(&text, vec![slack::words("answer", &text)])
+    told(&format!(
+        "The form could not be opened: {why}. Say it in words: {command} start <plan> version:<v>"
+    ))
 }
 
 #[cfg(test)]
