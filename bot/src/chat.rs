@@ -1,6 +1,7 @@
 //! Owns the one dispatcher under every surface: what somebody said becomes a question or an order, and the answer a card.
 //! Refuses to decide and to remember: that is the [`Desk`]'s work. Refuses markup: answers are plain text and facts.
 
+mod again;
 pub mod answer;
 mod arguments;
 mod buttons;
@@ -38,6 +39,8 @@ pub struct Request {
     pub verb: Verb,
     /// The rollout it names, if it names one.
     pub rollout: Option<String>,
+    /// The platform's id of the channel or thread it was said in, which tells which rollout is meant when none is named.
+    pub place: Option<String>,
     /// The generation the person looked at, when a button was pressed.
     pub seen: Option<u64>,
     /// The idempotency key: the same key again gets the first answer again.
@@ -116,6 +119,9 @@ pub trait Desk: Send + Sync {
     fn active(&self) -> Vec<Arc<Rollout>>;
     /// One rollout, over or not.
     fn rollout(&self, id: &RolloutId) -> impl Future<Output = Result<Option<Arc<Rollout>>, DeskError>> + Send;
+    /// The rollouts that people mean who name none, by the channel or thread they speak in: in its own thread that one, over
+    /// or not; in a channel those that are not over and shown there. None, where the place says nothing about it.
+    fn meant_at(&self, place: &str) -> impl Future<Output = Result<Vec<Arc<Rollout>>, DeskError>> + Send;
     /// The newest rollouts, over or not.
     fn newest(&self, limit: u32) -> impl Future<Output = Result<Vec<Arc<Rollout>>, DeskError>> + Send;
     /// The log of a rollout, oldest line first.
@@ -204,6 +210,7 @@ impl<D: Desk> Dispatcher<D> {
                     actor,
                     verb: said.verb,
                     rollout: said.rollout,
+                    place: None,
                     seen: None,
                     key,
                     not_after: None,
@@ -270,7 +277,7 @@ impl<D: Desk> Dispatcher<D> {
                 self.desk.decide(Order { request, about: None }).await
             }
             Verb::Freeze { .. } | Verb::Thaw { .. } => self.desk.decide(Order { request, about: None }).await,
-            Verb::Do(command) => match self.find(request.rollout.as_deref()).await? {
+            Verb::Do(command) => match self.find(&request, now).await? {
                 // Where several are meant, somebody has to say which.
                 Err(refusal) if matches!(command, Command::Rollback { .. }) && refusal.code != Code::R102 => {
                     self.went_back(&request, refusal).await
@@ -297,7 +304,7 @@ impl<D: Desk> Dispatcher<D> {
     }
 
     async fn about_one(&self, request: Request, now: Timestamp) -> Result<Answer, DeskError> {
-        let rollout = match self.find_or_latest(request.rollout.as_deref()).await? {
+        let rollout = match self.find_or_latest(&request, now).await? {
             Err(refusal) => return Ok(refusal.into()),
             Ok(rollout) => rollout,
         };
@@ -354,13 +361,11 @@ impl<D: Desk> Dispatcher<D> {
         })
     }
 
-    /// By id, else by the name of a plan, else the only active one. Two candidates are never guessed between.
-    async fn find(&self, named: Option<&str>) -> Result<Result<Arc<Rollout>, Refusal>, DeskError> {
-        let active = self.desk.active();
-        let candidates: Vec<_> = match named {
-            Some(name) => active.into_iter().filter(|rollout| is_called(rollout, name)).collect(),
-            None => active,
-        };
+    /// By id, else by the name of a plan; who names none means the one of the thread, else the only one shown in the channel,
+    /// else the only active one. Two candidates are never guessed between.
+    async fn find(&self, request: &Request, now: Timestamp) -> Result<Result<Arc<Rollout>, Refusal>, DeskError> {
+        let named = request.rollout.as_deref();
+        let candidates = self.candidates(named, request.place.as_deref()).await?;
         match (candidates.as_slice(), named) {
             ([one], _) => Ok(Ok(Arc::clone(one))),
             ([], Some(name)) => match self.desk.rollout(&RolloutId::new(name)).await? {
@@ -372,14 +377,34 @@ impl<D: Desk> Dispatcher<D> {
                 ))),
             },
             ([], None) => Ok(Err(words::nothing_active(&self.desk.plans()))),
-            (several, _) => Ok(Err(words::ambiguous(several))),
+            (several, _) => Ok(Err(words::ambiguous(several, &request.verb, now))),
         }
     }
 
+    /// The rollouts that may be meant.
+    async fn candidates(&self, named: Option<&str>, place: Option<&str>) -> Result<Vec<Arc<Rollout>>, DeskError> {
+        let mut active = self.desk.active();
+        match (named, place) {
+            (Some(name), _) => active.retain(|rollout| is_called(rollout, name)),
+            (None, Some(place)) => {
+                let here = self.desk.meant_at(place).await?;
+                if !here.is_empty() {
+                    return Ok(here);
+                }
+            }
+            (None, None) => {}
+        }
+        Ok(active)
+    }
+
     /// Like [`Self::find`]; where nothing is active and nothing was named, the newest one that is over.
-    async fn find_or_latest(&self, named: Option<&str>) -> Result<Result<Arc<Rollout>, Refusal>, DeskError> {
-        match self.find(named).await? {
-            Err(refusal) if refusal.code == Code::R103 && named.is_none() => {
+    async fn find_or_latest(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Result<Arc<Rollout>, Refusal>, DeskError> {
+        match self.find(request, now).await? {
+            Err(refusal) if refusal.code == Code::R103 && request.rollout.is_none() => {
                 let latest = self.desk.newest(1).await?.into_iter().next();
                 Ok(latest.ok_or(refusal))
             }

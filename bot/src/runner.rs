@@ -16,6 +16,7 @@ mod given_up;
 mod hands;
 mod intake;
 mod lookout;
+mod meant;
 mod mover;
 mod path;
 mod poller;

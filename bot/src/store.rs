@@ -42,7 +42,7 @@ use tokio_util::task::TaskTracker;
 
 pub use alerts::Heard;
 pub use begin::{BeginFacts, Begun, Opening};
-pub use cards::{CardKey, CardRow};
+pub use cards::{CardKey, CardRow, Whereabouts};
 pub use environments::{Environment, Froze};
 pub use error::{OpenError, StoreError};
 pub use examine::{Examined, Tables};

@@ -8,6 +8,7 @@ mod complete;
 mod forgery;
 mod form;
 mod load;
+mod places;
 mod register;
 mod signers;
 mod wire;

@@ -8,6 +8,7 @@ mod forgery;
 mod form;
 mod late_form;
 mod load;
+mod places;
 mod signers;
 mod types;
 mod wire;

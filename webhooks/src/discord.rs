@@ -63,6 +63,8 @@ pub struct Heard {
     pub id: String,
     /// The server it came from.
     pub guild: String,
+    /// The id of the channel they did it in, or of the thread, where Discord names it.
+    pub place: Option<String>,
     /// Who: the user id, never a name.
     pub user: String,
     /// With what the answer is edited later; good for fifteen minutes.

@@ -81,8 +81,13 @@ pub(super) async fn taken(app: &App, proof: &[u8; 32], at: Timestamp) -> Result<
         })
 }
 
-/// Somebody whom the configuration names, speaking on a platform. `key` is the platform's own name for it.
-pub(super) fn occasion(person: &Person, surface: Surface, key: String, at: Timestamp) -> Occasion {
+/// Somebody whom the configuration names, speaking on a platform. `key` is the platform's own name for it, `place` for where.
+pub(super) fn occasion(
+    person: &Person,
+    surface: Surface,
+    (key, place): (String, Option<&str>),
+    at: Timestamp,
+) -> Occasion {
     Occasion {
         actor: Actor {
             person: person.id.clone(),
@@ -90,6 +95,7 @@ pub(super) fn occasion(person: &Person, surface: Surface, key: String, at: Times
             surface,
         },
         key,
+        place: place.map(str::to_owned),
         at,
     }
 }

@@ -94,7 +94,13 @@ impl Conversation {
         let config = self.app.current.get();
         let person = config.people.in_discord(&self.heard.user)?;
         let key = format!("discord:{}", self.heard.id);
-        Some(conversation::occasion(person, Surface::Discord, key, self.heard.at))
+        let place = self.heard.place.as_deref();
+        Some(conversation::occasion(
+            person,
+            Surface::Discord,
+            (key, place),
+            self.heard.at,
+        ))
     }
 
     async fn response(&self) -> Result<Response, DeskError> {
@@ -109,7 +115,7 @@ impl Conversation {
             What::Choose { list, value } => talk::chosen(dispatcher, &occasion, list, value).await,
             What::Submit(form) => talk::submitted(dispatcher, &occasion, form, now).await,
             What::Complete { spoken, focused, typed } => {
-                let choices = talk::completed(dispatcher, &occasion.actor, spoken, (focused, typed)).await;
+                let choices = talk::completed(dispatcher, &occasion, spoken, (focused, typed)).await;
                 Ok(Response::Choices(choices))
             }
         }

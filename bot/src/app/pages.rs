@@ -304,6 +304,7 @@ async fn pressed(house: &House, id: &str, press: &Press, caller: &Caller) -> Res
         actor: caller.actor.clone(),
         verb: Verb::Do(command),
         rollout: Some(id.to_owned()),
+        place: None,
         seen,
         key: None,
         not_after: None,

@@ -87,7 +87,13 @@ impl Conversation {
         let config = self.app.current.get();
         let person = config.people.in_slack(&self.heard.user)?;
         let key = format!("slack:{}:{}", self.heard.team, self.heard.trigger);
-        Some(conversation::occasion(person, Surface::Slack, key, self.heard.at))
+        let place = self.heard.channel.as_deref();
+        Some(conversation::occasion(
+            person,
+            Surface::Slack,
+            (key, place),
+            self.heard.at,
+        ))
     }
 
     async fn response(&self) -> Result<Response, DeskError> {

@@ -17,6 +17,8 @@ pub struct Occasion {
     pub actor: Actor,
     /// The idempotency key: the platform's own name for this interaction.
     pub key: String,
+    /// The platform's id of the channel or thread.
+    pub place: Option<String>,
     /// When it came in.
     pub at: Timestamp,
 }
@@ -27,6 +29,7 @@ impl Occasion {
             actor: self.actor.clone(),
             verb,
             rollout,
+            place: self.place.clone(),
             seen,
             key: Some(self.key.clone()),
             not_after: self.at.checked_add(TAKEN_UP_WITHIN).ok(),

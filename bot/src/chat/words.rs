@@ -3,18 +3,18 @@
 
 use std::sync::Arc;
 
-use tidegate_rollout::command::USAGES;
+use jiff::Timestamp;
 use tidegate_rollout::command::grammar::misspelt;
+use tidegate_rollout::command::{USAGES, Verb};
 use tidegate_rollout::notice::clock;
 use tidegate_rollout::refusal::Code;
 use tidegate_rollout::{Actor, Entry, Health, Refusal, Rollout, Stage};
 
-use super::DeskError;
 use super::names::Names;
+use super::{DeskError, again};
 
 /// An order that is being decided and takes longer than its platform waits.
 pub(super) const WORKING: &str = "Working on it; the answer comes here.";
-
 /// The same in the place of a form.
 pub(super) const WORKING_ON_A_FORM: &str = "Working on it; the answer comes here. Whoever closes this gets it where the form was asked \
                                             for, for their eyes only.";
@@ -149,12 +149,26 @@ pub(super) fn no_such_rollout(name: &str, active: &[Arc<Rollout>], plans: &[Stri
     Refusal::new(Code::R103, format!("I know no rollout `{shown}`."), hint)
 }
 
-pub(super) fn ambiguous(several: &[Arc<Rollout>]) -> Refusal {
-    let line = |rollout: &Arc<Rollout>| format!("{} ({} {})", rollout.id, rollout.state_word(), rollout.wanted);
-    let lines: Vec<String> = several.iter().map(line).collect();
+/// So many of several rollouts are named.
+const CANDIDATES: usize = 10;
+
+pub(super) fn ambiguous(several: &[Arc<Rollout>], verb: &Verb, now: Timestamp) -> Refusal {
+    let rest = again::arguments(verb, now);
+    let line = |rollout: &Arc<Rollout>| {
+        let (id, state) = (&rollout.id, rollout.state_word());
+        format!("`{} {id}{rest}` ({state} {})", verb.word(), rollout.wanted)
+    };
+    let lines: Vec<String> = several.iter().take(CANDIDATES).map(line).collect();
+    let more = match several.len().saturating_sub(CANDIDATES) {
+        0 => String::new(),
+        more => format!(", and {more} more: see `list`"),
+    };
     Refusal::new(
         Code::R102,
-        format!("{} rollouts are active here. Which one?", several.len()),
-        format!("Name it: {}.", lines.join(", ")),
+        format!(
+            "{} rollouts are active here. Which one? Nothing was done.",
+            several.len()
+        ),
+        format!("Say: {}{more}.", lines.join(", or ")),
     )
 }

@@ -463,6 +463,7 @@ mod tests {
             },
             verb,
             rollout: None,
+            place: None,
             seen: None,
             key: None,
             not_after: Some(now),

@@ -109,6 +109,7 @@ impl Engine {
             actor: actor.clone(),
             verb: verb.clone(),
             rollout: None,
+            place: None,
             seen: *seen,
             key: arrival.nonce.clone(),
             not_after: *not_after,

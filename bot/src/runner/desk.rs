@@ -47,6 +47,11 @@ impl Desk for Engine {
         Ok(found.map(Arc::new))
     }
 
+    async fn meant_at(&self, place: &str) -> Result<Vec<Arc<Rollout>>, DeskError> {
+        let meant = Engine::meant_at(self, place).await;
+        meant.map_err(failed("find out which rollout is meant there"))
+    }
+
     async fn newest(&self, limit: u32) -> Result<Vec<Arc<Rollout>>, DeskError> {
         let rollouts = self.store.list(limit).await.map_err(failed("list the rollouts"))?;
         Ok(rollouts.into_iter().map(Arc::new).collect())
@@ -242,6 +247,7 @@ mod tests {
             },
             verb,
             rollout: None,
+            place: None,
             seen: None,
             key: Some("k-1".to_owned()),
             not_after: None,

@@ -27,6 +27,10 @@ statements! {
     LOST: "note that a card is gone" =
         "UPDATE cards SET message = NULL, attempts = 0, claimed_until = 0
          WHERE rollout = $1 AND channel = $2 AND claimed_by = $3";
+    AT: "find the cards at a place" =
+        "SELECT c.rollout, c.message FROM cards AS c JOIN rollouts AS r ON r.id = c.rollout
+         WHERE c.message = $1 OR (c.place = $1 AND c.message IS NOT NULL AND r.is_final = 0)
+         ORDER BY c.rollout";
     STALE: "find cards that are out of date" =
         "SELECT c.rollout, c.channel FROM cards AS c JOIN rollouts AS r ON r.id = c.rollout
          WHERE c.message IS NOT NULL AND c.claimed_until <= $1
@@ -54,6 +58,15 @@ pub struct CardKey<'a> {
     pub rollout: &'a RolloutId,
     /// The channel.
     pub channel: &'a str,
+}
+
+/// What a place on a platform has to do with rollouts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// It is the thread below the card of this one, which may be over.
+    ThreadOf(RolloutId),
+    /// It is a channel in which the cards of these stand, which are not over; or any place, of none.
+    CardsOf(Vec<RolloutId>),
 }
 
 type Row = (String, Option<String>, i64, i64);
@@ -134,6 +147,20 @@ impl Store {
     pub async fn card_lost(&self, key: CardKey<'_>, by: &str) -> Result<(), StoreError> {
         let values = [key.rollout.as_str().into(), key.channel.into(), by.into()];
         self.engine().execute(&LOST, &values).await.map(drop)
+    }
+
+    /// What a place has to do with rollouts. A thread is called as the message that it hangs on.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn whereabouts(&self, place: &str) -> Result<Whereabouts, StoreError> {
+        let rows: Vec<(String, String)> = self.engine().rows(&AT, &[place.into()]).await?;
+        if let Some((rollout, _)) = rows.iter().find(|(_, message)| message == place) {
+            return Ok(Whereabouts::ThreadOf(RolloutId::new(rollout.as_str())));
+        }
+        let mut rollouts: Vec<RolloutId> = rows.into_iter().map(|(rollout, _)| RolloutId::new(rollout)).collect();
+        rollouts.dedup();
+        Ok(Whereabouts::CardsOf(rollouts))
     }
 
     /// Cards that show less than what is saved, or of rollouts under way and shown before `before`; the longest first, and

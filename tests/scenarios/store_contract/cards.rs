@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use futures_util::future::join_all;
-use tidegate::store::{CardKey, Store};
+use tidegate::store::{CardKey, Store, Whereabouts};
 use tidegate_rollout::RolloutId;
 
 use super::on_both;
@@ -15,6 +15,7 @@ on_both!(
     a_card_that_cannot_be_written_keeps_no_other_waiting,
     what_proved_a_request_is_taken_once,
     what_was_not_tried_does_not_count_as_tried,
+    a_place_tells_which_rollouts_are_shown_there,
 );
 
 fn key<'a>(rollout: &'a RolloutId) -> CardKey<'a> {
@@ -204,6 +205,43 @@ async fn what_was_not_tried_does_not_count_as_tried(world: World) -> Result<()> 
     ensure!(
         order.len() == 2 && order[0] == (&first.notice.id, 1) && order[1].1 == 1,
         "{order:?}"
+    );
+    Ok(())
+}
+
+async fn a_place_tells_which_rollouts_are_shown_there(world: World) -> Result<()> {
+    let store = world.open().await?;
+    let mut shown = Vec::new();
+    for (at, name) in ["checkout", "ledger", "search"].into_iter().enumerate() {
+        let rollout = started(&store, &plan(name, name), noon()).await?;
+        let card = key(&rollout.id);
+        store
+            .claim_card(card, "r1", noon(), CLAIM)
+            .await?
+            .context("it is free")?;
+        // The last one is about to be posted, and is not there yet.
+        if name != "search" {
+            let message = format!("17.{at}");
+            let place = ("C1", message.as_str());
+            ensure!(store.card_shown(card, "r1", place, rollout.generation, noon()).await?);
+        }
+        shown.push(rollout.id);
+    }
+    let thread = |at: usize| Whereabouts::ThreadOf(shown[at].clone());
+    let cards = |of: &[RolloutId]| Whereabouts::CardsOf(of.to_vec());
+    ensure!(store.whereabouts("C1").await? == cards(&shown[..2]));
+    ensure!(store.whereabouts("C2").await? == cards(&[]) && store.whereabouts("").await? == cards(&[]));
+    ensure!(store.whereabouts("17.0").await? == thread(0) && store.whereabouts("17.1").await? == thread(1));
+    world
+        .tamper("UPDATE rollouts SET is_final = 1 WHERE id = 'checkout-1'")
+        .await?;
+    ensure!(
+        store.whereabouts("C1").await? == cards(&shown[1..2]),
+        "what is over is not meant in the channel"
+    );
+    ensure!(
+        store.whereabouts("17.0").await? == thread(0),
+        "but it is in its own thread"
     );
     Ok(())
 }

@@ -113,6 +113,23 @@ impl Discord {
         Ok(self.interaction(APP, Some(GUILD), user, json!({ "type": 2, "data": data })))
     }
 
+    /// As [`Discord::command`], in the channel or in one of its threads.
+    ///
+    /// # Errors
+    /// When there is no such place, too.
+    pub fn command_at(&self, place: &str, user: &str, verb: &str, options: &[(&str, &str)]) -> Result<Signed> {
+        self.is_a_place(place)?;
+        let data = self.typed(verb, options, false)?;
+        let more = json!({ "type": 2, "channel_id": place, "data": data });
+        Ok(self.interaction(APP, Some(GUILD), user, more))
+    }
+
+    fn is_a_place(&self, place: &str) -> Result<()> {
+        let known = place == CHANNEL || self.book().threads.contains_key(place);
+        ensure!(known, "nobody can speak at {place}");
+        Ok(())
+    }
+
     /// A sub-command from any application and server, or from none, whatever is registered now: a client may still show what
     /// was registered before, and who can sign can make up anything.
     #[must_use]
@@ -136,6 +153,17 @@ impl Discord {
     pub fn typing(&self, user: &str, verb: &str, options: &[(&str, &str)]) -> Result<Signed> {
         let data = self.typed(verb, options, true)?;
         Ok(self.interaction(APP, Some(GUILD), user, json!({ "type": 4, "data": data })))
+    }
+
+    /// As [`Discord::typing`], in the channel or in one of its threads.
+    ///
+    /// # Errors
+    /// When there is no such place, too.
+    pub fn typing_at(&self, place: &str, user: &str, verb: &str, options: &[(&str, &str)]) -> Result<Signed> {
+        self.is_a_place(place)?;
+        let data = self.typed(verb, options, true)?;
+        let more = json!({ "type": 4, "channel_id": place, "data": data });
+        Ok(self.interaction(APP, Some(GUILD), user, more))
     }
 
     /// What the client of somebody on the server sends: it shows the server's commands, or else those of everywhere.

@@ -121,18 +121,28 @@ impl Slack {
     /// The slash command with `text`, typed by `user`.
     #[must_use]
     pub fn command(&self, user: &str, text: &str) -> Signed {
-        self.command_in(TEAM, APP, user, text)
+        self.command_at(CHANNEL, user, text)
+    }
+
+    /// As [`Slack::command`], in any channel: the app need not be there.
+    #[must_use]
+    pub fn command_at(&self, channel: &str, user: &str, text: &str) -> Signed {
+        self.command_from((TEAM, APP), channel, user, text)
     }
 
     /// As [`Slack::command`], from any workspace and app.
     #[must_use]
     pub fn command_in(&self, team: &str, app: &str, user: &str, text: &str) -> Signed {
+        self.command_from((team, app), CHANNEL, user, text)
+    }
+
+    fn command_from(&self, (team, app): (&str, &str), channel: &str, user: &str, text: &str) -> Signed {
         let (trigger, response_url) = self.occasion();
         let body = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("token", "a-token-of-old")
             .append_pair("team_id", team)
             .append_pair("team_domain", "example")
-            .append_pair("channel_id", CHANNEL)
+            .append_pair("channel_id", channel)
             .append_pair("channel_name", "releases")
             .append_pair("user_id", user)
             .append_pair("user_name", "never-look-at-me")

@@ -25,6 +25,8 @@ pub(super) struct Interaction {
     application_id: ApplicationId,
     r#type: InteractionType,
     guild_id: Option<GuildId>,
+    #[serde(default)]
+    channel_id: Value,
     member: Option<Member>,
     token: String,
     #[serde(default)]
@@ -82,6 +84,7 @@ impl Interaction {
             at,
             id: self.id.to_string(),
             guild: guild.to_string(),
+            place: self.channel_id.as_str().map(|id| without_nul(id.to_owned())),
             user: member.user.id.to_string(),
             token: SecretString::from(self.token),
             what,

@@ -81,6 +81,7 @@ async fn the_interactions_of_the_documentation_are_understood() {
     let heard = world.heard();
     for one in &heard {
         assert_eq!((one.guild.as_str(), one.user.as_str()), (GUILD, "53908232506183680"));
+        assert_eq!(one.place.as_deref(), Some("645027906669510667"));
         assert_eq!(
             (one.id.as_str(), one.token.expose_secret()),
             ("786008729715212338", "aW50ZXJhY3Rpb24udG9rZW4")
@@ -110,6 +111,25 @@ async fn the_interactions_of_the_documentation_are_understood() {
         !format!("{heard:?}").contains("aW50ZXJhY3Rpb24udG9rZW4"),
         "the token would print"
     );
+}
+
+/// Where it was said only helps to know what is meant.
+#[tokio::test]
+async fn a_place_that_is_not_named_as_it_should_be_silences_nobody() {
+    let world = World::new();
+    let whole: Value = serde_json::from_str(&fixture("discord/slash-rollback.json")).unwrap();
+    for (number, place) in [Value::Null, json!(7), json!({}), json!("77\u{0}8")]
+        .into_iter()
+        .enumerate()
+    {
+        let mut body = whole.clone();
+        body["id"] = format!("78600872971521234{number}").into();
+        body["channel_id"] = place;
+        let (status, _) = world.post(&body.to_string(), SEED, NOW).await;
+        assert_eq!(status, StatusCode::OK);
+    }
+    let places: Vec<Option<String>> = world.heard().into_iter().map(|one| one.place).collect();
+    assert_eq!(places, [None, None, None, Some("77␀8".to_owned())]);
 }
 
 /// A label around each field as the documentation has it, a row around fields as older forms have them, and words alone.

@@ -15,7 +15,7 @@ use crate::refusal::{Code, Refusal};
 pub struct Said {
     /// What.
     pub verb: Verb,
-    /// About which rollout; `None`: the only active one.
+    /// About which rollout; `None`: it is not said.
     pub rollout: Option<String>,
 }
 

@@ -10,7 +10,7 @@ use tidegate_rollout::signoff::Open;
 use tidegate_rollout::{Actor, Rollout, policy};
 use tidegate_webhooks::discord::Spoken;
 
-use super::super::{Desk, Dispatcher};
+use super::super::{Desk, Dispatcher, Occasion};
 use crate::render::discord::name;
 
 /// The most choices that Discord shows.
@@ -46,10 +46,11 @@ impl Choice {
 /// What fits to what is typed so far.
 pub async fn completed<D: Desk>(
     dispatcher: &Dispatcher<D>,
-    actor: &Actor,
+    occasion: &Occasion,
     spoken: &Spoken,
     (focused, typed): (&str, &str),
 ) -> Vec<Choice> {
+    let actor = &occasion.actor;
     if policy::may(actor, &Verb::List, None).is_err() {
         return Vec::new();
     }
@@ -59,10 +60,10 @@ pub async fn completed<D: Desk>(
         ("status" | "history" | "note", "rollout") => rollouts(&newest(desk).await),
         (_, "rollout") => rollouts(&desk.active()),
         (_, "environment") => environments(&newest(desk).await),
-        (verb, "number") => numbers(verb, &meant(desk, spoken)),
-        ("approve", "role") => roles(actor, &meant(desk, spoken)),
-        ("check", "item") => items(spoken, &meant(desk, spoken)),
-        ("ack", "alert") => alerts(actor, &meant(desk, spoken)),
+        (verb, "number") => numbers(verb, &meant(dispatcher, occasion, spoken).await),
+        ("approve", "role") => roles(actor, &meant(dispatcher, occasion, spoken).await),
+        ("check", "item") => items(spoken, &meant(dispatcher, occasion, spoken).await),
+        ("ack", "alert") => alerts(actor, &meant(dispatcher, occasion, spoken).await),
         _ => Vec::new(),
     };
     let typed = typed.trim().to_lowercase();
@@ -97,14 +98,12 @@ fn environments(all: &[Arc<Rollout>]) -> Vec<Choice> {
     names.into_iter().map(|name| Choice::new(name, "")).collect()
 }
 
-/// The rollouts that a command so far would concern.
-fn meant<D: Desk>(desk: &D, spoken: &Spoken) -> Vec<Arc<Rollout>> {
+/// The rollouts that a command so far would concern, if it were sent off where it is typed.
+async fn meant<D: Desk>(dispatcher: &Dispatcher<D>, occasion: &Occasion, spoken: &Spoken) -> Vec<Arc<Rollout>> {
     let named = spoken.options.iter().find(|(name, _)| name == "rollout");
-    let is_meant = |rollout: &Arc<Rollout>| match named {
-        Some((_, name)) => rollout.id.as_str() == name || rollout.plan.name() == name,
-        None => true,
-    };
-    desk.active().into_iter().filter(is_meant).collect()
+    let named = named.map(|(_, name)| name.as_str());
+    let candidates = dispatcher.candidates(named, occasion.place.as_deref()).await;
+    candidates.unwrap_or_default()
 }
 
 fn numbers(verb: &str, all: &[Arc<Rollout>]) -> Vec<Choice> {

@@ -49,7 +49,7 @@ fn option(argument: &Argument) -> CreateCommandOption {
 
 fn describe(argument: &Argument) -> &'static str {
     match (&argument.kind, argument.name) {
-        (Kind::Rollout, _) => "Left out: the only active one",
+        (Kind::Rollout, _) => "Left out: that of this thread or channel, else the only active one",
         (_, "plan") => "Left out: choose one, and see what it would meet",
         (Kind::Pairs, _) => "What else the plan asks for: name:value",
         (_, "reason") => "Why",

@@ -52,6 +52,7 @@ pub(super) async fn say<D: Desk + 'static>(
                         actor,
                         verb,
                         rollout,
+                        place: None,
                         seen,
                         key,
                         not_after: None,

@@ -40,7 +40,7 @@ impl<'a> Place<'a> {
     }
 
     /// Its id on the platform.
-    pub(super) fn id(self) -> &'a str {
+    pub(in crate::runner) fn id(self) -> &'a str {
         match self {
             Self::Slack(slack) => &slack.place,
             Self::Discord(discord) => &discord.place,

@@ -1,0 +1,130 @@
+//! Which rollout is meant when none is named: the only one that is shown in the channel; of several none without its name.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
+use tidegate::chat::Desk as _;
+use tidegate_rollout::{Rollout, RolloutId};
+use tidegate_tests::scratch::Scratch;
+use tidegate_tests::slack::{CHANNEL, Mishap};
+use tidegate_tests::wait;
+
+use super::world::{ANA, PATIENCE, PLAN, World};
+
+/// A channel that no audience hears.
+const ELSEWHERE: &str = "C0LOBBY";
+
+/// Plans `checkout` and `search`; the channel hears of the second too, or nobody does.
+async fn plans(search_is_heard: bool) -> Result<World> {
+    let scratch = Scratch::new("places")?;
+    let mut search = PLAN
+        .replace(
+            "name: checkout }",
+            "name: search, labels: { tidegate.dev/demo: \"true\" } }",
+        )
+        .replace("service: checkout", "service: search")
+        .replace("checkout-v2", "search-v2")
+        .replace("page: true", "page: false");
+    if !search_is_heard {
+        search = search.replace("channels: [releases]", "channels: [log]");
+    }
+    let plans = [
+        scratch.write("checkout.yaml", PLAN)?,
+        scratch.write("search.yaml", search)?,
+    ];
+    World::with(|settings| settings["plans"] = json!(plans)).await
+}
+
+async fn rollout(world: &World, id: &str) -> Result<Arc<Rollout>> {
+    let found = world
+        .running()
+        .app
+        .dispatcher
+        .desk()
+        .rollout(&RolloutId::new(id))
+        .await?;
+    found.with_context(|| format!("there is no {id}"))
+}
+
+/// Starts a plan, and waits until it stands at its first gate.
+async fn at_the_gate(world: &World, name: &str) -> Result<()> {
+    let said = world.say(ANA, &format!("start {name} version:1")).await?;
+    ensure!(said.contains(&format!("{name}-1")), "{said}");
+    wait::until("it waits at its first gate", PATIENCE, async || {
+        let state = rollout(world, &format!("{name}-1")).await?.state_word();
+        ensure!(state == "WAITING", "{state}");
+        Ok(())
+    })
+    .await
+}
+
+/// What ana sees who types a command in a channel.
+async fn say_in(world: &World, channel: &str, text: &str) -> Result<String> {
+    let signed = world.slack.command_at(channel, ANA, text);
+    Ok(world.deliver("/slack/commands", &signed).await?.shown())
+}
+
+/// That neither was advanced.
+async fn both_wait(world: &World) -> Result<()> {
+    for id in ["checkout-1", "search-1"] {
+        ensure!(rollout(world, id).await?.phase_index() == 0, "{id} was advanced");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_one_that_the_channel_shows_is_meant_there() -> Result<()> {
+    let world = plans(false).await?;
+    at_the_gate(&world, "search").await?;
+    at_the_gate(&world, "checkout").await?;
+    world.card("its card is posted", |_| true).await?;
+    let said = say_in(&world, ELSEWHERE, "advance").await?;
+    ensure!(
+        said.starts_with("R102") && said.contains("`advance checkout-1`") && said.contains("`advance search-1`"),
+        "{said}"
+    );
+    both_wait(&world).await?;
+    let said = say_in(&world, CHANNEL, "advance").await?;
+    ensure!(
+        rollout(&world, "checkout-1").await?.phase_index() == 1
+            && rollout(&world, "search-1").await?.phase_index() == 0,
+        "{said}"
+    );
+    // A name is stronger than the place.
+    let said = say_in(&world, CHANNEL, "advance search-1").await?;
+    ensure!(rollout(&world, "search-1").await?.phase_index() == 1, "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn in_the_channel_of_both_nobody_guesses() -> Result<()> {
+    let world = plans(true).await?;
+    at_the_gate(&world, "checkout").await?;
+    at_the_gate(&world, "search").await?;
+    wait::until("both cards are posted", PATIENCE, async || {
+        ensure!(world.slack.cards().len() == 2);
+        Ok(())
+    })
+    .await?;
+    let said = say_in(&world, CHANNEL, "advance").await?;
+    ensure!(
+        said.starts_with("R102") && said.contains("`advance search-1`"),
+        "{said}"
+    );
+    both_wait(&world).await
+}
+
+#[tokio::test]
+async fn a_card_that_is_still_to_be_posted_makes_nothing_the_only_one() -> Result<()> {
+    let world = plans(true).await?;
+    at_the_gate(&world, "checkout").await?;
+    world.card("its card is posted", |_| true).await?;
+    world.all_is_said().await?;
+    world.slack.mishap("chat.postMessage", &vec![Mishap::Broken; 1_000]);
+    at_the_gate(&world, "search").await?;
+    ensure!(world.slack.cards().len() == 1, "{:?}", world.slack.cards());
+    let said = say_in(&world, CHANNEL, "advance").await?;
+    ensure!(said.starts_with("R102"), "{said}");
+    both_wait(&world).await
+}
