@@ -4,6 +4,7 @@
 mod buttons;
 mod cards;
 mod commands;
+mod forged_interactions;
 mod forgery;
 mod form;
 mod late_form;

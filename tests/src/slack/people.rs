@@ -83,6 +83,38 @@ impl Signed {
             ..self.clone()
         }
     }
+
+    /// The same press, choice or form from another workspace or app, signed with our secret: another app may have got hold of it.
+    ///
+    /// # Errors
+    /// When it is no such thing.
+    pub fn from(&self, team: &str, app: &str) -> Result<Self> {
+        let mut payload = payload(&self.body).context("it has no payload")?;
+        payload["team"]["id"] = team.into();
+        payload["user"]["team_id"] = team.into();
+        payload["api_app_id"] = app.into();
+        Ok(self.with_payload(&payload))
+    }
+
+    /// The same for an app of a whole organisation, which names the workspace only with the user.
+    ///
+    /// # Errors
+    /// When it is no press, choice or form.
+    pub fn of_an_organisation(&self, team: &str) -> Result<Self> {
+        let mut payload = payload(&self.body).context("it has no payload")?;
+        payload["team"] = Value::Null;
+        payload["user"]["team_id"] = team.into();
+        payload["is_enterprise_install"] = true.into();
+        Ok(self.with_payload(&payload))
+    }
+
+    fn with_payload(&self, payload: &Value) -> Self {
+        let unsigned = Self {
+            body: as_form(payload),
+            ..self.clone()
+        };
+        unsigned.again(SECRET, 0)
+    }
 }
 
 /// What an interaction carries in its one field.

@@ -170,26 +170,31 @@ async fn the_documented_signature_is_the_one_that_is_checked() {
 
 #[tokio::test]
 async fn what_is_not_for_us_is_refused() {
-    let world = World::new(Some("A123456"));
-    let status = fixture("slack/slash-status.form");
-    for (body, secret, at, why) in [
-        (status.clone(), "a guess", NOW, "another secret"),
-        (status.clone(), SECRET, NOW - 301, "too old"),
-        (status.clone(), SECRET, NOW + 301, "from the future"),
-        (status.replace("T0001", "T0002"), SECRET, NOW, "another workspace"),
-        (status.replace("A123456", "A654321"), SECRET, NOW, "another app"),
+    for (path, whole) in [
+        ("/slack/commands", fixture("slack/slash-status.form")),
+        ("/slack/interactions", payload("slack/block_actions.json")),
+        ("/slack/interactions", payload("slack/view_submission.json")),
     ] {
-        let (answer, body) = world.post("/slack/commands", &body, secret, at).await;
-        assert_eq!(
-            (answer, &body["code"]),
-            (StatusCode::UNAUTHORIZED, &json!("unproven")),
-            "{why}"
-        );
+        let world = World::new(Some("A123456"));
+        for (body, secret, at, why) in [
+            (whole.clone(), "a guess", NOW, "another secret"),
+            (whole.clone(), SECRET, NOW - 301, "too old"),
+            (whole.clone(), SECRET, NOW + 301, "from the future"),
+            (whole.replace("T0001", "T0002"), SECRET, NOW, "another workspace"),
+            (whole.replace("A123456", "A654321"), SECRET, NOW, "another app"),
+        ] {
+            let (answer, body) = world.post(path, &body, secret, at).await;
+            assert_eq!(
+                (answer, &body["code"]),
+                (StatusCode::UNAUTHORIZED, &json!("unproven")),
+                "{path}: {why}"
+            );
+        }
+        assert!(world.heard().is_empty(), "{path}");
+        let (first, _) = world.post(path, &whole, SECRET, NOW).await;
+        let (second, _) = world.post(path, &whole, SECRET, NOW).await;
+        assert_eq!((first, second), (StatusCode::OK, StatusCode::UNAUTHORIZED), "{path}");
     }
-    assert!(world.heard().is_empty());
-    let (first, _) = world.post("/slack/commands", &status, SECRET, NOW).await;
-    let (second, _) = world.post("/slack/commands", &status, SECRET, NOW).await;
-    assert_eq!((first, second), (StatusCode::OK, StatusCode::UNAUTHORIZED));
 }
 
 #[tokio::test]
