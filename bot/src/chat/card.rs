@@ -11,7 +11,7 @@ use tidegate_rollout::rollout::{Because, Stage, Standing};
 use tidegate_rollout::step::{Blocker, blockers};
 use tidegate_rollout::{Health, Period, Rollout, Surroundings};
 
-pub(super) use wording::{REASONS, WAY_BACK, known};
+pub(super) use wording::{HOOKS, REASONS, WAY_BACK, known};
 
 /// Where a rollout stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

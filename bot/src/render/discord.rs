@@ -25,11 +25,11 @@ use markup::cut;
 pub const CONTENT: usize = 2_000;
 const TITLE: usize = 256;
 const DESCRIPTION: usize = 2_600;
-const FIELD_NAME: usize = 256;
-const FIELD: usize = 1_000;
+const FIELD_NAME: usize = 60;
+const FIELD: usize = 800;
 const FOOTER: usize = 500;
 /// The most fields of an embed that are used.
-const FIELDS: usize = 2;
+const FIELDS: usize = 3;
 /// The most characters on a button, of what it carries, of a name to choose, of a thread's name.
 const LABEL: usize = 80;
 const CUSTOM_ID: usize = 100;

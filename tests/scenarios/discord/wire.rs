@@ -214,10 +214,10 @@ fn page() -> url::Url {
 fn worst(state: &str) -> Card {
     let long = WORSE.repeat(40);
     Card {
-        looked_at: Vec::new(),
+        looked_at: vec![long.clone(); 9],
         next_update: Some(long.clone()),
         missed: vec![long.clone(); 12],
-        hooks: Vec::new(),
+        hooks: vec![long.clone(); 9],
         ladder: vec![long.clone(); 9],
         observed: Some(long.clone()),
         rollout: "checkout-17".to_owned(),
@@ -301,4 +301,38 @@ fn the_judge_sees_what_it_should() {
     ] {
         assert!(discord::judge(&wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn the_card_says_what_became_of_the_latest_hooks_and_who_looks_at_what() {
+    let lines = |what: &str| {
+        (1..=6)
+            .map(|number| format!("{what} {number} of\nsix"))
+            .collect::<Vec<_>>()
+    };
+    let card = Card {
+        health_detail: None,
+        because: None,
+        phase: None,
+        observed: None,
+        next: "Bakes.".to_owned(),
+        hooks: lines("backup"),
+        looked_at: lines("nia looks at"),
+        ..worst("BAKING")
+    };
+    let shown = discord::shown(&picture(&card, None, Timestamp::UNIX_EPOCH).edited());
+    for what in ["backup", "nia looks at"] {
+        for (number, is_shown) in [(1, false), (2, false), (3, true), (4, true), (5, true), (6, true)] {
+            let line = format!("{what} {number} of six");
+            assert_eq!(shown.contains(&line), is_shown, "{line}: {shown}");
+        }
+    }
+    assert_eq!(shown.matches("2 more before").count(), 2, "{shown}");
+    let calm = Card {
+        hooks: Vec::new(),
+        looked_at: Vec::new(),
+        ..card
+    };
+    let shown = discord::shown(&picture(&calm, None, Timestamp::UNIX_EPOCH).edited());
+    assert!(!shown.contains("Hooks") && !shown.contains("more before"), "{shown}");
 }

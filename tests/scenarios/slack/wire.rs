@@ -218,10 +218,10 @@ pub(super) fn worst(state: &str) -> Card {
     let long = WORSE.repeat(40);
     Card {
         ladder: vec![long.clone(); 9],
-        looked_at: Vec::new(),
+        looked_at: vec![long.clone(); 9],
         next_update: Some(long.clone()),
         missed: vec![long.clone(); 12],
-        hooks: Vec::new(),
+        hooks: vec![long.clone(); 9],
         observed: Some(long.clone()),
         rollout: "a-plan-with-a-rather-long-name-17".to_owned(),
         title: long.clone(),
@@ -288,4 +288,40 @@ fn the_card_says_the_observed_share_and_the_rungs_of_the_way_back() {
         !shown(&[first]).contains("The way back"),
         "one rung is said by what it waits for"
     );
+}
+
+#[test]
+fn the_card_says_what_became_of_the_latest_hooks_and_who_looks_at_what() {
+    let lines = |what: &str| {
+        (1..=6)
+            .map(|number| format!("{what} {number} of\nsix"))
+            .collect::<Vec<_>>()
+    };
+    let card = Card {
+        health_detail: None,
+        because: None,
+        phase: None,
+        observed: None,
+        next: "Bakes.".to_owned(),
+        hooks: lines("backup"),
+        looked_at: lines("nia looks at"),
+        ..worst("BAKING")
+    };
+    let drawn = picture(&card, None, Timestamp::UNIX_EPOCH);
+    let shown = tidegate_tests::slack::read(&serde_json::json!({ "text": "x", "blocks": drawn.blocks })).0;
+    for what in ["backup", "nia looks at"] {
+        for (number, is_shown) in [(1, false), (2, false), (3, true), (4, true), (5, true), (6, true)] {
+            let line = format!("{what} {number} of six");
+            assert_eq!(shown.contains(&line), is_shown, "{line}: {shown}");
+        }
+    }
+    assert_eq!(shown.matches("2 more before").count(), 2, "{shown}");
+    let calm = Card {
+        hooks: Vec::new(),
+        looked_at: Vec::new(),
+        ..card
+    };
+    let drawn = picture(&calm, None, Timestamp::UNIX_EPOCH);
+    let shown = tidegate_tests::slack::read(&serde_json::json!({ "text": "x", "blocks": drawn.blocks })).0;
+    assert!(!shown.contains("Hooks") && !shown.contains("more before"), "{shown}");
 }

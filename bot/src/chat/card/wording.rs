@@ -10,8 +10,14 @@ use super::Card;
 pub(in crate::chat) const REASONS: &str = "What keeps it from advancing:";
 /// What stands above the rungs.
 pub(in crate::chat) const WAY_BACK: &str = "The way back";
+/// What stands above the hooks.
+pub(in crate::chat) const HOOKS: &str = "Hooks";
 /// The most reasons that are listed; more are counted.
 const MOST: usize = 8;
+/// The most hooks, and people who look at something, that are listed: the latest ones; those before are counted.
+const LATEST: usize = 4;
+/// The most characters of a line about one of them.
+const LINE: usize = 170;
 
 impl Card {
     /// What is rolled out, and where to.
@@ -69,6 +75,16 @@ impl Card {
             .collect()
     }
 
+    /// Who looks at what, the latest ones.
+    pub(in crate::chat) fn lookers(&self) -> Vec<String> {
+        latest(&self.looked_at)
+    }
+
+    /// The hooks, the latest ones.
+    pub(in crate::chat) fn latest_hooks(&self) -> Vec<String> {
+        latest(&self.hooks)
+    }
+
     /// What keeps it from advancing, as far as it is listed.
     pub(in crate::chat) fn reasons(&self) -> Vec<String> {
         let mut reasons: Vec<String> = self.waits_for.iter().take(MOST).cloned().collect();
@@ -89,6 +105,24 @@ impl Card {
         parts.extend(as_of.map(|at| format!("as of {}", clock(at))));
         parts.join(" · ")
     }
+}
+
+/// The latest ones, below how many came before; each in one line.
+fn latest(all: &[String]) -> Vec<String> {
+    let before = all.len().saturating_sub(LATEST);
+    let counted = (before > 0).then(|| format!("{before} more before"));
+    counted
+        .into_iter()
+        .chain(all.iter().skip(before).map(|line| one_line(line)))
+        .collect()
+}
+
+fn one_line(text: &str) -> String {
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if flat.chars().count() <= LINE {
+        return flat;
+    }
+    flat.chars().take(LINE - 1).chain(['…']).collect()
 }
 
 /// States and healths are our own words, and there are few of them: nothing else is ever bold.

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use url::Url;
 
-use super::super::card::{REASONS, WAY_BACK, known};
+use super::super::card::{HOOKS, REASONS, WAY_BACK, known};
 use super::super::{Card, buttons};
 use crate::render::discord::{Embed, Markup, Message};
 
@@ -33,6 +33,7 @@ pub(super) fn embed(card: &Card, page: Option<&Url>, as_of: Option<Timestamp>) -
     }
     lines.extend(card.because.as_ref().map(|it| text(&format!("Because: {it}"))));
     lines.push(text(&card.next));
+    lines.extend(card.lookers().iter().map(|it| text(it)));
     lines.extend(card.commitments().iter().map(|it| text(it)));
     let mut fields = Vec::new();
     if !card.waits_for.is_empty() {
@@ -40,6 +41,10 @@ pub(super) fn embed(card: &Card, page: Option<&Url>, as_of: Option<Timestamp>) -
     }
     if !card.rungs().is_empty() {
         fields.push((WAY_BACK, points(card.rungs())));
+    }
+    let hooks = card.latest_hooks();
+    if !hooks.is_empty() {
+        fields.push((HOOKS, points(&hooks)));
     }
     Embed {
         title: card.headline(),

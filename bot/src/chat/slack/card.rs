@@ -1,11 +1,11 @@
-//! Owns the card of a rollout as Slack shows it: one message, at most eight blocks, that reads from top to bottom on a phone.
+//! Owns the card of a rollout as Slack shows it: one message, at most ten blocks, that reads from top to bottom on a phone.
 //! Refuses buttons that cannot be pressed now: Slack cannot grey them out, so what they wait for stands in words.
 
 use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
 
-use super::super::card::{REASONS, WAY_BACK, known};
+use super::super::card::{HOOKS, REASONS, WAY_BACK, known};
 use super::super::{Card, buttons};
 use crate::render::slack::{self, Run};
 
@@ -51,6 +51,7 @@ pub(super) fn blocks(card: &Card, page: Option<&Url>, as_of: Option<Timestamp>) 
             .map(|it| vec![Run::Plain(format!("Because: {it}"))]),
     );
     lines.push(vec![Run::Plain(card.next.clone())]);
+    lines.extend(card.lookers().into_iter().map(|it| vec![Run::Plain(it)]));
     lines.extend(card.commitments().into_iter().map(|it| vec![Run::Plain(it)]));
     let mut blocks = vec![slack::header(&card.headline()), slack::lines(&id("state"), &lines)];
     let reasons = card.reasons();
@@ -61,6 +62,11 @@ pub(super) fn blocks(card: &Card, page: Option<&Url>, as_of: Option<Timestamp>) 
     if !card.rungs().is_empty() {
         blocks.push(slack::words(&id("back"), WAY_BACK));
         blocks.push(slack::points(&id("rungs"), card.rungs()));
+    }
+    let hooks = card.latest_hooks();
+    if !hooks.is_empty() {
+        blocks.push(slack::words(&id("hooks"), HOOKS));
+        blocks.push(slack::points(&id("ran"), &hooks));
     }
     let buttons: Vec<_> = buttons::of(card, page)
         .into_iter()
