@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use reqwest::Method;
+use serde_json::json;
+use tidegate_tests::kubernetes::{self, ADMIN, Kubernetes};
 use tidegate_tests::postgres::Postgres;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::slack::{Mishap, Posted, Slack};
 use tidegate_tests::wait;
 
-use super::world::{ANA, PATIENCE, World, setup};
+use super::world::{ANA, PATIENCE, PLAN, World, setup};
 
 fn broadcasts(thread: &[Posted]) -> Vec<&str> {
     let loud = thread.iter().filter(|message| message.broadcast);
@@ -24,7 +27,7 @@ fn count(thread: &[Posted], words: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_rollback_is_one_card_its_thread_and_four_kinds_of_broadcast() -> Result<()> {
+async fn a_rollback_is_one_card_its_thread_and_three_broadcasts() -> Result<()> {
     let world = World::new().await?;
     let card = world.at_the_first_gate().await?;
     let shown = card.shown();
@@ -66,6 +69,66 @@ async fn a_rollback_is_one_card_its_thread_and_four_kinds_of_broadcast() -> Resu
         "{thread:#?}"
     );
     ensure!(world.slack.cards().len() == 1);
+    Ok(())
+}
+
+/// The first words of what the channel hears as well, in order.
+fn kinds(thread: &[Posted]) -> Vec<String> {
+    let first = |text: &&str| text.split(" checkout-1").next().unwrap_or_default().to_owned();
+    broadcasts(thread).iter().map(first).collect()
+}
+
+#[tokio::test]
+async fn that_it_is_over_is_told_in_the_channel_as_well() -> Result<()> {
+    let scratch = Scratch::new("cards")?;
+    let plan = PLAN
+        .replace("gate: manual", "gate: auto")
+        .replace("watch: 1h", "watch: 1s");
+    let plan = scratch.write("plan.yaml", plan)?;
+    let world = World::with(|settings| settings["plans"] = json!([plan])).await?;
+    world.say(ANA, "start checkout version:2.3.0").await?;
+    let thread = world
+        .thread("it is over", |thread| count(thread, "COMPLETED checkout-1") == 1)
+        .await?;
+    ensure!(kinds(&thread) == ["COMPLETED"], "{thread:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn that_a_rollback_does_not_work_is_told_in_the_channel_as_well() -> Result<()> {
+    let cluster = Kubernetes::fake().await?;
+    cluster.deployment("shop", "checkout-v1", 2, "checkout", "v1")?;
+    cluster.deployment("shop", "checkout-v2", 0, "checkout", "v2")?;
+    let scratch = Scratch::new("cards")?;
+    let kubeconfig = cluster.kubeconfig(&scratch, ADMIN)?;
+    let pods = "deployment-replicas: { namespace: shop, new: checkout-v2, old: checkout-v1, total: 2 }";
+    let ladder = format!("rollback: {{ ladder: [{{ name: pods, within: 2s, target: {{ {pods} }} }}] }}");
+    let plan = PLAN
+        .replace("flag: { key: checkout-v2 }", pods)
+        .replace("  watch: 1h\n", &format!("  watch: 1h\n  {ladder}\n"))
+        .replace("weight: 5%", "weight: 50%");
+    let plan = scratch.write("plan.yaml", plan)?;
+    let world = World::with(|settings| {
+        settings["plans"] = json!([plan]);
+        settings["kubernetes"] = json!({ "kubeconfig": kubeconfig });
+    })
+    .await?;
+    world.at_the_first_gate().await?;
+    cluster.trouble(Method::PATCH, "deployments", u32::MAX, kubernetes::Mishap::Refused(500))?;
+    world.say(ANA, "rollback \"customers complain\"").await?;
+    let stuck = "ROLLBACK STUCK checkout-1";
+    let thread = world
+        .thread("it does not work", |thread| count(thread, stuck) == 1)
+        .await?;
+    cluster.calm()?;
+    ensure!(kinds(&thread) == ["GATE", "ROLLBACK", "ROLLBACK STUCK"], "{thread:#?}");
+    let thread = world
+        .thread("it has gone back", |thread| count(thread, "ROLLED BACK") == 1)
+        .await?;
+    ensure!(
+        kinds(&thread).last().is_some_and(|last| last == "ROLLED BACK"),
+        "{thread:#?}"
+    );
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-//! Everything that is built of Block Kit, judged by Slack's own types: the worst card of every state, every answer, every form.
+//! Everything that is built of Block Kit, judged by Slack's own types: the worst card of every state, every answer, every form,
+//! and the notices that call people.
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
@@ -7,7 +8,7 @@ use tidegate::chat::slack::card::picture;
 use tidegate_rollout::command::USAGES;
 use tidegate_tests::slack::types;
 
-use super::wire::{page, worst};
+use super::wire::{calls, page, worst};
 use super::world::{ANA, EVE, HOSTILE, VIC, World};
 use crate::platforms::STATES;
 
@@ -124,6 +125,10 @@ async fn slacks_own_types_take_everything() -> Result<()> {
             blocks.extend(picture(&worst(state), page.as_ref(), Timestamp::UNIX_EPOCH).blocks);
         }
     }
+    let calls = calls().await?.into_iter().flat_map(|(_, posted)| posted.blocks);
+    let before = blocks.len();
+    blocks.extend(calls);
+    ensure!(blocks.len() > before, "no notice has blocks");
     println!(
         "counted: {} blocks and {} forms for Slack's own types",
         blocks.len(),

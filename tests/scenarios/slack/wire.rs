@@ -17,7 +17,7 @@ use tidegate_rollout::notice::HOSTILE;
 use tidegate_rollout::{Notice, PersonId};
 use tidegate_tests::notices::{self, Wires};
 use tidegate_tests::scratch::Scratch;
-use tidegate_tests::slack::{CHANNEL, Mishap, SECRET, Slack, TEAM, TOKEN};
+use tidegate_tests::slack::{CHANNEL, Mishap, Posted, SECRET, Slack, TEAM, TOKEN};
 
 use super::world::HOSTILE as WORSE;
 use crate::platforms::STATES;
@@ -170,8 +170,8 @@ fn calling(form: &str) -> Result<(Scratch, Renderer)> {
     Ok((scratch, renderer))
 }
 
-#[tokio::test]
-async fn a_template_calls_the_people_of_a_role_and_no_text_calls_anybody() -> Result<()> {
+/// Each kind of notice as it is posted where a template calls people.
+pub(super) async fn calls() -> Result<Vec<(Notice, Posted)>> {
     let slack = Slack::start().await?;
     slack.unpaced();
     let api = api(&slack)?;
@@ -179,12 +179,21 @@ async fn a_template_calls_the_people_of_a_role_and_no_text_calls_anybody() -> Re
     // Nia has no account in Slack, and ana stands in the text alone.
     let accounts = [("jon", "U0JON"), ("ana", "U0ANA")];
     let accounts = accounts.map(|(person, account)| (PersonId::new(person), account.to_owned()));
+    let mut all = Vec::new();
     for worst in notices::worst() {
         let words = renderer.words(&worst, Form::Slack)?;
         let channel = channel(&api).with_people(accounts.clone().into());
         let message = Message::new(worst.clone(), words);
         Channel::Slack(channel).say(&message, Timestamp::UNIX_EPOCH).await?;
-        let posted = slack.messages().pop().context("it was posted")?;
+        all.push((worst, slack.messages().pop().context("it was posted")?));
+    }
+    ensure!(slack.refused().is_empty(), "{:?}", slack.refused());
+    Ok(all)
+}
+
+#[tokio::test]
+async fn a_template_calls_the_people_of_a_role_and_no_text_calls_anybody() -> Result<()> {
+    for (worst, posted) in calls().await? {
         let called = json!({ "type": "user", "user_id": "U0JON" }).to_string();
         let expected = match worst.kind.word() {
             "decision-opened" => vec![called],
@@ -205,7 +214,6 @@ async fn a_template_calls_the_people_of_a_role_and_no_text_calls_anybody() -> Re
             );
         }
     }
-    ensure!(slack.refused().is_empty(), "{:?}", slack.refused());
     Ok(())
 }
 
