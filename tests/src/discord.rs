@@ -11,6 +11,7 @@ mod forms;
 mod judge;
 mod people;
 mod rates;
+mod rights;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +28,7 @@ pub use commands::length_of_tree;
 pub use forms::shown as shown_form;
 pub use judge::{message as judge, pings, shown};
 pub use people::{Answered, SEED, STRANGER, Signed, by_pynacl, sign};
+pub use rights::ROLE;
 
 /// The server.
 pub const GUILD: &str = "290926798626357999";
@@ -106,7 +108,7 @@ struct Book {
     refused: Vec<String>,
     calls: BTreeMap<String, usize>,
     rates: rates::Rates,
-    permissions: Vec<&'static str>,
+    rights: rights::Rights,
     calls_back: Option<String>,
     number: u64,
 }
@@ -130,10 +132,7 @@ impl Discord {
     /// # Errors
     /// When no port is free.
     pub async fn start() -> Result<Self> {
-        let book = Arc::new(Mutex::new(Book {
-            permissions: PERMISSIONS.to_vec(),
-            ..Book::default()
-        }));
+        let book = Arc::new(Mutex::new(Book::default()));
         Ok(Self {
             served: Served::start(api::router(Arc::clone(&book))).await?,
             book,
@@ -222,7 +221,7 @@ impl Discord {
 
     /// From now on the application may do only this.
     pub fn permit(&self, permissions: &[&'static str]) {
-        self.book().permissions = permissions.to_vec();
+        self.book().rights.permit(permissions);
     }
 
     /// So much time passes for every interaction so far.

@@ -172,8 +172,16 @@ fn done(book: &mut Book, call: &Call<'_>, headers: &HeaderMap) -> Result<Value, 
         ("GET", ["channels", place]) => {
             let is_thread = known(book, place)?;
             may(book, &[])?;
-            Ok(json!({ "id": place, "guild_id": GUILD, "type": if is_thread { 11 } else { 0 } }))
+            let mut channel = json!({ "id": place, "guild_id": GUILD, "type": if is_thread { 11 } else { 0 } });
+            if !is_thread {
+                channel["permission_overwrites"] = book.rights.overwrites();
+            }
+            Ok(channel)
         }
+        ("GET", ["guilds", GUILD]) => Ok(book.rights.guild()),
+        ("GET", ["guilds", GUILD, "members", BOT]) => Ok(book.rights.member()),
+        ("GET", ["guilds", GUILD, "members", _]) => no(404, 10_007, "Unknown Member"),
+        ("GET", ["guilds", _]) => no(404, 10_004, "Unknown Guild"),
         ("GET", ["applications", APP, "guilds", guild, "commands"]) if *guild == GUILD => {
             Ok(book.registered.get(*guild).cloned().unwrap_or(json!([])))
         }
@@ -192,10 +200,10 @@ fn done(book: &mut Book, call: &Call<'_>, headers: &HeaderMap) -> Result<Value, 
 }
 
 fn may(book: &Book, permissions: &[&'static str]) -> Result<(), No> {
-    if !book.permissions.contains(&PERMISSIONS[0]) {
+    if !book.rights.may(PERMISSIONS[0]) {
         return no(403, 50_001, "Missing Access");
     }
-    match permissions.iter().all(|it| book.permissions.contains(it)) {
+    match permissions.iter().all(|it| book.rights.may(it)) {
         true => Ok(()),
         false => no(403, 50_013, "Missing Permissions"),
     }

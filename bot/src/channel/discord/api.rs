@@ -147,6 +147,22 @@ impl Api {
         self.call(Method::GET, &["channels", id], None).await
     }
 
+    /// A server with its roles, as Discord shows it to the application.
+    ///
+    /// # Errors
+    /// [`ApiError`], as when the application is not on it.
+    pub async fn guild(&self, id: &str) -> Result<Value, ApiError> {
+        self.call(Method::GET, &["guilds", id], None).await
+    }
+
+    /// A member of a server.
+    ///
+    /// # Errors
+    /// [`ApiError`], as when there is none.
+    pub async fn member(&self, guild: &str, user: &str) -> Result<Value, ApiError> {
+        self.call(Method::GET, &["guilds", guild, "members", user], None).await
+    }
+
     /// The commands that are registered on a server, and those that are registered everywhere.
     ///
     /// # Errors
@@ -163,7 +179,10 @@ impl Api {
     }
 
     /// The id of the user that the application speaks as.
-    pub(super) async fn me(&self) -> Result<&str, ApiError> {
+    ///
+    /// # Errors
+    /// [`ApiError`]: nobody said so.
+    pub async fn me(&self) -> Result<&str, ApiError> {
         let id = self.me.get_or_try_init(|| async {
             let me = self.call(Method::GET, &["users", "@me"], None).await?;
             let id = me.get("id").and_then(Value::as_str).map(str::to_owned);

@@ -1,6 +1,10 @@
-//! Owns what is asked of Discord: the application of the token, the address it calls, its commands, and each channel.
+//! Owns what is asked of Discord: the application of the token, the address it calls, its commands, and what it may do in each
+//! channel.
 //! Refuses to post and to register: a card or a command nobody asked for is a change.
 
+mod permissions;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -11,13 +15,17 @@ use url::Url;
 
 use super::{Identity, No, Platform, Scope};
 use crate::channel::discord::{Api, ApiError};
+use crate::clock;
 use crate::config::{ChannelKind, Config};
 use crate::doctor::Finding;
 use crate::doctor::ask::{Asker, shown};
 use crate::render::one_line;
+use permissions::Bot;
 
 /// Where Discord's requests are taken, below the address of the server.
 const DOOR: &str = "discord/interactions";
+/// The kinds of channels whose messages can have threads: those for text, and those for announcements.
+const WITH_THREADS: [u64; 2] = [0, 5];
 
 /// The application in Discord.
 pub(super) struct Discord {
@@ -26,7 +34,8 @@ pub(super) struct Discord {
     known: OnceCell<Value>,
     peer: String,
     application: String,
-    guilds: Vec<String>,
+    /// The servers, and the bot there; asked once.
+    guilds: BTreeMap<String, OnceCell<Bot>>,
     command: String,
     public_key: String,
     door: Option<Url>,
@@ -50,7 +59,12 @@ impl Discord {
             known: OnceCell::new(),
             peer: shown(&discord.api_url),
             application: discord.app.id.clone(),
-            guilds: discord.app.guilds.clone(),
+            guilds: discord
+                .app
+                .guilds
+                .iter()
+                .map(|guild| (guild.clone(), OnceCell::new()))
+                .collect(),
             command: discord.command.clone(),
             public_key: discord.public_key.to_lowercase(),
             door: external.and_then(|url| Url::parse(&format!("{}/{DOOR}", url.as_str().trim_end_matches('/'))).ok()),
@@ -60,6 +74,73 @@ impl Discord {
 
     async fn application(&self) -> Result<&Value, ApiError> {
         self.known.get_or_try_init(|| self.api.application()).await
+    }
+
+    /// What the bot is on a server that the channel `name` belongs to.
+    async fn bot<'a>(&'a self, name: &str, guild: &str, known: &'a OnceCell<Bot>) -> Result<&'a Bot, No> {
+        let ask = async || {
+            let me = self.api.me().await?;
+            let (server, member) = (self.api.guild(guild).await?, self.api.member(guild, me).await?);
+            Bot::of(me, &server, &member).map_err(ApiError::Unreachable)
+        };
+        known.get_or_try_init(ask).await.map_err(|error| match error {
+            ApiError::Refused(refused) => No {
+                code: "discord.permissions-unknown",
+                says: format!("nobody tells what the application may do in the channel `{name}`: {refused}"),
+                fix: "Install the application on the server with the scope `bot`.".to_owned(),
+            },
+            ApiError::Busy { .. } | ApiError::Unreachable(_) => refused("discord.unreachable", &self.peer, &error),
+        })
+    }
+
+    /// What stands in the way of a card and its thread in a channel that can be seen.
+    async fn judge_channel(&self, name: &str, channel: &str, found: &Value) -> Result<(), No> {
+        let key = format!("channels.{name}.discord.channel");
+        let guild = found.get("guild_id").and_then(Value::as_str).unwrap_or_default();
+        let Some(known) = self.guilds.get(guild) else {
+            return Err(No {
+                code: "discord.other-server",
+                says: format!(
+                    "the channel `{name}` is on a server that is not listened to: its buttons would do nothing"
+                ),
+                fix: format!("Add {} to `discord.guilds`, or correct `{key}`.", one_line(guild)),
+            });
+        };
+        let kind = found.get("type").and_then(Value::as_u64);
+        if kind.is_some_and(|kind| !WITH_THREADS.contains(&kind)) {
+            return Err(No {
+                code: "discord.no-threads",
+                says: format!("the channel `{name}` ({channel}) is none whose messages can have threads"),
+                fix: format!("Name a text or announcement channel in `{key}`, no thread, forum or voice channel."),
+            });
+        }
+        let bot = self.bot(name, guild, known).await?;
+        if let Some(until) = bot.is_timed_out(clock::now()) {
+            return Err(No {
+                code: "discord.timed-out",
+                says: format!("the bot may not speak in the channel `{name}`: it is timed out until {until}"),
+                fix: "Take its timeout away, in the list of the server's members.".to_owned(),
+            });
+        }
+        let lacks = bot.lacks(found);
+        if lacks.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = lacks.iter().map(|lack| lack.permission).collect();
+        let reasons = lacks
+            .iter()
+            .map(|lack| format!("{} ({})", lack.permission, lack.because));
+        Err(No {
+            code: "discord.no-permission",
+            says: format!(
+                "in the channel `{name}` ({channel}) the bot lacks: {}",
+                reasons.collect::<Vec<_>>().join(", ")
+            ),
+            fix: format!(
+                "In the settings of the channel, under \"Permissions\", add the bot as a member and allow it: {}.",
+                names.join(", ")
+            ),
+        })
     }
 
     /// What proves requests must be what we check them with, and they must come to us.
@@ -164,28 +245,18 @@ impl Platform for Discord {
     fn can_speak<'a>(&'a self, name: &'a str, channel: &'a str) -> BoxFuture<'a, Result<(), No>> {
         Box::pin(async move {
             let key = format!("channels.{name}.discord.channel");
-            let found = match self.api.channel(channel).await {
-                Ok(found) => found,
-                Err(ApiError::Refused(refused)) => {
-                    return Err(No {
-                        code: "discord.not-in-channel",
-                        says: format!("the application cannot see the channel `{name}` ({channel}): {refused}"),
-                        fix: format!("Let its bot see the channel, write and open threads there; or correct `{key}`."),
-                    });
-                }
-                Err(error) => return Err(refused("discord.unreachable", &self.peer, &error)),
-            };
-            let guild = found.get("guild_id").and_then(Value::as_str).unwrap_or_default();
-            if self.guilds.iter().any(|known| known == guild) {
-                return Ok(());
+            match self.api.channel(channel).await {
+                Ok(found) => self.judge_channel(name, channel, &found).await,
+                Err(ApiError::Refused(refused)) => Err(No {
+                    code: "discord.not-in-channel",
+                    says: format!("the application cannot see the channel `{name}` ({channel}): {refused}"),
+                    fix: format!(
+                        "In the settings of the channel, under \"Permissions\", add the bot as a member and allow it View \
+                         Channel and what else docs/discord.md names; or correct `{key}`."
+                    ),
+                }),
+                Err(error) => Err(refused("discord.unreachable", &self.peer, &error)),
             }
-            Err(No {
-                code: "discord.other-server",
-                says: format!(
-                    "the channel `{name}` is on a server that is not listened to: its buttons would do nothing"
-                ),
-                fix: format!("Add {} to `discord.guilds`, or correct `{key}`.", one_line(guild)),
-            })
         })
     }
 
@@ -195,7 +266,7 @@ impl Platform for Discord {
                 Ok(application) => self.judge(application),
                 Err(error) => vec![refused("discord.unreachable", &self.peer, &error).into()],
             };
-            for guild in &self.guilds {
+            for guild in self.guilds.keys() {
                 found.extend(self.has_command(guild).await);
             }
             found
