@@ -8,6 +8,7 @@ mod clocks;
 mod mail;
 mod prometheus;
 mod reach;
+mod rules;
 mod settings;
 mod storage;
 mod targets;
@@ -150,15 +151,19 @@ pub async fn examine(subject: Subject, wanted: &[String]) -> Result<Vec<Finding>
     add("configuration", Box::pin(settings::look(subject.clone())));
     add("storage", Box::pin(storage::look(subject.clone())));
     add("server", Box::pin(reach::server(subject.clone(), asker.clone())));
+    let servers = prometheus::Servers::default();
     for receiver in &subject.config.receivers.alertmanagers {
-        let (receiver, subject) = (receiver.clone(), subject.clone());
+        let (receiver, subject, servers) = (receiver.clone(), subject.clone(), servers.clone());
         add(
             "alertmanager",
-            Box::pin(alertmanager::look(subject, receiver, asker.clone())),
+            Box::pin(alertmanager::look(subject, receiver, asker.clone(), servers)),
         );
     }
     add("alertmanager", Box::pin(alertmanager::unasked(subject.clone())));
-    add("prometheus", Box::pin(prometheus::look(subject.clone(), asker.clone())));
+    add(
+        "prometheus",
+        Box::pin(prometheus::look(subject.clone(), asker.clone(), servers)),
+    );
     for platform in chat::platforms(&subject.config, &asker) {
         add(platform.name(), Box::pin(chat::look(platform)));
     }

@@ -1,17 +1,25 @@
 //! Owns the check of the way that alerts come: each Alertmanager peer answers, posts to our webhook with what we ask for and
-//! tells the end of an alert, and its Watchdog comes our way.
+//! tells the end of an alert, and the Watchdog and what plans wait for come our way.
 //! Refuses to post a test alert: looking changes nothing. Where a newer Alertmanager hides an address, the way of the Watchdog tells.
+
+mod routes;
+mod triggers;
 
 use std::sync::Arc;
 
+use futures_util::future::join;
 use serde_json::Value;
 use tidegate_rollout::Source;
 use tidegate_rollout::plan::Watchdog;
 use url::Url;
 
 use super::ask::{Asker, Silence, shown};
+use super::prometheus::Servers;
+use super::rules::Rule;
 use super::{Finding, Subject};
 use crate::config::{Alertmanager, Config};
+use routes::Route;
+use triggers::Seen;
 
 /// What Alertmanager shows in the place of a secret; since 0.26 that is also the address of a webhook.
 const HIDDEN: &str = "<secret>";
@@ -40,9 +48,14 @@ pub(super) async fn unasked(subject: Arc<Subject>) -> Vec<Finding> {
 }
 
 /// Every peer of one receiver.
-pub(super) async fn look(subject: Arc<Subject>, receiver: Alertmanager, asker: Asker) -> Vec<Finding> {
+pub(super) async fn look(
+    subject: Arc<Subject>,
+    receiver: Alertmanager,
+    asker: Asker,
+    servers: Servers,
+) -> Vec<Finding> {
     let peers = receiver.peers.iter();
-    let found = peers.map(|peer| look_at(&subject, &receiver, peer, &asker));
+    let found = peers.map(|peer| look_at(&subject, &receiver, peer, &asker, &servers));
     futures_util::future::join_all(found)
         .await
         .into_iter()
@@ -50,10 +63,18 @@ pub(super) async fn look(subject: Arc<Subject>, receiver: Alertmanager, asker: A
         .collect()
 }
 
-async fn look_at(subject: &Subject, receiver: &Alertmanager, peer: &Url, asker: &Asker) -> Vec<Finding> {
+async fn look_at(
+    subject: &Subject,
+    receiver: &Alertmanager,
+    peer: &Url,
+    asker: &Asker,
+    servers: &Servers,
+) -> Vec<Finding> {
     let who = format!("{} at {}", receiver.receiver, shown(peer));
     let ask = async |path: &[&str], query| asker.json(peer, path, query, receiver.login.as_ref()).await;
-    let status = match ask(&["api", "v2", "status"], "").await {
+    // Side by side, so that a Prometheus that hangs costs no more than an Alertmanager that does.
+    let (status, rules) = join(ask(&["api", "v2", "status"], ""), servers.rules(subject, asker)).await;
+    let status = match status {
         Ok(status) => status,
         Err(silence) => return vec![silent(&who, &receiver.receiver, silence)],
     };
@@ -62,6 +83,7 @@ async fn look_at(subject: &Subject, receiver: &Alertmanager, peer: &Url, asker: 
     let loaded: Value = serde_saphyr::from_str_with_options(loaded, options).unwrap_or_default();
     let hooks = Hooks::of(&loaded, &subject.config, &receiver.receiver);
     let mut found = hooks.judge(&who, &address(&subject.config, &receiver.receiver));
+    found.extend(hooks.triggers(subject, receiver, &who, &loaded, rules.as_deref()));
     match ask(&["api", "v2", "alerts"], "filter=alertname%3D%22Watchdog%22").await {
         Ok(alerts) => found.extend(watchdog(subject, receiver, &who, &hooks, &alerts)),
         Err(silence) => found.push(silent(&who, &receiver.receiver, silence)),
@@ -74,7 +96,7 @@ async fn look_at(subject: &Subject, receiver: &Alertmanager, peer: &Url, asker: 
             Some(hook) => format!("posts to {}", hook.url),
             None => "hides where it posts to".to_owned(),
         };
-        let says = format!("{who}: {version}, {where_to}, and the Watchdog comes here");
+        let says = format!("{who}: {version}, {where_to}, and the Watchdog and what plans wait for come here");
         found.push(Finding::ok("alertmanager", says));
     }
     found
@@ -181,10 +203,38 @@ impl Hooks {
         found
     }
 
+    /// The receivers that may post to us, as far as can be seen.
+    fn receivers(&self) -> impl Iterator<Item = &str> {
+        let ours = self.ours.iter().map(|hook| &hook.receiver);
+        ours.chain(&self.hidden).map(String::as_str)
+    }
+
     /// Whether an alert that goes to these receivers comes to us, as far as can be seen.
     fn takes(&self, receivers: &[&str]) -> bool {
-        let ours = self.ours.iter().map(|hook| &hook.receiver);
-        ours.chain(&self.hidden).any(|name| receivers.contains(&name.as_str()))
+        self.receivers().any(|name| receivers.contains(&name))
+    }
+
+    /// Whether what the plans wait for comes our way. Without a way to us that is said already, as the reason.
+    fn triggers(
+        &self,
+        subject: &Subject,
+        receiver: &Alertmanager,
+        who: &str,
+        loaded: &Value,
+        rules: Option<&[&Rule]>,
+    ) -> Vec<Finding> {
+        let Some(ours) = self.receivers().next() else {
+            return Vec::new();
+        };
+        let seen = Seen {
+            who,
+            receiver,
+            route: &Route::of(loaded),
+            ours,
+            is_ours: &|name| self.takes(&[name]),
+            rules,
+        };
+        triggers::judge(subject, &seen)
     }
 }
 
@@ -218,8 +268,7 @@ fn watchdog(subject: &Subject, receiver: &Alertmanager, who: &str, hooks: &Hooks
         ));
     }
     // Without a way to us that is said already, as the reason.
-    let has_way = !hooks.ours.is_empty() || !hooks.hidden.is_empty();
-    if has_way && !all.iter().any(goes_to) {
+    if hooks.receivers().next().is_some() && !all.iter().any(goes_to) {
         return Some(Finding::fail(
             "alertmanager.watchdog-elsewhere",
             format!("{who}: the alert `Watchdog` is routed elsewhere; {because}"),

@@ -6,22 +6,46 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use serde_json::Value;
-use tidegate_rollout::matcher::Op;
-use tidegate_rollout::plan::Scope;
+use tidegate_rollout::Plan;
+use tidegate_rollout::matcher::{Matcher, Op};
+use tidegate_rollout::plan::{Scope, Trigger};
+use tokio::sync::OnceCell;
 use url::Url;
 
 use super::ask::{Asker, Silence, shown};
+use super::rules::{NAME, Rule, wanted};
 use super::{Finding, Subject};
+use crate::render::one_line;
 
 /// What one server said.
 struct Server {
     found: Vec<Finding>,
-    /// The names of its alerting rules; nothing where it did not tell.
-    rules: Option<BTreeSet<String>>,
+    /// Its alerting rules; nothing where it did not tell.
+    rules: Option<Vec<Rule>>,
 }
 
-pub(super) async fn look(subject: Arc<Subject>, asker: Asker) -> Vec<Finding> {
+/// What the servers said. Whoever wants to know first asks them, once for all.
+#[derive(Clone, Default)]
+pub(super) struct Servers(Arc<OnceCell<Vec<Server>>>);
+
+impl Servers {
+    async fn ask(&self, subject: &Subject, asker: &Asker) -> &[Server] {
+        let servers = &subject.config.prometheus.servers;
+        let ask = || join_all(servers.iter().map(|server| look_at(subject, server, asker)));
+        self.0.get_or_init(ask).await
+    }
+
+    /// Every alerting rule there is; nothing where one of the servers did not tell, or none is named.
+    pub(super) async fn rules(&self, subject: &Subject, asker: &Asker) -> Option<Vec<&Rule>> {
+        let servers = self.ask(subject, asker).await;
+        let rules: Option<Vec<_>> = servers.iter().map(|server| server.rules.as_ref()).collect();
+        rules
+            .filter(|servers| !servers.is_empty())
+            .map(|servers| servers.into_iter().flatten().collect())
+    }
+}
+
+pub(super) async fn look(subject: Arc<Subject>, asker: Asker, servers: Servers) -> Vec<Finding> {
     let config = &subject.config;
     if config.prometheus.servers.is_empty() {
         if config.receivers.alertmanagers.is_empty() {
@@ -33,19 +57,13 @@ pub(super) async fn look(subject: Arc<Subject>, asker: Asker) -> Vec<Finding> {
             "Name the servers in `prometheus.servers`, such as `[http://prometheus:9090]`.",
         )];
     }
-    let servers = config.prometheus.servers.iter();
-    let servers = join_all(servers.map(|server| look_at(&subject, server, &asker))).await;
-    let all_told = servers.iter().all(|server| server.rules.is_some());
-    let rules: BTreeSet<&String> = servers
-        .iter()
-        .filter_map(|server| server.rules.as_ref())
-        .flatten()
-        .collect();
+    let rules = servers.rules(&subject, &asker).await;
     let mut found: Vec<Finding> = Vec::new();
-    if all_told {
+    if let Some(rules) = rules {
         found.extend(unknown_alerts(&subject, &rules));
     }
-    found.extend(servers.into_iter().flat_map(|server| server.found));
+    let servers = servers.ask(&subject, &asker).await;
+    found.extend(servers.iter().flat_map(|server| server.found.iter().cloned()));
     found
 }
 
@@ -63,7 +81,8 @@ async fn look_at(subject: &Subject, server: &Url, asker: &Asker) -> Server {
             };
         }
     };
-    let names = names_of(&rules);
+    let rules = Rule::all(&rules);
+    let names: BTreeSet<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
     let mut found = Vec::new();
     if !names.contains("Watchdog") {
         found.push(Finding::fail(
@@ -89,48 +108,63 @@ async fn look_at(subject: &Subject, server: &Url, asker: &Asker) -> Server {
     }
     Server {
         found,
-        rules: Some(names),
+        rules: Some(rules),
     }
 }
 
-fn names_of(rules: &Value) -> BTreeSet<String> {
-    let groups = rules["data"]["groups"].as_array().into_iter().flatten();
-    let rules = groups.flat_map(|group| group["rules"].as_array().into_iter().flatten());
-    rules
-        .filter_map(|rule| rule["name"].as_str())
-        .map(str::to_owned)
+/// Triggers that wait for an alert which no rule raises. Those that look beyond their service wait for alerts from elsewhere,
+/// of which nothing is known.
+fn unknown_alerts(subject: &Subject, rules: &[&Rule]) -> Vec<Finding> {
+    let plans = subject.plans.usable();
+    let all = plans.flat_map(|plan| plan.spec.triggers.iter().map(move |trigger| (plan, trigger)));
+    all.filter(|(_, trigger)| trigger.alert.scope == Scope::Own)
+        .filter_map(|(plan, trigger)| unknown_alert(plan, trigger, rules))
         .collect()
 }
 
-/// Triggers that name an alert which no rule raises. Where a name is a pattern, or comes from elsewhere, nothing is known.
-fn unknown_alerts(subject: &Subject, rules: &BTreeSet<&String>) -> Vec<Finding> {
-    let mut found = Vec::new();
-    for plan in subject.plans.usable() {
-        for trigger in plan
-            .spec
-            .triggers
-            .iter()
-            .filter(|trigger| trigger.alert.scope == Scope::Own)
-        {
-            let named = trigger.alert.matchers.iter();
-            let named = named.filter(|matcher| matcher.name() == "alertname" && matcher.op() == Op::Equal);
-            for alert in named
-                .map(|matcher| matcher.value().to_owned())
-                .filter(|name| !rules.contains(name))
-            {
-                found.push(Finding::warn(
-                    "prometheus.no-rule",
-                    format!(
-                        "no rule raises `{alert}`, which pulls the trigger `{}` of {}",
-                        trigger.name,
-                        plan.name()
-                    ),
-                    format!("Load a rule `- alert: {alert}`, or correct the matcher of the trigger."),
-                ));
-            }
-        }
+fn unknown_alert(plan: &Plan, trigger: &Trigger, rules: &[&Rule]) -> Option<Finding> {
+    let wanted = wanted(plan, trigger);
+    let names: Vec<&Matcher> = wanted.iter().filter(|matcher| matcher.name() == NAME).collect();
+    let name = names.iter().find(|it| matches!(it.op(), Op::Equal | Op::Matches))?;
+    let fits = |rule: &&&Rule| names.iter().all(|matcher| rule.can_fulfil(matcher));
+    let called: Vec<&&Rule> = rules.iter().filter(fits).collect();
+    let pulled = format!("which pulls the trigger `{}` of {}", trigger.name, plan.name());
+    if called.is_empty() {
+        let alert = name.value();
+        return Some(match name.op() {
+            Op::Matches | Op::NotMatches | Op::NotEqual => Finding::warn(
+                "prometheus.no-rule",
+                format!("no rule has a name like `{alert}`, {pulled}"),
+                format!("Load a rule whose whole name matches `{alert}`, or correct the matcher of the trigger."),
+            ),
+            Op::Equal => Finding::warn(
+                "prometheus.no-rule",
+                format!("no rule raises `{alert}`, {pulled}"),
+                format!("Load a rule `- alert: {alert}`, or correct the matcher of the trigger."),
+            ),
+        });
     }
-    found
+    if called.iter().any(|rule| rule.can_pull(plan, trigger)) {
+        return None;
+    }
+    let missed = wanted
+        .iter()
+        .find(|matcher| !called.iter().any(|rule| rule.can_fulfil(matcher)));
+    let missed = missed.map_or_else(|| "all that is asked for".to_owned(), |matcher| format!("`{matcher}`"));
+    let called: BTreeSet<String> = called
+        .iter()
+        .map(|rule| format!("`{}`", one_line(&rule.name)))
+        .collect();
+    let called = called.into_iter().collect::<Vec<_>>().join(", ");
+    Some(Finding::warn(
+        "prometheus.other-labels",
+        format!(
+            "no alert of {called} fulfils {missed}, so none pulls the trigger `{}` of {}",
+            trigger.name,
+            plan.name()
+        ),
+        "Give the rule the labels that the plan's trigger, service and environment ask for, or correct those.",
+    ))
 }
 
 fn silent(who: &str, silence: Silence) -> Finding {

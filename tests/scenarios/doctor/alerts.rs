@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tidegate_tests::alertmanager::{Alertmanager, Proof, Settings};
@@ -13,7 +13,7 @@ use tidegate_tests::tidegate::RECEIVER_TOKEN;
 use tidegate_tests::wait;
 use tokio::net::TcpListener;
 
-use super::house::{House, rules};
+use super::house::{House, Said, plan, rules};
 
 fn peers(url: String) -> impl FnOnce(&mut Value) {
     move |settings| settings["receivers"]["alertmanager"]["default"]["peers"] = json!([url])
@@ -123,6 +123,146 @@ async fn an_alertmanager_that_does_not_tell_us_is_found_and_how_to_make_it() -> 
     Ok(())
 }
 
+/// The Watchdog here, and `routes` above everything else; what no route takes goes to `people`.
+async fn routed(house: &House, routes: &[Value]) -> Result<Alertmanager> {
+    let watchdog = json!({ "receiver": "tidegate", "matchers": ["alertname=\"Watchdog\""] });
+    let routes: Vec<&Value> = routes.iter().chain([&watchdog]).collect();
+    let settings = json!({
+        "route": { "receiver": "people", "routes": routes },
+        "receivers": [{ "name": "people" }, { "name": "tidegate", "webhook_configs": [{
+            "url": house.tidegate.webhook(), "http_config": { "authorization": { "credentials": RECEIVER_TOKEN } },
+        }] }],
+    });
+    let alertmanager = Alertmanager::start_with(&settings.to_string()).await?;
+    alertmanager.post(&[self::watchdog()]).await?;
+    Ok(alertmanager)
+}
+
+/// The one route that a fix names, as Alertmanager reads it.
+fn route_in(said: &Said) -> Result<Value> {
+    let fix = said.bad()[0]["fix"].as_str().unwrap_or_default().to_owned();
+    let route = fix.split('`').find_map(|it| it.strip_prefix("- "));
+    Ok(serde_saphyr::from_str(route.context("the fix names no route")?)?)
+}
+
+#[tokio::test]
+async fn alerts_that_go_elsewhere_are_found_and_the_route_of_the_fix_brings_them() -> Result<()> {
+    let house = House::new().await?;
+    let with = async |routes: &[Value]| {
+        let alertmanager = routed(&house, routes).await?;
+        house.look_at(peers(alertmanager.url())).await
+    };
+    let said = with(&[]).await?;
+    said.finds(
+        "warn",
+        "alertmanager.alerts-elsewhere",
+        "the trigger `errors` of finance go to `people`, and not here",
+        "receiver: tidegate, matchers: ['service=\"finance-service\"', 'environment=\"production\"']",
+    );
+    with(&[route_in(&said)?]).await?.finds_nothing();
+
+    // Somebody before it takes them, and does not let go.
+    let desk = json!({ "receiver": "people", "match_re": { "service": "finance-.*|till" } });
+    let said = with(&[desk.clone(), route_in(&said)?]).await?;
+    said.finds(
+        "warn",
+        "alertmanager.alerts-elsewhere",
+        "go to `people`",
+        "above those that end",
+    );
+    with(&[route_in(&said)?, desk]).await?.finds_nothing();
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_hangs_on_a_label_is_known_where_the_rule_says_it() -> Result<()> {
+    let house = House::new().await?;
+    let alertmanager = routed(
+        &house,
+        &[json!({ "receiver": "tidegate", "match": { "severity": "critical" } })],
+    )
+    .await?;
+    let said = house.look_at(peers(alertmanager.url())).await?;
+    said.finds(
+        "warn",
+        "alertmanager.alerts-unknown",
+        "hangs on their `severity`",
+        "Label the rules",
+    );
+    let with = async |severity: &str| {
+        let [watchdog, errors] = <[Rule; 2]>::try_from(rules()).map_err(|_| anyhow::anyhow!("two rules"))?;
+        let prometheus = Prometheus::start(&prometheus::Settings {
+            alertmanagers: vec![house.alertmanager.address()],
+            rules: vec![watchdog, errors.label("severity", severity)],
+            ..prometheus::Settings::default()
+        })
+        .await?;
+        told_to(&prometheus, 1).await?;
+        let both = |settings: &mut Value| {
+            servers(prometheus.url())(settings);
+            peers(alertmanager.url())(settings);
+        };
+        house.look_at(both).await
+    };
+    with("critical").await?.finds_nothing();
+    let said = with("warning").await?;
+    said.finds(
+        "warn",
+        "alertmanager.alerts-elsewhere",
+        "go to `people`",
+        "receiver: tidegate",
+    );
+    Ok(())
+}
+
+/// Until Prometheus has found its Alertmanagers.
+async fn told_to(prometheus: &Prometheus, alertmanagers: usize) -> Result<()> {
+    let url = format!("{}/api/v1/alertmanagers", prometheus.url());
+    let client = tidegate_tests::http::client()?;
+    wait::until("it has found its Alertmanagers", Duration::from_secs(30), async || {
+        let told = tidegate_tests::http::get_json(&client, &url).await?;
+        let found = told["data"]["activeAlertmanagers"].as_array().map_or(0, Vec::len);
+        ensure!(found == alertmanagers, "{told}");
+        Ok(())
+    })
+    .await
+}
+
+/// Both examples have triggers whose names are patterns.
+#[tokio::test]
+async fn a_pattern_that_no_rule_fits_and_labels_that_no_alert_has_are_found() -> Result<()> {
+    let house = House::new().await?;
+    let with = async |service: &str, name: &str| {
+        let mut plan = plan();
+        plan["spec"]["service"] = service.into();
+        // A plan with a pattern alone is refused.
+        plan["spec"]["triggers"][0]["alert"]["matchers"] = json!([name, "severity=\"critical\""]);
+        let file = house.tidegate.scratch().write("patterned.yaml", plan.to_string())?;
+        house.look_at(|settings| settings["plans"] = json!([file])).await
+    };
+    with("finance-service", "alertname=~\"Error(Rate|Ratio)High\"")
+        .await?
+        .finds_nothing();
+    let said = with("finance-service", "alertname=~\"Error(Ratio|Count)High\"").await?;
+    said.finds(
+        "warn",
+        "prometheus.no-rule",
+        "no rule has a name like `Error(Ratio|Count)High`, which pulls the trigger `errors` of finance",
+        "whose whole name matches",
+    );
+    // As part of a name it would fit.
+    let said = with("finance-service", "alertname=~\"ErrorRate\"").await?;
+    said.finds("warn", "prometheus.no-rule", "a name like `ErrorRate`", "whole name");
+    let said = with("till-service", "alertname=~\"ErrorRate.*\"").await?;
+    said.finds(
+        "warn",
+        "prometheus.other-labels",
+        "no alert of `ErrorRateHigh` fulfils `service=\"till-service\"`",
+        "Give the rule the labels",
+    );
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_prometheus_without_the_rules_is_found_and_said_once() -> Result<()> {
     let house = House::new().await?;
@@ -149,15 +289,7 @@ async fn a_prometheus_without_the_rules_is_found_and_said_once() -> Result<()> {
             ..prometheus::Settings::default()
         };
         let prometheus = Prometheus::start(&settings).await?;
-        let url = format!("{}/api/v1/alertmanagers", prometheus.url());
-        let client = tidegate_tests::http::client()?;
-        wait::until("it has found its Alertmanagers", Duration::from_secs(30), async || {
-            let told = tidegate_tests::http::get_json(&client, &url).await?;
-            let found = told["data"]["activeAlertmanagers"].as_array().map_or(0, Vec::len);
-            ensure!(found == settings.alertmanagers.len(), "{told}");
-            Ok(())
-        })
-        .await?;
+        told_to(&prometheus, settings.alertmanagers.len()).await?;
         house.look_at(servers(prometheus.url())).await
     };
     let ours = || vec![house.alertmanager.address()];
