@@ -33,6 +33,16 @@ pub(crate) fn rules_are_taken(name: &str) -> Result<()> {
         .map(drop)
 }
 
+/// Lets promtool carry out a file of tests of alerting rules.
+pub(crate) fn rules_are_tested(name: &str) -> Result<()> {
+    let promtool = installed("promtool", "prometheus")?;
+    Launch::new(promtool)
+        .args(["test", "rules"])
+        .arg(shipped(name))
+        .run()
+        .map(drop)
+}
+
 /// Lets amtool judge a configuration of Alertmanager.
 pub(crate) fn routes_are_taken(name: &str) -> Result<()> {
     let amtool = installed("amtool", "prometheus-alertmanager")?;

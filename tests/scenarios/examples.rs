@@ -4,5 +4,6 @@
 mod blue_green;
 mod network;
 mod people;
+mod rules;
 mod story;
 mod weekly_replicas;
