@@ -56,6 +56,7 @@ pub(crate) fn routes_are_taken(name: &str) -> Result<()> {
 #[test]
 fn the_snippets_are_taken_by_the_programs_that_read_them() -> Result<()> {
     rules_are_taken("prometheus/rules.yml")?;
+    rules_are_tested("prometheus/rules.test.yml")?;
     routes_are_taken("alertmanager/alertmanager.yml")?;
     let promtool = installed("promtool", "prometheus")?;
     Launch::new(promtool)

@@ -9,8 +9,8 @@ use tracing::warn;
 
 use super::Engine;
 use crate::telemetry::metrics::{
-    ALERT_TO_ROLLBACK, ALERTS, DEAD_LETTERS, OUTBOX_OLDEST, PHASE_WEIGHT, ROLLBACK_DURATION, ROLLBACKS, ROLLOUT_INFO,
-    ROLLOUT_STATE, Standing, WATCHDOG_LAST_SEEN, text,
+    ALERT_TO_ROLLBACK, ALERTS, COMMITMENTS_MISSED, DEAD_LETTERS, OUTBOX_OLDEST, PHASE_WEIGHT, ROLLBACK_DURATION,
+    ROLLBACKS, ROLLOUT_INFO, ROLLOUT_STATE, Standing, WATCHDOG_LAST_SEEN, text,
 };
 
 /// So many of the newest rollouts are exported also when they are over.
@@ -21,6 +21,9 @@ pub(super) fn decided(step: &Step) {
     for notice in &step.notices {
         if let NoticeKind::RollingBack { .. } = &notice.kind {
             count_rollback(&step.next);
+        }
+        if let NoticeKind::CommitmentMissed { times, .. } = &notice.kind {
+            metrics::counter!(COMMITMENTS_MISSED).increment((*times).into());
         }
         if let NoticeKind::RolledBack { took, since_alert, .. } = &notice.kind {
             metrics::histogram!(ROLLBACK_DURATION).record(seconds(*took));

@@ -60,6 +60,8 @@ series! {
         "Age of the oldest thing that was decided and is not done, by kind: action or message. 0: nothing waits.";
     UNREADABLE_ROWS = Counter "tidegate_unreadable_rows_total" "Stored rows that could not be read.";
     COMMANDS = Counter "tidegate_commands_total" "Commands of people, by surface, command and result.";
+    COMMITMENTS_MISSED = Counter "tidegate_commitments_missed_total"
+        "Words of a rollout that people were promised and did not have in time.";
     WATCHDOG_LAST_SEEN = Gauge "tidegate_watchdog_last_seen_timestamp_seconds"
         "When the Watchdog alert was last seen, by receiver.";
     DECIDER_TICK = Gauge "tidegate_decider_last_tick_timestamp_seconds" "When time was last looked at.";
@@ -82,7 +84,8 @@ pub(super) fn describe() {
             Kind::Seconds => describe_histogram!(series.name, Unit::Seconds, series.help),
         }
     }
-    for never in [PANICS, UNREADABLE_ROWS] {
+    // A rule on how much it grew must see the first one, too.
+    for never in [PANICS, UNREADABLE_ROWS, COMMITMENTS_MISSED] {
         metrics::counter!(never).absolute(0);
     }
 }

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tidegate_tests::sink::Sink;
-use tidegate_tests::wait;
+use tidegate_tests::{scrape, wait};
 
 use super::{Gate, PATIENCE, plan};
 
@@ -40,6 +40,9 @@ async fn word_that_does_not_get_out_is_missed_and_the_page_is_said_elsewhere() -
     announcements.answer_with(StatusCode::SERVICE_UNAVAILABLE);
     let first_word = json!({ "first-word": { "to": ["oncall", "stakeholders"], "afterIncident": "3s" } });
     let gate = gate(&pager, &announcements, first_word).await?;
+    let counted = async || scrape::sum(&gate.metrics().await?, "tidegate_commitments_missed_total", &[]);
+    // There before the first one is missed: how much it grew is what a rule asks for.
+    assert_eq!(counted().await?, Some(0.0));
     let id = gate.start().await?;
     gate.say(&format!("rollback {id} errors")).await?;
     gate.until_state(&id, "ROLLED BACK").await?;
@@ -74,6 +77,7 @@ async fn word_that_does_not_get_out_is_missed_and_the_page_is_said_elsewhere() -
         .delivery("it comes late", PATIENCE, |body| is(body, "rolling-back"))
         .await?;
     assert_eq!(times(&pager, "commitment-missed"), 1);
+    assert_eq!(counted().await?, Some(1.0), "as often as it was missed");
     Ok(())
 }
 
