@@ -1,6 +1,7 @@
 //! The manifests: what `kubectl apply -k` sends is taken by an API server, and hangs together.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -54,7 +55,7 @@ async fn the_base_is_taken_and_hangs_together() -> Result<()> {
     // The account that deploy/kubernetes gives rights to, the Service that the snippets post to, the disk, the secret.
     let account = find(&objects, "ServiceAccount")?;
     assert_eq!(pod["serviceAccountName"], account["metadata"]["name"]);
-    let role = kustomize::documents(&shipped("kubernetes/deployment-replicas.yaml"))?.remove(1);
+    let role = kustomize::documents(&shipped("kubernetes/deployment-replicas/role.yaml"))?.remove(1);
     assert_eq!(role["subjects"][0]["name"], account["metadata"]["name"]);
     assert_eq!(role["subjects"][0]["namespace"], account["metadata"]["namespace"]);
     let service = find(&objects, "Service")?;
@@ -194,6 +195,81 @@ async fn a_restricted_namespace_takes_the_pods() -> Result<()> {
     Ok(())
 }
 
+/// The folders of rights.
+fn rights() -> Result<Vec<PathBuf>> {
+    let folders = std::fs::read_dir(shipped("kubernetes"))?.map(|entry| Ok(entry?.path()));
+    let folders: Vec<PathBuf> = folders.collect::<Result<_>>()?;
+    ensure!(folders.len() >= 5, "{folders:?}");
+    Ok(folders)
+}
+
+/// The namespaces that objects lie in and that do not come along: the user's.
+fn with_their_namespaces(objects: &mut Vec<Value>) {
+    let name = |object: &Value, key: &str| object["metadata"][key].as_str().map(str::to_owned);
+    let spaces = objects.iter().filter(|object| object["kind"] == "Namespace");
+    let there: BTreeSet<String> = spaces.filter_map(|space| name(space, "name")).collect();
+    let named: BTreeSet<String> = objects.iter().filter_map(|object| name(object, "namespace")).collect();
+    let space = |name: &String| json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
+    objects.extend(named.difference(&there).map(space));
+}
+
+/// What a kustomization makes that lies anywhere and means the shipped folders.
+fn kustomized(text: &str) -> Result<Vec<Value>> {
+    let scratch = Scratch::new("kustomization")?;
+    scratch.write(
+        "kustomization.yaml",
+        text.replace("deploy/", &format!("{}/", shipped("").display())),
+    )?;
+    kustomize::build(scratch.path())
+}
+
+#[tokio::test]
+async fn a_line_switches_on_the_rights_of_one_driver_and_no_others() -> Result<()> {
+    let base = kustomize::build(&shipped("kustomize/base"))?;
+    ensure!(
+        find(&base, "Role").is_err(),
+        "the base gives rights to whatever it does not know"
+    );
+    for folder in rights()? {
+        let name = folder.file_name().context("no name")?.to_string_lossy().into_owned();
+        let text = format!(
+            "kind: Kustomization\nresources: [deploy/kustomize/base]\ncomponents: [deploy/kubernetes/{name}]\n"
+        );
+        let mut objects = kustomized(&text)?;
+        let added: Vec<&Value> = objects.iter().filter(|object| !base.contains(object)).collect();
+        let role = kustomize::documents(&folder.join("role.yaml"))?;
+        assert_eq!(added, role.iter().collect::<Vec<_>>(), "{name}");
+        with_their_namespaces(&mut objects);
+        Kubernetes::start()
+            .await?
+            .apply(&objects)
+            .with_context(|| name.clone())?;
+    }
+    Ok(())
+}
+
+/// As docs/kubernetes.md has it.
+#[tokio::test]
+async fn patches_put_in_the_namespace_and_the_names_of_users() -> Result<()> {
+    let page = std::fs::read_to_string(shipped("../docs/kubernetes.md"))?;
+    let (_, text) = page
+        .split_once("```yaml\n# kustomization.yaml\n")
+        .context("no kustomization")?;
+    let (text, _) = text.split_once("```").context("it does not end")?;
+    let mut objects = kustomized(text)?;
+    let (role, binding) = (find(&objects, "Role")?, find(&objects, "RoleBinding")?);
+    assert_eq!(role["metadata"]["namespace"], "payments");
+    assert_eq!(role["rules"][0]["resourceNames"], json!(["checkout"]));
+    assert_eq!(binding["metadata"]["namespace"], "payments");
+    assert_eq!(binding["subjects"][0]["namespace"], "tidegate");
+    ensure!(
+        find(&objects, "Deployment")?["metadata"]["namespace"] == "tidegate",
+        "the server has moved"
+    );
+    with_their_namespaces(&mut objects);
+    Kubernetes::start().await?.apply(&objects)
+}
+
 /// Everything else below `deploy` that is applied as it lies there, each to a cluster of its own.
 #[tokio::test]
 async fn the_roles_and_the_examples_are_taken_as_they_are_shipped() -> Result<()> {
@@ -206,20 +282,11 @@ async fn the_roles_and_the_examples_are_taken_as_they_are_shipped() -> Result<()
         shipped("kustomize/secret.example.yaml"),
         shipped("examples/weekly-replicas/ingress.yaml"),
     ];
-    for entry in std::fs::read_dir(shipped("kubernetes"))? {
-        files.push(entry?.path());
-    }
-    ensure!(files.len() >= 6, "{files:?}");
+    files.extend(rights()?.iter().map(|folder| folder.join("role.yaml")));
     let cluster = Kubernetes::start().await?;
     for file in files {
         let mut objects = kustomize::documents(&file)?;
-        // The namespaces in them are the user's.
-        let theirs = objects
-            .iter()
-            .filter_map(|object| object["metadata"]["namespace"].as_str());
-        let theirs: BTreeSet<String> = theirs.map(str::to_owned).collect();
-        let space = |name: String| json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
-        objects.extend(theirs.into_iter().map(space));
+        with_their_namespaces(&mut objects);
         cluster.apply(&objects).with_context(|| file.display().to_string())?;
     }
     Ok(())

@@ -28,7 +28,7 @@ pub(super) const NAMESPACE: &str = "finance";
 
 /// The rights that users apply.
 pub(super) fn rights() -> Result<String> {
-    let manifest = tidegate_tests::paths::repository().join("deploy/kubernetes/deployment-replicas.yaml");
+    let manifest = tidegate_tests::paths::repository().join("deploy/kubernetes/deployment-replicas/role.yaml");
     std::fs::read_to_string(manifest).context("the manifest of the rights")
 }
 

@@ -115,27 +115,27 @@ fn the_shipped_roles_give_exactly_what_the_drivers_need() -> Result<()> {
             json!({ "deployment-replicas": {
                 "namespace": "finance", "new": "finance-service-v2", "old": "finance-service-v1", "total": 5,
             } }),
-            "deployment-replicas.yaml",
+            "deployment-replicas/role.yaml",
         ),
         (
             json!({ "service-selector": {
                 "namespace": "shop", "service": "boka", "label": "version", "new": "green", "old": "blue", "ready": 3,
             } }),
-            "service-selector.yaml",
+            "service-selector/role.yaml",
         ),
         (
             json!({ "httproute": { "namespace": "shop", "route": "boka", "new": "green", "old": "blue" } }),
-            "httproute.yaml",
+            "httproute/role.yaml",
         ),
     ] {
         let target: Target = serde_json::from_value(target)?;
         assert_eq!(asked_for(&needed(&target)), given_by(manifest)?, "{manifest}");
     }
     let job: Job = serde_json::from_value(json!({ "namespace": "hooks", "image": "example.org/migrate:2" }))?;
-    let manifest = "hook-jobs.yaml";
+    let manifest = "hook-jobs/role.yaml";
     assert_eq!(asked_for(&needed_for_hook(&job)), given_by(manifest)?, "{manifest}");
     let route = json!({ "httproute": { "namespace": "shop", "route": "boka", "new": "green", "old": "blue" } });
-    let (route, manifest): (Target, _) = (serde_json::from_value(route)?, "pod-logs.yaml");
+    let (route, manifest): (Target, _) = (serde_json::from_value(route)?, "pod-logs/role.yaml");
     assert_eq!(asked_for(&needed_for_logs(&route)), given_by(manifest)?, "{manifest}");
     Ok(())
 }
@@ -191,7 +191,7 @@ async fn the_rights_of_hooks_that_are_jobs_are_looked_at_too() -> Result<()> {
     } } } });
     plan["spec"]["phases"][0]["hooks"] = json!({ "before": ["migrate"] });
     let file = house.tidegate.scratch().write("with-a-job.yaml", plan.to_string())?;
-    let jobs = std::fs::read_to_string(repository().join("deploy/kubernetes/hook-jobs.yaml"))?;
+    let jobs = std::fs::read_to_string(repository().join("deploy/kubernetes/hook-jobs/role.yaml"))?;
     let look = async || {
         house
             .look_at(|settings| {

@@ -164,8 +164,11 @@ impl Story {
     ) -> Result<Self> {
         let name = |file: &str| format!("examples/{example}/{file}");
         let (pager, scratch) = (Sink::start().await?, Scratch::new("example")?);
-        cluster.apply(&kustomize::build(&folder(example))?)?;
-        cluster.grant(&text(&name("role.yaml"))?)?;
+        let objects = kustomize::build(&folder(example))?;
+        cluster.apply(&objects)?;
+        let is_right = |object: &&Value| object["kind"] == "Role" || object["kind"] == "RoleBinding";
+        let rights: Vec<String> = objects.iter().filter(is_right).map(Value::to_string).collect();
+        cluster.grant(&rights.join("\n---\n"))?;
         let mut settings = kustomize::documents(&shipped(&name("tidegate.yml")))?.remove(0);
         let people = People::of(&mut settings, &scratch, platform).await?;
         // What only the pod has: its address, its disk, its account, its Alertmanager. Without peers every alert has to come by

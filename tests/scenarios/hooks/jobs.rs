@@ -42,7 +42,7 @@ fn cluster_of(kubernetes: Kubernetes) -> Result<Cluster> {
 /// The manifest that users apply.
 fn rights() -> Result<String> {
     Ok(std::fs::read_to_string(
-        repository().join("deploy/kubernetes/hook-jobs.yaml"),
+        repository().join("deploy/kubernetes/hook-jobs/role.yaml"),
     )?)
 }
 

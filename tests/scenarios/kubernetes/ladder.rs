@@ -71,11 +71,12 @@ async fn house_on(ladder: Value) -> Result<(House, String)> {
     cluster.place("gateway.networking.k8s.io", "httproutes", object)?;
     let mut plan = plan(&route(), &[phase("half", "50%")]);
     plan["spec"]["rollback"] = ladder;
-    let pods = manifest("deployment-replicas.yaml")?
+    let pods = manifest("deployment-replicas/role.yaml")?
         .replace("namespace: finance", "namespace: shop")
         .replace("finance-service-v1, finance-service-v2", "blue, green");
-    let service = manifest("service-selector.yaml")?.replace("resourceNames: [boka]", "resourceNames: [boka-green]");
-    let rights = format!("{}\n---\n{pods}\n---\n{service}", manifest("httproute.yaml")?);
+    let service =
+        manifest("service-selector/role.yaml")?.replace("resourceNames: [boka]", "resourceNames: [boka-green]");
+    let rights = format!("{}\n---\n{pods}\n---\n{service}", manifest("httproute/role.yaml")?);
     let (setup, scratch) = setup_for(&cluster, &plan, &rights)?;
     let house = House::with(cluster, setup, scratch).await?;
     let id = house.begin().await?;

@@ -15,7 +15,7 @@ use super::replicas::{NEW, Replicas};
 use super::route::Route;
 use super::selector::Selector;
 
-const RIGHTS: &str = "pod-logs.yaml";
+const RIGHTS: &str = "pod-logs/role.yaml";
 
 /// A plan of one of the drivers that asks for the last two lines.
 fn asking(moved: impl Moved) -> Value {

@@ -13,7 +13,7 @@ use super::moved::Moved;
 pub(super) const NAMESPACE: &str = "finance";
 pub(super) const NEW: &str = "finance-service-v2";
 pub(super) const OLD: &str = "finance-service-v1";
-pub(super) const RIGHTS: &str = "deployment-replicas.yaml";
+pub(super) const RIGHTS: &str = "deployment-replicas/role.yaml";
 
 pub(super) fn target() -> Value {
     json!({ "deployment-replicas": { "namespace": NAMESPACE, "new": NEW, "old": OLD, "total": 5, "readyWithin": "1m" } })

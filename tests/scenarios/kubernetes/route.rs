@@ -11,7 +11,7 @@ use super::house::{House, PATIENCE, phase};
 use super::moved::Moved;
 
 pub(super) const NAMESPACE: &str = "shop";
-const RIGHTS: &str = "httproute.yaml";
+const RIGHTS: &str = "httproute/role.yaml";
 
 fn target() -> Value {
     json!({ "httproute": {

@@ -9,7 +9,7 @@ use super::house::{House, PATIENCE, phase};
 use super::moved::Moved;
 
 pub(super) const NAMESPACE: &str = "shop";
-const RIGHTS: &str = "service-selector.yaml";
+const RIGHTS: &str = "service-selector/role.yaml";
 
 fn target() -> Value {
     json!({ "service-selector": {

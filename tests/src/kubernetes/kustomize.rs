@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use super::patch;
@@ -106,24 +107,41 @@ fn generate(folder: &Path, generator: &Value, objects: &mut Vec<Value>) -> Resul
 }
 
 fn apply(folder: &Path, patch: &Value, objects: &mut Vec<Value>) -> Result<()> {
-    let path = patch["path"].as_str().context("a patch without a path")?;
-    let change = documents(&folder.join(path))?.remove(0);
+    let (path, change) = match (patch["path"].as_str(), patch["patch"].as_str()) {
+        (Some(path), None) => (path, documents(&folder.join(path))?.remove(0)),
+        (None, Some(text)) => ("a patch in its place", serde_saphyr::from_str(text)?),
+        _ => bail!("a patch is in a file or in its place: {patch}"),
+    };
     let target = if patch["target"].is_null() {
         json!({ "kind": change["kind"], "name": change["metadata"]["name"] })
     } else {
         patch["target"].clone()
     };
-    let found = objects
-        .iter()
-        .position(|object| object["kind"] == target["kind"] && object["metadata"]["name"] == target["name"]);
-    let found = found.with_context(|| format!("{path}: no matches for {target}"))?;
+    let known = |key: &String| key == "kind" || key == "name";
+    let is_known = target.as_object().is_some_and(|target| target.keys().all(known));
+    ensure!(is_known, "{path}: a target is a kind and a name, not {target}");
+    let (kind, name) = (whole(&target["kind"])?, whole(&target["name"])?);
+    let is_meant = |object: &Value| {
+        let fits = |pattern: &Regex, value: &Value| value.as_str().is_some_and(|value| pattern.is_match(value));
+        fits(&kind, &object["kind"]) && fits(&name, &object["metadata"]["name"])
+    };
+    ensure!(objects.iter().any(is_meant), "{path}: no matches for {target}");
     if change["$patch"] == "delete" {
-        objects.remove(found);
+        objects.retain(|object| !is_meant(object));
         return Ok(());
     }
     ensure!(
         change.is_array(),
         "{path}: only JSON patches and `$patch: delete` are understood"
     );
-    patch::json(&mut objects[found], &change).map_err(|why| anyhow::anyhow!("{path}: {why}"))
+    for object in objects.iter_mut().filter(|object| is_meant(object)) {
+        patch::json(object, &change).map_err(|why| anyhow::anyhow!("{path}: {why}"))?;
+    }
+    Ok(())
+}
+
+/// The words of a target are patterns, for the whole of what they look at.
+fn whole(pattern: &Value) -> Result<Regex> {
+    let pattern = pattern.as_str().context("a target without a kind or a name")?;
+    Ok(Regex::new(&format!("^(?:{pattern})$"))?)
 }
