@@ -187,6 +187,7 @@ async fn a_card_and_its_buttons_are_true_after_a_restart() -> Result<()> {
 async fn a_card_that_somebody_deleted_comes_again_with_the_next_notice() -> Result<()> {
     let world = World::new().await?;
     let card = world.at_the_first_gate().await?;
+    world.all_is_said().await?;
     world.slack.delete(&card.ts);
     world.say(ANA, "note \"nobody sees a card now\"").await?;
     wait::until("the edit finds nothing to edit", PATIENCE, async || {
