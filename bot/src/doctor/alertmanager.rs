@@ -9,13 +9,12 @@ use std::sync::Arc;
 
 use futures_util::future::join;
 use serde_json::Value;
-use tidegate_rollout::Source;
 use tidegate_rollout::plan::Watchdog;
+use tidegate_rollout::{Plan, Source};
 use url::Url;
 
 use super::ask::{Asker, Silence, shown};
 use super::prometheus::Servers;
-use super::rules::Rule;
 use super::{Finding, Subject};
 use crate::config::{Alertmanager, Config};
 use routes::Route;
@@ -83,8 +82,21 @@ async fn look_at(
     let loaded: Value = serde_saphyr::from_str_with_options(loaded, options).unwrap_or_default();
     let hooks = Hooks::of(&loaded, &subject.config, &receiver.receiver);
     let mut found = hooks.judge(&who, &address(&subject.config, &receiver.receiver));
-    found.extend(hooks.triggers(subject, receiver, &who, &loaded, rules.as_deref()));
-    match ask(&["api", "v2", "alerts"], "filter=alertname%3D%22Watchdog%22").await {
+    let alerts = ask(&["api", "v2", "alerts"], "filter=alertname%3D%22Watchdog%22").await;
+    let ours = hooks.likely(alerts.as_ref().unwrap_or(&Value::Null));
+    // Without a way to us that is said already, as the reason.
+    if !ours.is_empty() {
+        let seen = Seen {
+            who: &who,
+            receiver,
+            route: &Route::of(&loaded),
+            ours: &ours,
+            hidden: &hooks.hidden,
+            rules: rules.as_deref(),
+        };
+        found.extend(triggers::judge(subject, &seen));
+    }
+    match alerts {
         Ok(alerts) => found.extend(watchdog(subject, receiver, &who, &hooks, &alerts)),
         Err(silence) => found.push(silent(&who, &receiver.receiver, silence)),
     }
@@ -96,7 +108,12 @@ async fn look_at(
             Some(hook) => format!("posts to {}", hook.url),
             None => "hides where it posts to".to_owned(),
         };
-        let says = format!("{who}: {version}, {where_to}, and the Watchdog and what plans wait for come here");
+        let plans: Vec<&str> = triggers::judged(subject, receiver).map(Plan::name).collect();
+        let also = match plans.as_slice() {
+            [] => String::new(),
+            plans => format!(", as will what pulls the triggers of {}", plans.join(", ")),
+        };
+        let says = format!("{who}: {version}, {where_to}, and the Watchdog comes here{also}");
         found.push(Finding::ok("alertmanager", says));
     }
     found
@@ -214,35 +231,36 @@ impl Hooks {
         self.receivers().any(|name| receivers.contains(&name))
     }
 
-    /// Whether what the plans wait for comes our way. Without a way to us that is said already, as the reason.
-    fn triggers(
-        &self,
-        subject: &Subject,
-        receiver: &Alertmanager,
-        who: &str,
-        loaded: &Value,
-        rules: Option<&[&Rule]>,
-    ) -> Vec<Finding> {
-        let Some(ours) = self.receivers().next() else {
-            return Vec::new();
+    /// The receivers that post to us, most likely. Of those with hidden addresses the Watchdog's way tells which, where it goes to
+    /// one of them; where nothing tells, it may be any.
+    fn likely(&self, watchdogs: &Value) -> Vec<&str> {
+        let hears = |name: &&String| {
+            let all = watchdogs.as_array().into_iter().flatten();
+            all.flat_map(receivers_of).any(|receiver| receiver == name.as_str())
         };
-        let seen = Seen {
-            who,
-            receiver,
-            route: &Route::of(loaded),
-            ours,
-            is_ours: &|name| self.takes(&[name]),
-            rules,
-        };
-        triggers::judge(subject, &seen)
+        let ours = self.ours.iter().map(|hook| &hook.receiver);
+        let told: Vec<&str> = ours
+            .chain(self.hidden.iter().filter(hears))
+            .map(String::as_str)
+            .collect();
+        if told.is_empty() {
+            self.receivers().collect()
+        } else {
+            told
+        }
     }
+}
+
+/// The receivers that an alert of the API goes to.
+fn receivers_of(alert: &Value) -> impl Iterator<Item = &str> {
+    let receivers = alert["receivers"].as_array().into_iter().flatten();
+    receivers.filter_map(|receiver| receiver["name"].as_str())
 }
 
 fn watchdog(subject: &Subject, receiver: &Alertmanager, who: &str, hooks: &Hooks, alerts: &Value) -> Option<Finding> {
     let name = &receiver.receiver;
-    let needs = |plan: &tidegate_rollout::Plan| {
-        plan.spec.alerts.watchdog == Watchdog::Required && plan.spec.alerts.receivers.contains(name)
-    };
+    let needs =
+        |plan: &Plan| plan.spec.alerts.watchdog == Watchdog::Required && plan.spec.alerts.receivers.contains(name);
     let plans: Vec<&str> = subject
         .plans
         .usable()
@@ -254,11 +272,7 @@ fn watchdog(subject: &Subject, receiver: &Alertmanager, who: &str, hooks: &Hooks
         plans => format!("{} never advances without it", plans.join(", ")),
     };
     let all: Vec<&Value> = alerts.as_array().into_iter().flatten().collect();
-    let goes_to = |alert: &&Value| {
-        let receivers = alert["receivers"].as_array().into_iter().flatten();
-        let receivers: Vec<&str> = receivers.filter_map(|receiver| receiver["name"].as_str()).collect();
-        hooks.takes(&receivers)
-    };
+    let goes_to = |alert: &&Value| hooks.takes(&receivers_of(alert).collect::<Vec<_>>());
     if all.is_empty() {
         return Some(Finding::fail(
             "alertmanager.no-watchdog",
@@ -344,6 +358,22 @@ mod tests {
         let hooks = hooks(json!({ "url": "<secret>", "http_config": {} }));
         assert_eq!(hooks.judge("x", "y"), []);
         assert!(hooks.takes(&["tidegate"]) && !hooks.takes(&["people"]));
+    }
+
+    #[test]
+    fn of_hidden_addresses_the_way_of_the_watchdog_tells_which_is_ours() {
+        let webhook = |name: &str| json!({ "name": name, "webhook_configs": [{ "url": HIDDEN }] });
+        let loaded = json!({ "receivers": [webhook("people"), webhook("tidegate")] });
+        let hooks = Hooks::of(&loaded, &Config::defaults().unwrap(), "default");
+        let goes_to = |name: &str| json!([{ "receivers": [{ "name": name }] }]);
+        assert_eq!(hooks.likely(&goes_to("tidegate")), ["tidegate"]);
+        assert_eq!(hooks.likely(&goes_to("mail")), ["people", "tidegate"]);
+        assert_eq!(hooks.likely(&Value::Null), ["people", "tidegate"]);
+        let open = json!({ "name": "open", "webhook_configs": [{ "url": "http://gate/webhooks/alertmanager" }] });
+        let loaded = json!({ "receivers": [webhook("people"), open] });
+        let hooks = Hooks::of(&loaded, &Config::defaults().unwrap(), "default");
+        assert_eq!(hooks.likely(&goes_to("open")), ["open"]);
+        assert_eq!(hooks.likely(&goes_to("people")), ["open", "people"]);
     }
 
     #[test]

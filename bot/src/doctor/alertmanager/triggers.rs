@@ -18,9 +18,10 @@ pub(super) struct Seen<'a> {
     pub(super) who: &'a str,
     pub(super) receiver: &'a Alertmanager,
     pub(super) route: &'a Route,
-    /// Its receiver that posts to us.
-    pub(super) ours: &'a str,
-    pub(super) is_ours: &'a dyn Fn(&str) -> bool,
+    /// Its receivers that post to us; there is one.
+    pub(super) ours: &'a [&'a str],
+    /// Its receivers that post nobody can see where.
+    pub(super) hidden: &'a [String],
     /// The rules of every Prometheus, where all of them told.
     pub(super) rules: Option<&'a [&'a Rule]>,
 }
@@ -33,13 +34,15 @@ struct Together {
     what: BTreeSet<String>,
 }
 
-/// Every plan that hears from this receiver alone.
+/// The plans that hear from a receiver alone.
+pub(super) fn judged<'a>(subject: &'a Subject, receiver: &'a Alertmanager) -> impl Iterator<Item = &'a Plan> {
+    let here = |plan: &&Plan| plan.spec.alerts.receivers == [receiver.receiver.as_str()];
+    subject.plans.usable().filter(here)
+}
+
+/// Each of them.
 pub(super) fn judge(subject: &Subject, seen: &Seen<'_>) -> Vec<Finding> {
-    let here = |plan: &&Plan| plan.spec.alerts.receivers == [seen.receiver.receiver.as_str()];
-    subject
-        .plans
-        .usable()
-        .filter(here)
+    judged(subject, seen.receiver)
         .flat_map(|plan| seen.plan(plan))
         .collect()
 }
@@ -55,9 +58,7 @@ impl Seen<'_> {
             };
             let together = group.entry(self.missing_route(plan, trigger)).or_default();
             together.triggers.push(format!("`{}`", trigger.name));
-            together
-                .what
-                .extend(what.iter().map(|it| format!("`{}`", one_line(it))));
+            together.what.extend(what.iter().map(|it| self.named(it)));
         }
         let elsewhere = elsewhere.into_iter().map(|(route, it)| {
             Finding::warn(
@@ -91,6 +92,16 @@ impl Seen<'_> {
         elsewhere.chain(unknown).collect()
     }
 
+    fn named(&self, what: &str) -> String {
+        match self.hidden.iter().any(|hidden| hidden == what) {
+            true => format!(
+                "`{}` (which is not that of the Watchdog, and hides where it posts to)",
+                one_line(what)
+            ),
+            false => format!("`{}`", one_line(what)),
+        }
+    }
+
     fn ask_first(&self) -> &'static str {
         match self.rules {
             Some(_) => "Label the rules, or ",
@@ -104,13 +115,13 @@ impl Seen<'_> {
         let rules = self.rules.unwrap_or_default().iter();
         let rules: Vec<_> = rules.filter(|rule| rule.can_pull(plan, trigger)).collect();
         if rules.is_empty() {
-            return self.route.way(&known, self.is_ours);
+            return self.route.way(&known, &|name| self.ours.contains(&name));
         }
         let (mut elsewhere, mut unknown) = (BTreeSet::new(), BTreeSet::new());
         for rule in rules {
             let own = rule.labels.iter().map(|(name, value)| (name.clone(), value.clone()));
             let known: Labels = known.clone().into_iter().chain(own).collect();
-            match self.route.way(&known, self.is_ours) {
+            match self.route.way(&known, &|name| self.ours.contains(&name)) {
                 Way::Here => {}
                 Way::Elsewhere(receivers) => elsewhere.extend(receivers),
                 Way::Unknown(labels) => unknown.extend(labels),
@@ -146,7 +157,7 @@ impl Seen<'_> {
         format!(
             "- {{ receiver: {}, matchers: [{}], group_by: ['...'], group_wait: 0s, group_interval: 5s, repeat_interval: 1h, \
              continue: true }}",
-            self.ours,
+            self.ours.first().copied().unwrap_or("tidegate"),
             quoted.collect::<Vec<_>>().join(", ")
         )
     }
