@@ -156,6 +156,8 @@ pub trait Desk: Send + Sync {
     fn target_ready(&self, plan: &str) -> impl Future<Output = Result<(), Refusal>> + Send;
     /// The share that the target of a rollout shows now, where that is known.
     fn observed(&self, rollout: &Rollout) -> Option<Share>;
+    /// Whether the plans say something else by now than the one it was started with. Never of one that is over.
+    fn plan_changed(&self, rollout: &Rollout) -> bool;
     /// What a start of this plan would meet now; nothing is started.
     fn preflight(
         &self,
@@ -325,11 +327,7 @@ impl<D: Desk> Dispatcher<D> {
     /// [`DeskError`] when its surroundings could not be read.
     pub async fn card(&self, rollout: &Rollout, now: Timestamp) -> Result<Card, DeskError> {
         let around = self.desk.around(rollout).await?;
-        let observed = self.desk.observed(rollout).map(|share| share.to_string());
-        Ok(Card {
-            observed,
-            ..Card::of(rollout, &around, now)
-        })
+        Ok(Card::of(rollout, &around, now).beside(&self.desk, rollout))
     }
 
     async fn list(&self, now: Timestamp) -> Result<Answer, DeskError> {

@@ -9,6 +9,7 @@ use tidegate_tests::wait;
 
 use crate::load::{self, Done, envelope};
 use crate::table::{Goal, Table, quantile};
+use crate::usage;
 
 /// How often it is measured in each setting.
 const TIMES: usize = 30;
@@ -148,7 +149,8 @@ fn storm(url: String, connections: usize) -> std::thread::JoinHandle<Result<Done
 
 /// p50 and p99 from the post of an alert to the first evaluation that says "off".
 pub(crate) async fn webhook_to_flag(table: &mut Table) -> Result<()> {
-    let server = exposed(TIMES).await?;
+    let mut server = exposed(TIMES).await?;
+    let process = usage::process(&mut server)?;
     let (idle, mut fired) = strikes(&server, 0).await?;
     row(table, "webhook to flag at 0, idle", &idle);
     for (before, connections) in [128, 512].into_iter().enumerate() {
@@ -177,6 +179,13 @@ pub(crate) async fn webhook_to_flag(table: &mut Table) -> Result<()> {
             &[quantile(&times, 0.99)],
             &[quantile(&idle, 0.99)],
             Goal(8.0, 4.0, 2.0),
+        );
+        let memory = usage::resident(process)?;
+        table.figure(
+            &format!("memory after {connections} connections"),
+            "MiB",
+            &[memory],
+            "goal 100",
         );
     }
     Ok(())

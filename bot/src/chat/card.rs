@@ -64,6 +64,9 @@ pub struct Card {
     /// The share that the target shows now, such as `60.0%`, where that is known.
     #[serde(default)]
     pub observed: Option<String>,
+    /// Said where the file of its plan changed since the start.
+    #[serde(default)]
+    pub plan_changed: Option<String>,
     /// What keeps the rollback from being finished; people are needed.
     #[serde(default)]
     pub stuck: Option<String>,
@@ -111,6 +114,7 @@ impl Card {
             hooks: rollout.hooks.iter().map(|run| run.line(&rollout.plan, now)).collect(),
             next_update: rollout.next_update(now),
             missed: rollout.missed_updates(now),
+            plan_changed: None,
             stuck: stuck(rollout).map(str::to_owned),
             started_by: rollout.started_by.to_string(),
             started_at: rollout.started_at.to_string(),
@@ -145,6 +149,7 @@ impl Card {
         lines.extend(self.health_detail.clone());
         lines.extend(self.because.as_ref().map(|because| format!("Because: {because}")));
         lines.push(self.next.clone());
+        lines.extend(self.plan_changed.clone());
         lines.extend(self.rungs().iter().map(|rung| format!("- {rung}")));
         lines.extend(self.looked_at.clone());
         lines.extend(self.commitments());

@@ -213,13 +213,9 @@ async fn draw(engine: &Engine, rollout: &RolloutId) -> anyhow::Result<Option<Dra
     };
     let around = Desk::around(engine, &rollout).await?;
     let now = clock::now();
-    let observed = Desk::observed(engine, &rollout).map(|share| share.to_string());
     Ok(Some(Drawn {
         started_at: rollout.started_at,
-        card: Card {
-            observed,
-            ..Card::of(&rollout, &around, now)
-        },
+        card: Card::of(&rollout, &around, now).beside(engine, &rollout),
         page: engine.page(&rollout.id),
         now,
     }))

@@ -108,6 +108,11 @@ impl Desk for Engine {
         self.share(rollout)
     }
 
+    fn plan_changed(&self, rollout: &Rollout) -> bool {
+        let now = self.plans.load().get(rollout.plan.name());
+        !rollout.is_final() && now.is_ok_and(|now| now != rollout.plan)
+    }
+
     async fn preflight(
         &self,
         actor: &Actor,

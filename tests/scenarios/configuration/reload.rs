@@ -179,3 +179,48 @@ async fn the_metrics_tell_a_reload_that_was_refused_and_one_that_was_not() {
     assert_eq!(reloaded(&bad.to_string()).await, refused);
     assert_eq!(reloaded(&good).await, (StatusCode::OK, "1".to_owned()));
 }
+
+const PLAN: &str = "
+apiVersion: tidegate.dev/v1alpha1
+kind: RolloutPlan
+metadata: { name: checkout, labels: { tidegate.dev/demo: 'true' } }
+spec:
+  title: Checkout to production
+  service: checkout
+  environment: production
+  target: { flag: { key: checkout-v2 } }
+  phases: [{ name: all, weight: 100%, bake: 1h }]
+  watch: 1h
+  triggers: [{ name: errors, alert: { matchers: ['alertname=\"Errors\"'] }, severity: sev1 }]
+  severities: { sev1: { action: rollback } }
+  alerts: { receivers: [default], watchdog: none }
+  audiences: { team: { channels: [chat, log], hears: everything } }
+";
+
+/// Whoever edits the plan of a rollout that is under way has changed the next one.
+#[tokio::test]
+async fn a_rollout_keeps_the_plan_it_was_started_with_and_says_when_the_file_changed() {
+    let setup = Setup::new().unwrap().plan("checkout", PLAN).unwrap();
+    let setup = setup.with(json!({ "web": { "enable_lifecycle": true } }));
+    let server = setup.start().await.unwrap();
+    let say = async |text: &str| {
+        let (status, answer) = server.post("/api/v1/commands", &json!({ "text": text })).await.unwrap();
+        assert!(status.is_success(), "{answer}");
+        answer.to_string()
+    };
+    let reload = async |plan: &str| {
+        std::fs::write(server.scratch().path().join("plans/checkout.yaml"), plan).unwrap();
+        let (status, answer) = server.post("/-/reload", &json!({})).await.unwrap();
+        assert!(status.is_success(), "{answer}");
+    };
+    let says = "The file of its plan says something else by now; it keeps the plan that it was started with.";
+    say("start checkout").await;
+    assert!(!say("status").await.contains(says));
+    reload(&PLAN.replace("bake: 1h", "bake: 2h")).await;
+    let status = say("status").await;
+    assert!(status.contains(says), "{status}");
+    let (_, listed) = server.get("/api/v1/rollouts").await.unwrap();
+    assert_eq!(listed["rollouts"][0]["plan_changed"], says);
+    reload(PLAN).await;
+    assert!(!say("status").await.contains(says), "the same again is no change");
+}

@@ -217,6 +217,7 @@ fn worst(state: &str) -> Card {
         looked_at: vec![long.clone(); 9],
         next_update: Some(long.clone()),
         missed: vec![long.clone(); 12],
+        plan_changed: Some(long.clone()),
         hooks: vec![long.clone(); 9],
         ladder: vec![long.clone(); 9],
         observed: Some(long.clone()),

@@ -76,11 +76,12 @@ impl People {
                 };
                 let words = std::iter::once(verb.to_owned()).chain(with.iter().map(word));
                 let signed = slack.command(JON_IN_SLACK, &words.collect::<Vec<_>>().join(" "));
+                let signed = signed.by_sdk().await?;
                 Ok(slack.deliver(&tidegate.url("/slack/commands"), &signed).await?.shown())
             }
             Place::Discord(discord) => {
                 let signed = discord.command(JON_IN_DISCORD, verb, with)?;
-                self.in_discord(tidegate, discord, &signed).await
+                self.in_discord(tidegate, discord, signed).await.map(|(_, shown)| shown)
             }
         }
     }
@@ -92,6 +93,7 @@ impl People {
                 // Slack asks by itself whether he is sure.
                 let posted = slack.cards().into_iter().find(|posted| posted.ts == card.id);
                 let signed = slack.press(JON_IN_SLACK, &posted.context("the card is gone")?, "advance")?;
+                let signed = signed.by_sdk().await?;
                 slack.deliver(&tidegate.url("/slack/interactions"), &signed).await?;
                 let answer = slack.late_answer(&signed.response_url, PATIENCE).await?;
                 Ok(slack::read(&answer).0)
@@ -99,20 +101,26 @@ impl People {
             Place::Discord(discord) => {
                 let posted = discord.cards().into_iter().find(|posted| posted.id == card.id);
                 let first = discord.press(JON_IN_DISCORD, &posted.context("the card is gone")?, "advance")?;
-                self.in_discord(tidegate, discord, &first).await?;
-                let question = discord.sees(&first.token, PATIENCE, |_| true).await?;
+                let (question, _) = self.in_discord(tidegate, discord, first).await?;
                 let second = discord.press_in(JON_IN_DISCORD, &question, "advance!")?;
-                self.in_discord(tidegate, discord, &second).await
+                self.in_discord(tidegate, discord, second).await.map(|(_, shown)| shown)
             }
         }
     }
 
-    async fn in_discord(&self, tidegate: &Tidegate, discord: &Discord, signed: &discord::Signed) -> Result<String> {
-        let answered = discord.deliver(&tidegate.url("/discord/interactions"), signed).await?;
+    /// Signs as Discord does, delivers, and shows what he sees, as it was sent and in words.
+    async fn in_discord(
+        &self,
+        tidegate: &Tidegate,
+        discord: &Discord,
+        signed: discord::Signed,
+    ) -> Result<(Value, String)> {
+        let signed = signed.by_pynacl().await?;
+        let answered = discord.deliver(&tidegate.url("/discord/interactions"), &signed).await?;
         ensure!(answered.status == StatusCode::OK, "{answered:?}");
-        Ok(discord::shown(
-            &discord.sees(&answered.token, PATIENCE, |_| true).await?,
-        ))
+        let seen = discord.sees(&answered.token, PATIENCE, |_| true).await?;
+        let words = discord::shown(&seen);
+        Ok((seen, words))
     }
 
     /// The one card, once it fits.

@@ -229,6 +229,7 @@ pub(super) fn worst(state: &str) -> Card {
         looked_at: vec![long.clone(); 9],
         next_update: Some(long.clone()),
         missed: vec![long.clone(); 12],
+        plan_changed: Some(long.clone()),
         hooks: vec![long.clone(); 9],
         observed: Some(long.clone()),
         rollout: "a-plan-with-a-rather-long-name-17".to_owned(),

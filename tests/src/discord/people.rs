@@ -76,6 +76,15 @@ pub async fn by_pynacl(seed: [u8; 32], timestamp: &str, body: &str) -> Result<(S
 }
 
 impl Signed {
+    /// The same, signed by PyNaCl.
+    ///
+    /// # Errors
+    /// When it is not installed or fails.
+    pub async fn by_pynacl(self) -> Result<Self> {
+        let (_, signature) = by_pynacl(SEED, &self.timestamp, &self.body).await?;
+        Ok(Self { signature, ..self })
+    }
+
     /// The same body, signed for another time with another key.
     #[must_use]
     pub fn again(&self, seed: [u8; 32], seconds_ago: i64) -> Self {

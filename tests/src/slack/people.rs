@@ -73,6 +73,15 @@ pub async fn sign_by_sdk(secret: &str, timestamp: &str, body: &str) -> Result<St
 }
 
 impl Signed {
+    /// The same, signed by Slack's own SDK.
+    ///
+    /// # Errors
+    /// When the SDK is not installed or fails.
+    pub async fn by_sdk(self) -> Result<Self> {
+        let signature = sign_by_sdk(SECRET, &self.timestamp, &self.body).await?;
+        Ok(Self { signature, ..self })
+    }
+
     /// The same body, signed for another time with another secret.
     #[must_use]
     pub fn again(&self, secret: &str, seconds_ago: i64) -> Self {

@@ -1,11 +1,14 @@
 //! Every (role, verb, state): one readable table, `cells.txt`, that people judge, and the core that must do what it says.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
+use tidegate_rollout::begin::Start;
 use tidegate_rollout::command::Command;
-use tidegate_rollout::{Actor, Event, Role, step};
+use tidegate_rollout::surroundings::Freeze;
+use tidegate_rollout::{Actor, Event, Role, Rollout, RolloutId, Surroundings, step};
 
-use crate::bench::{Bench, person};
+use crate::bench::{Bench, alert, at, person, plan};
 use crate::situations::{commands, latched_or_over, under_way};
 
 /// The expectation.
@@ -83,6 +86,59 @@ fn every_role_with_every_verb_in_every_state() {
         "counted: {} cells",
         found.lines().filter(|line| line.starts_with("  ")).count() * actors().len()
     );
+}
+
+/// Whoever starts a plan, whatever it meets: the role first, then the first reason that stands in the way.
+#[test]
+fn every_role_starts_into_every_situation() {
+    type Meets = fn(&mut Start, &mut Surroundings);
+    let situations: [(&str, Meets, &str); 5] = [
+        ("free", |_, _| (), "ok"),
+        (
+            "busy",
+            |start, _| start.target_busy = Some(RolloutId::new("checkout-1")),
+            "R406",
+        ),
+        (
+            "frozen",
+            |_, around| {
+                around.freeze = Some(Freeze {
+                    by: "mara".to_owned(),
+                    reason: "stocktaking".to_owned(),
+                    at: at(0),
+                });
+            },
+            "R205",
+        ),
+        ("no Watchdog", |_, around| around.watchdog_seen = None, "R207"),
+        (
+            "already firing",
+            |start, _| start.recent.push(alert("HighErrorRate", at(-60))),
+            "R206",
+        ),
+    ];
+    let may_start = ["operator", "incident-commander", "admin", "starter", "commander"];
+    for (situation, meets, otherwise) in situations {
+        for (name, actor) in actors() {
+            let mut start = Start {
+                plan: Arc::new(plan()),
+                inputs: [("version".to_owned(), "2.3.0".to_owned())].into(),
+                actor,
+                counter: 1,
+                recent: Vec::new(),
+                target_busy: None,
+                target_epoch: 0,
+            };
+            let mut around = Surroundings::calm(at(0));
+            meets(&mut start, &mut around);
+            let found = match Rollout::begin(start, &around, at(0)) {
+                Ok(_) => "ok",
+                Err(refusal) => refusal.code.word(),
+            };
+            let expected = if may_start.contains(&name) { otherwise } else { "R301" };
+            assert_eq!(found, expected, "{name} × {situation}");
+        }
+    }
 }
 
 /// What must hold whatever the table says: judged by who they are, not by the policy.

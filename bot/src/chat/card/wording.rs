@@ -2,9 +2,11 @@
 //! Refuses markup: whoever draws the card knows what its platform reads as more than text.
 
 use jiff::Timestamp;
+use tidegate_rollout::Rollout;
 use tidegate_rollout::notice::clock;
 
 use super::Card;
+use crate::chat::Desk;
 
 /// What stands above the reasons.
 pub(in crate::chat) const REASONS: &str = "What keeps it from advancing:";
@@ -12,6 +14,9 @@ pub(in crate::chat) const REASONS: &str = "What keeps it from advancing:";
 pub(in crate::chat) const WAY_BACK: &str = "The way back";
 /// What stands above the hooks.
 pub(in crate::chat) const HOOKS: &str = "Hooks";
+/// What is said where the plans are newer than the rollout.
+pub(in crate::chat) const PLAN_CHANGED: &str =
+    "The file of its plan says something else by now; it keeps the plan that it was started with.";
 /// The most reasons that are listed; more are counted.
 const MOST: usize = 8;
 /// The most hooks, and people who look at something, that are listed: the latest ones; those before are counted.
@@ -20,6 +25,15 @@ const LATEST: usize = 4;
 const LINE: usize = 170;
 
 impl Card {
+    /// The same card with what the desk knows beside the rollout.
+    pub(crate) fn beside<D: Desk>(self, desk: &D, rollout: &Rollout) -> Self {
+        Self {
+            observed: desk.observed(rollout).map(|share| share.to_string()),
+            plan_changed: desk.plan_changed(rollout).then(|| PLAN_CHANGED.to_owned()),
+            ..self
+        }
+    }
+
     /// What is rolled out, and where to.
     pub(in crate::chat) fn headline(&self) -> String {
         let version = self.version.as_deref().map(|it| format!(" {it}")).unwrap_or_default();

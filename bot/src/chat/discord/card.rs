@@ -33,6 +33,7 @@ pub(super) fn embed(card: &Card, page: Option<&Url>, as_of: Option<Timestamp>) -
     }
     lines.extend(card.because.as_ref().map(|it| text(&format!("Because: {it}"))));
     lines.push(text(&card.next));
+    lines.extend(card.plan_changed.as_ref().map(|it| text(it)));
     lines.extend(card.lookers().iter().map(|it| text(it)));
     lines.extend(card.commitments().iter().map(|it| text(it)));
     let mut fields = Vec::new();

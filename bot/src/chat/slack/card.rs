@@ -51,6 +51,7 @@ pub(super) fn blocks(card: &Card, page: Option<&Url>, as_of: Option<Timestamp>) 
             .map(|it| vec![Run::Plain(format!("Because: {it}"))]),
     );
     lines.push(vec![Run::Plain(card.next.clone())]);
+    lines.extend(card.plan_changed.clone().map(|it| vec![Run::Plain(it)]));
     lines.extend(card.lookers().into_iter().map(|it| vec![Run::Plain(it)]));
     lines.extend(card.commitments().into_iter().map(|it| vec![Run::Plain(it)]));
     let mut blocks = vec![slack::header(&card.headline()), slack::lines(&id("state"), &lines)];

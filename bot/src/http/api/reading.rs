@@ -53,7 +53,9 @@ pub(super) async fn rollouts<D: Desk + 'static>(
     let newest = desk.newest(page.limit()).await?;
     let arounds = desk.arounds(&newest, now).await?;
     let all = newest.iter().zip(&arounds);
-    let rollouts = all.map(|(rollout, around)| Card::of(rollout, around, now)).collect();
+    let rollouts = all
+        .map(|(rollout, around)| Card::of(rollout, around, now).beside(desk, rollout))
+        .collect();
     Ok(Json(Rollouts { rollouts }))
 }
 
