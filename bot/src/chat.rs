@@ -327,7 +327,7 @@ impl<D: Desk> Dispatcher<D> {
     /// [`DeskError`] when its surroundings could not be read.
     pub async fn card(&self, rollout: &Rollout, now: Timestamp) -> Result<Card, DeskError> {
         let around = self.desk.around(rollout).await?;
-        Ok(Card::of(rollout, &around, now).beside(&self.desk, rollout))
+        Ok(Card::of(rollout, &around, now).beside(&*self.desk, rollout))
     }
 
     async fn list(&self, now: Timestamp) -> Result<Answer, DeskError> {
