@@ -325,7 +325,15 @@ impl Engine {
     async fn heard_meanwhile(&self, rollout: &Rollout, now: Timestamp) {
         let since = now.saturating_sub(TOGETHER.duration()).unwrap_or(Timestamp::MIN);
         let told = async {
-            let alerts = self.store.recent_alerts(since).await.context("list recent alerts")?;
+            let spec = &rollout.plan.spec;
+            let alerts = match only_own(&rollout.plan) {
+                true => {
+                    let own = (spec.service.as_str(), spec.environment.as_str());
+                    self.store.recent_alerts_of(own, since).await
+                }
+                false => self.store.recent_alerts(since).await,
+            };
+            let alerts = alerts.context("list recent alerts")?;
             let concern = |alert: &Alert| !route(alert, [rollout]).is_empty();
             let events: Vec<Event> = alerts.into_iter().filter(concern).map(Event::Alerted).collect();
             self.apply_all(&rollout.id, &events, None, now).await.map(drop)

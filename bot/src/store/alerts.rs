@@ -89,6 +89,21 @@ impl Store {
         Ok(read(rows))
     }
 
+    /// As [`Store::recent_alerts`], of one service in one environment alone: in a storm the others are hundreds of thousands.
+    ///
+    /// # Errors
+    /// When the database does not answer. A row that cannot be read is told in the log and left out.
+    pub async fn recent_alerts_of(
+        &self,
+        (service, environment): (&str, &str),
+        heard_since: Timestamp,
+    ) -> Result<Vec<Alert>, StoreError> {
+        let [service, environment] = [service, environment].map(|label| searchable(label).into_owned().into());
+        let values = [heard_since.into(), service, environment];
+        let rows = self.engine().rows(&RECENT_OF_SERVICE, &values).await?;
+        Ok(read(rows))
+    }
+
     /// On which services of `environment` an alert called `name` fires, and when it began there, so far as that is within
     /// `began`.
     ///

@@ -274,3 +274,33 @@ fn row<'a>(notice: &'a Notice, channel: String, document: &str, now: Timestamp) 
         state.into(),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::ConnectOptions as _;
+    use sqlx::sqlite::SqliteConnectOptions;
+    use tempfile::tempdir;
+
+    use super::*;
+    use crate::store::Storage;
+
+    /// Else each claim reads everything that a channel was ever told: a server that lives long says less and less.
+    #[tokio::test]
+    async fn a_claim_looks_at_nothing_but_what_waits() {
+        let directory = tempdir().unwrap();
+        let store = Store::open(&Storage::directory(directory.path())).await.unwrap();
+        store.close().await;
+        let options = SqliteConnectOptions::new().filename(directory.path().join("tidegate.db"));
+        let mut link = options.connect().await.unwrap();
+        let plan = format!("EXPLAIN QUERY PLAN {}", CLAIM_MESSAGES.sqlite);
+        let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(plan))
+            .fetch_all(&mut link)
+            .await
+            .unwrap();
+        let steps: Vec<String> = steps.into_iter().map(|step| step.3).collect();
+        let found = steps
+            .iter()
+            .any(|step| step.contains("USING INDEX messages_waiting (channel=?)"));
+        assert!(found, "{steps:?}");
+    }
+}

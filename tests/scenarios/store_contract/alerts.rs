@@ -12,6 +12,7 @@ on_both!(
     an_end_is_that_of_every_occasion_before_it,
     an_end_is_not_taken_back_by_a_source_that_cannot_be_asked,
     alertmanager_tells_an_occasion_again_and_its_end_is_kept,
+    what_is_recent_of_one_service_is_nothing_of_the_others,
 );
 
 /// A delivery from `source` to one of its receivers.
@@ -190,5 +191,25 @@ async fn alertmanager_tells_an_occasion_again_and_its_end_is_kept(world: World) 
     }
     let at_peers = store.firing_at_alertmanagers().await?;
     ensure!(at_peers.len() == 1, "a poll will tell: {at_peers:?}");
+    Ok(())
+}
+
+async fn what_is_recent_of_one_service_is_nothing_of_the_others(world: World) -> Result<()> {
+    let store = world.open().await?;
+    let on = |service: &str, environment: &str, fingerprint: &str| {
+        let mut alert = alert("Errors", fingerprint, noon());
+        alert.labels.insert("service".to_owned(), service.to_owned());
+        alert.labels.insert("environment".to_owned(), environment.to_owned());
+        alert
+    };
+    let ours = on("checkout", "production", "f1");
+    let others = [on("search", "production", "f2"), on("checkout", "staging", "f3")];
+    let all = others.into_iter().chain([ours.clone()]).collect();
+    store
+        .remember(told(Source::Alertmanager, "default", "d-1", noon(), all))
+        .await?;
+    let found = store.recent_alerts_of(("checkout", "production"), noon()).await?;
+    ensure!(found == [ours], "{found:?}");
+    ensure!(store.recent_alerts(noon()).await?.len() == 3);
     Ok(())
 }
