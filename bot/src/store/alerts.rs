@@ -89,18 +89,16 @@ impl Store {
         Ok(read(rows))
     }
 
-    /// As [`Store::recent_alerts`], of one service in one environment alone: in a storm the others are hundreds of thousands.
+    /// As [`Store::recent_alerts`], of one service in one environment alone, in this order: in a storm the others are hundreds of
+    /// thousands.
     ///
     /// # Errors
     /// When the database does not answer. A row that cannot be read is told in the log and left out.
-    pub async fn recent_alerts_of(
-        &self,
-        (service, environment): (&str, &str),
-        heard_since: Timestamp,
-    ) -> Result<Vec<Alert>, StoreError> {
-        let [service, environment] = [service, environment].map(|label| searchable(label).into_owned().into());
-        let values = [heard_since.into(), service, environment];
-        let rows = self.engine().rows(&RECENT_OF_SERVICE, &values).await?;
+    pub async fn recent_alerts_of(&self, own: (&str, &str), heard_since: Timestamp) -> Result<Vec<Alert>, StoreError> {
+        let rows = self
+            .engine()
+            .rows(&RECENT_OF_SERVICE, &of_service(own, heard_since))
+            .await?;
         Ok(read(rows))
     }
 
@@ -183,13 +181,15 @@ pub(super) async fn recent(
 ) -> Result<Vec<Alert>, StoreError> {
     let rows = match only {
         None => session.rows(&RECENT, &[heard_since.into()]).await?,
-        Some((service, environment)) => {
-            let [service, environment] = [service, environment].map(|label| searchable(label).into_owned().into());
-            let values = [heard_since.into(), service, environment];
-            session.rows(&RECENT_OF_SERVICE, &values).await?
-        }
+        Some(own) => session.rows(&RECENT_OF_SERVICE, &of_service(own, heard_since)).await?,
     };
     Ok(read(rows))
+}
+
+/// The arguments of [`RECENT_OF_SERVICE`].
+fn of_service((service, environment): (&str, &str), heard_since: Timestamp) -> [Value<'static>; 3] {
+    let label = |label: &str| searchable(label).into_owned().into();
+    [heard_since.into(), label(service), label(environment)]
 }
 
 type Row = (String, String, String, Option<i64>);

@@ -1,5 +1,5 @@
-//! SIGKILL at random moments, on the build that users run: while alerts pour in, rollouts begin, advance and go back, and
-//! above all in the moment after a deadly alert was answered 200.
+//! SIGKILL at random moments, on the build that users run: while alerts pour in, rollouts begin, advance and go back, above all in
+//! the moment after a deadly alert was answered 200, but also before it was, and while the server comes back from another kill.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};

@@ -1,16 +1,13 @@
 //! Which rollout is meant when none is named: in its own thread that one, in the channel of several none without its name.
 
-use std::sync::Arc;
-
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
-use tidegate::chat::Desk as _;
-use tidegate_rollout::{Rollout, RolloutId};
 use tidegate_tests::discord::CHANNEL;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::wait;
 
 use super::world::{ANA, PATIENCE, PLAN, World};
+use crate::platforms::rollout;
 
 const CHECKOUT: &str = "checkout-1";
 const SEARCH: &str = "search-1";
@@ -33,24 +30,13 @@ async fn two() -> Result<World> {
     }
     for id in [CHECKOUT, SEARCH] {
         wait::until("it waits at its first gate", PATIENCE, async || {
-            let state = rollout(&world, id).await?.state_word();
+            let state = rollout(world.running(), id).await?.state_word();
             ensure!(state == "WAITING", "{state}");
             thread(&world, id).map(drop)
         })
         .await?;
     }
     Ok(world)
-}
-
-async fn rollout(world: &World, id: &str) -> Result<Arc<Rollout>> {
-    let found = world
-        .running()
-        .app
-        .dispatcher
-        .desk()
-        .rollout(&RolloutId::new(id))
-        .await?;
-    found.with_context(|| format!("there is no {id}"))
 }
 
 /// The thread of a rollout.
@@ -71,24 +57,24 @@ async fn say_at(world: &World, place: &str, verb: &str, options: &[(&str, &str)]
 async fn in_its_thread_a_rollout_needs_no_name_and_a_name_is_stronger() -> Result<()> {
     let world = two().await?;
     let search = thread(&world, SEARCH)?;
-    let before = rollout(&world, CHECKOUT).await?.generation;
+    let before = rollout(world.running(), CHECKOUT).await?.generation;
     let said = say_at(&world, &search, "advance", &[]).await?;
     ensure!(
-        rollout(&world, SEARCH).await?.phase_index() == 1,
+        rollout(world.running(), SEARCH).await?.phase_index() == 1,
         "it did not go on: {said}"
     );
     let said = say_at(&world, &search, "status", &[]).await?;
     ensure!(said.contains(SEARCH) && !said.contains(CHECKOUT), "{said}");
     ensure!(
-        rollout(&world, CHECKOUT).await?.generation == before,
+        rollout(world.running(), CHECKOUT).await?.generation == before,
         "the other one was touched"
     );
-    let generation = async || anyhow::Ok(rollout(&world, SEARCH).await?.pause.is_none());
+    let generation = async || anyhow::Ok(rollout(world.running(), SEARCH).await?.pause.is_none());
     for named in [CHECKOUT, "checkout"] {
         say_at(&world, &search, "pause", &[("rollout", named)]).await?;
-        ensure!(rollout(&world, CHECKOUT).await?.pause.is_some() && generation().await?);
+        ensure!(rollout(world.running(), CHECKOUT).await?.pause.is_some() && generation().await?);
         say_at(&world, &search, "resume", &[("rollout", named)]).await?;
-        ensure!(rollout(&world, CHECKOUT).await?.pause.is_none() && generation().await?);
+        ensure!(rollout(world.running(), CHECKOUT).await?.pause.is_none() && generation().await?);
     }
     Ok(())
 }
@@ -101,7 +87,7 @@ async fn in_the_channel_of_both_nobody_guesses_and_each_is_offered_with_its_comm
     for id in [CHECKOUT, SEARCH] {
         let command = format!("`hold {id} \"watching redis\" for:30m` (WAITING 5%)");
         ensure!(said.contains(&command), "{said}");
-        ensure!(rollout(&world, id).await?.holds.is_empty(), "{id} is held");
+        ensure!(rollout(world.running(), id).await?.holds.is_empty(), "{id} is held");
     }
     Ok(())
 }
@@ -112,12 +98,12 @@ async fn what_is_over_is_still_meant_in_its_thread_and_nothing_else_is_hit() -> 
     let search = thread(&world, SEARCH)?;
     say_at(&world, &search, "rollback", &[("reason", "customers complain")]).await?;
     wait::until("it is rolled back", PATIENCE, async || {
-        let state = rollout(&world, SEARCH).await?;
+        let state = rollout(world.running(), SEARCH).await?;
         ensure!(state.is_final(), "{}", state.state_word());
         Ok(())
     })
     .await?;
-    let before = rollout(&world, CHECKOUT).await?.generation;
+    let before = rollout(world.running(), CHECKOUT).await?.generation;
     let said = say_at(&world, &search, "status", &[]).await?;
     ensure!(said.contains("ROLLED BACK") && said.contains(SEARCH), "{said}");
     let history = say_at(&world, &search, "history", &[]).await?;
@@ -127,12 +113,12 @@ async fn what_is_over_is_still_meant_in_its_thread_and_nothing_else_is_hit() -> 
         ensure!(said.starts_with("R403"), "{verb}: {said}");
     }
     ensure!(
-        rollout(&world, CHECKOUT).await?.generation == before,
+        rollout(world.running(), CHECKOUT).await?.generation == before,
         "the other one was hit"
     );
     // In the channel the other one is the only one now.
     say_at(&world, CHANNEL, "pause", &[]).await?;
-    ensure!(rollout(&world, CHECKOUT).await?.pause.is_some());
+    ensure!(rollout(world.running(), CHECKOUT).await?.pause.is_some());
     Ok(())
 }
 
@@ -154,7 +140,8 @@ async fn what_is_offered_while_somebody_types_is_of_the_rollout_that_would_be_hi
     ensure!(offered(CHANNEL).await?.len() == 2);
     let said = say_at(&world, &thread(&world, SEARCH)?, "release", &[("number", "1")]).await?;
     ensure!(
-        rollout(&world, SEARCH).await?.holds.is_empty() && rollout(&world, CHECKOUT).await?.holds.len() == 1,
+        rollout(world.running(), SEARCH).await?.holds.is_empty()
+            && rollout(world.running(), CHECKOUT).await?.holds.len() == 1,
         "{said}"
     );
     Ok(())

@@ -92,9 +92,7 @@ async fn comes_back(moved: impl Moved, case: &Case) -> Result<()> {
     if writes {
         wait::until("it happens", PATIENCE, async || happened(&house)).await?;
         if case.dies {
-            house.tidegate.kill()?;
-            house.tidegate.start_again().await?;
-            house.revive().await?;
+            house.dies_and_returns().await?;
         }
         moved.old_pods(&house.cluster, Readiness::AtOnce);
     }
@@ -145,9 +143,7 @@ async fn is_paged_for(moved: impl Moved) -> Result<()> {
     );
     house.paged(PAGED, &[&format!("ROLLBACK STUCK {id}"), &left]).await?;
     // Nor does anybody say so who comes after a death.
-    house.tidegate.kill()?;
-    house.tidegate.start_again().await?;
-    house.revive().await?;
+    house.dies_and_returns().await?;
     assert_eq!(house.card(&id).await?["state"], "ROLLING BACK");
     house.cluster.calm()?;
     moved.ends_at_zero(&house, &id).await

@@ -241,6 +241,13 @@ impl House {
         self.tidegate.url("")
     }
 
+    /// The server dies, and comes back on the same storage.
+    pub(super) async fn dies_and_returns(&mut self) -> Result<()> {
+        self.tidegate.kill()?;
+        self.tidegate.start_again().await?;
+        self.revive().await
+    }
+
     /// Tells a server that came back that its alert path is alive.
     pub(super) async fn revive(&mut self) -> Result<()> {
         self.client = Client::of(&self.tidegate)?;

@@ -172,9 +172,7 @@ impl Case {
         })
         .await?;
         // Dying in between loses neither the rung nor what was told of the one before.
-        house.tidegate.kill()?;
-        house.tidegate.start_again().await?;
-        house.revive().await?;
+        house.dies_and_returns().await?;
         house.becomes(&id, "ROLLED BACK").await?;
         let told = told(&house, &id).await?;
         println!("{self:?}: {told:#?}");
@@ -235,9 +233,7 @@ async fn a_rung_that_is_done_and_not_told_is_enough() -> Result<()> {
             Ok(())
         })
         .await?;
-        house.tidegate.kill()?;
-        house.tidegate.start_again().await?;
-        house.revive().await?;
+        house.dies_and_returns().await?;
         house.becomes(&id, "ROLLED BACK").await?;
         let told = told(&house, &id).await?;
         ensure!(told.len() == 1 && green_weight(&house)? == 0, "{told:?}");
@@ -315,9 +311,7 @@ async fn when_the_last_rung_fails_as_well_the_page_names_each_of_them_and_what_s
     assert_eq!(house.card(&id).await?["state"], "ROLLING BACK", "nobody says otherwise");
     assert_eq!(green_weight(&house)?, 50, "this is left");
     // Whoever comes after a death knows what was tried, and tries on.
-    house.tidegate.kill()?;
-    house.tidegate.start_again().await?;
-    house.revive().await?;
+    house.dies_and_returns().await?;
     assert_eq!(house.card(&id).await?["state"], "ROLLING BACK");
     assert_eq!(told(&house, &id).await?.len(), 3);
     // The first that works again ends it.

@@ -1,16 +1,13 @@
 //! Which rollout is meant when none is named: the only one that is shown in the channel; of several none without its name.
 
-use std::sync::Arc;
-
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::json;
-use tidegate::chat::Desk as _;
-use tidegate_rollout::{Rollout, RolloutId};
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::slack::{CHANNEL, Mishap};
 use tidegate_tests::wait;
 
 use super::world::{ANA, PATIENCE, PLAN, World};
+use crate::platforms::rollout;
 
 /// A channel that no audience hears.
 const ELSEWHERE: &str = "C0LOBBY";
@@ -36,23 +33,12 @@ async fn plans(search_is_heard: bool) -> Result<World> {
     World::with(|settings| settings["plans"] = json!(plans)).await
 }
 
-async fn rollout(world: &World, id: &str) -> Result<Arc<Rollout>> {
-    let found = world
-        .running()
-        .app
-        .dispatcher
-        .desk()
-        .rollout(&RolloutId::new(id))
-        .await?;
-    found.with_context(|| format!("there is no {id}"))
-}
-
 /// Starts a plan, and waits until it stands at its first gate.
 async fn at_the_gate(world: &World, name: &str) -> Result<()> {
     let said = world.say(ANA, &format!("start {name} version:1")).await?;
     ensure!(said.contains(&format!("{name}-1")), "{said}");
     wait::until("it waits at its first gate", PATIENCE, async || {
-        let state = rollout(world, &format!("{name}-1")).await?.state_word();
+        let state = rollout(world.running(), &format!("{name}-1")).await?.state_word();
         ensure!(state == "WAITING", "{state}");
         Ok(())
     })
@@ -68,7 +54,10 @@ async fn say_in(world: &World, channel: &str, text: &str) -> Result<String> {
 /// That neither was advanced.
 async fn both_wait(world: &World) -> Result<()> {
     for id in ["checkout-1", "search-1"] {
-        ensure!(rollout(world, id).await?.phase_index() == 0, "{id} was advanced");
+        ensure!(
+            rollout(world.running(), id).await?.phase_index() == 0,
+            "{id} was advanced"
+        );
     }
     Ok(())
 }
@@ -87,13 +76,13 @@ async fn the_one_that_the_channel_shows_is_meant_there() -> Result<()> {
     both_wait(&world).await?;
     let said = say_in(&world, CHANNEL, "advance").await?;
     ensure!(
-        rollout(&world, "checkout-1").await?.phase_index() == 1
-            && rollout(&world, "search-1").await?.phase_index() == 0,
+        rollout(world.running(), "checkout-1").await?.phase_index() == 1
+            && rollout(world.running(), "search-1").await?.phase_index() == 0,
         "{said}"
     );
     // A name is stronger than the place.
     let said = say_in(&world, CHANNEL, "advance search-1").await?;
-    ensure!(rollout(&world, "search-1").await?.phase_index() == 1, "{said}");
+    ensure!(rollout(world.running(), "search-1").await?.phase_index() == 1, "{said}");
     Ok(())
 }
 

@@ -20,7 +20,7 @@ use tidegate_tests::scratch::Scratch;
 use tidegate_tests::slack::{CHANNEL, Mishap, Posted, SECRET, Slack, TEAM, TOKEN};
 
 use super::world::HOSTILE as WORSE;
-use crate::platforms::STATES;
+use crate::platforms::{STATES, looked_after, shows_the_latest};
 
 /// The way to the workspace, as a configuration describes it.
 fn api(slack: &Slack) -> Result<Api> {
@@ -301,36 +301,17 @@ fn the_card_says_the_observed_share_and_the_rungs_of_the_way_back() {
 
 #[test]
 fn the_card_says_what_became_of_the_latest_hooks_and_who_looks_at_what() {
-    let lines = |what: &str| {
-        (1..=6)
-            .map(|number| format!("{what} {number} of\nsix"))
-            .collect::<Vec<_>>()
+    let shown = |card: &Card| {
+        let drawn = picture(card, None, Timestamp::UNIX_EPOCH);
+        tidegate_tests::slack::read(&serde_json::json!({ "text": "x", "blocks": drawn.blocks })).0
     };
-    let card = Card {
-        health_detail: None,
-        because: None,
-        phase: None,
-        observed: None,
-        next: "Bakes.".to_owned(),
-        hooks: lines("backup"),
-        looked_at: lines("nia looks at"),
-        ..worst("BAKING")
-    };
-    let drawn = picture(&card, None, Timestamp::UNIX_EPOCH);
-    let shown = tidegate_tests::slack::read(&serde_json::json!({ "text": "x", "blocks": drawn.blocks })).0;
-    for what in ["backup", "nia looks at"] {
-        for (number, is_shown) in [(1, false), (2, false), (3, true), (4, true), (5, true), (6, true)] {
-            let line = format!("{what} {number} of six");
-            assert_eq!(shown.contains(&line), is_shown, "{line}: {shown}");
-        }
-    }
-    assert_eq!(shown.matches("2 more before").count(), 2, "{shown}");
+    let card = looked_after(worst("BAKING"));
+    shows_the_latest(&shown(&card));
     let calm = Card {
         hooks: Vec::new(),
         looked_at: Vec::new(),
         ..card
     };
-    let drawn = picture(&calm, None, Timestamp::UNIX_EPOCH);
-    let shown = tidegate_tests::slack::read(&serde_json::json!({ "text": "x", "blocks": drawn.blocks })).0;
+    let shown = shown(&calm);
     assert!(!shown.contains("Hooks") && !shown.contains("more before"), "{shown}");
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tidegate::app::{self, Running};
 use tidegate::chat::Desk as _;
 use tidegate::config::Sources;
-use tidegate_rollout::{Rollout, RolloutId};
+use tidegate_rollout::Rollout;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::slack::{Answered, CHANNEL, Posted, SECRET, Signed, Slack, TEAM, TOKEN};
 use tidegate_tests::tidegate::Setup;
@@ -240,9 +240,8 @@ impl World {
 
     /// The rollout as the server has it.
     pub(super) async fn rollout(&self) -> Result<Rollout> {
-        let desk = self.running().app.dispatcher.desk();
-        let found = desk.rollout(&RolloutId::new("checkout-1")).await?;
-        Ok(found.context("there is no rollout")?.as_ref().clone())
+        let found = platforms::rollout(self.running(), "checkout-1").await?;
+        Ok(found.as_ref().clone())
     }
 
     /// The card, once it shows the revision that the rollout has.

@@ -24,8 +24,7 @@ static DESTROYS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         r"\bdelete\s+from\b",
         r"\brm\s+(-\S+\s+)*-\w*r",
         r"\b(pg_restore|mongorestore|dropdb)\b",
-        r"\brestore[-_ ]?(snapshot|backup|database|db)\b",
-        r"\brestore-(db|from)\S*",
+        r"\brestore[-_ ]?(from|snapshot|backup|database|db)\b",
         r"\b(snapshot|backup)s?[-_ ]restore\b",
         r"\b(terraform|tofu)\s+destroy\b",
     ];
