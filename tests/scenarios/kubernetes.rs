@@ -15,4 +15,5 @@ mod replicas;
 pub(crate) mod rights;
 pub(crate) mod route;
 mod selector;
+mod watches;
 mod way_back;

@@ -2,7 +2,7 @@
 //!
 //! Owns Deployments (with `scale`), Services, HTTPRoutes, autoscalers, Events, and the pods and endpoint slices that follow
 //! from them; versions, generations, conflicts, patches, and rights. The fake refuses whatever the real one refuses, and
-//! whatever it does not know; it can be told to misbehave: be slow, hang, fail before or after the effect, lie. With
+//! whatever it does not know; it can be watched, and told to misbehave: be slow, hang, fail before or after the effect, lie. With
 //! `KUBEBUILDER_ASSETS` set, scenarios that need no misbehaviour run against a real etcd and kube-apiserver.
 
 mod api;
@@ -11,16 +11,20 @@ mod controllers;
 mod crew;
 mod definitions;
 mod fake;
+mod history;
 mod httproute;
 mod jobs;
 mod kubelet;
 pub mod kustomize;
+mod listing;
 mod patch;
 mod pod;
 mod real;
 mod rights;
 mod schema;
 mod structural;
+mod watch;
+pub mod witness;
 mod world;
 
 use std::collections::BTreeSet;
@@ -41,9 +45,12 @@ pub use fake::Mishap;
 pub use jobs::JobEnd;
 pub(crate) use pod::MOUNTED;
 pub use pod::Pod;
+pub use witness::Witness;
 
 /// The token of an account that may do everything.
 pub const ADMIN: &str = "the-token-of-the-cluster-admin";
+/// The token of whoever only looks on: what it calls is not counted, and meets no mishap.
+pub const WITNESS: &str = "the-token-of-the-witness";
 /// The token of Tidegate's service account, when rights are given to it.
 pub const TIDEGATE: &str = "the-token-of-tidegate";
 
@@ -384,12 +391,14 @@ impl Kubernetes {
         Ok(self.told()?.open().struck.len())
     }
 
-    /// Every change of a number of replicas, in order.
+    /// Whatever happens from now on to the objects of a kind in a namespace.
     ///
     /// # Errors
-    /// On a real cluster.
-    pub fn asked(&self) -> Result<Vec<(String, u64)>> {
-        Ok(self.told()?.open().world.asked.clone())
+    /// When they cannot be watched.
+    pub async fn witness(&self, group: &str, resource: &str, namespace: &str) -> Result<Witness> {
+        let scratch = Scratch::new("witness")?;
+        let kubeconfig = self.kubeconfig(&scratch, WITNESS)?;
+        Witness::start(&kubeconfig, &full_path(group, version_of(group), namespace, resource)).await
     }
 
     /// Every call of Tidegate, in order: what was called, without the query.

@@ -124,6 +124,7 @@ async fn week_by_week_and_back_no_pod_is_ever_missed() -> Result<()> {
     house
         .cluster
         .readiness(NAMESPACE, OLD, Readiness::After(Duration::from_millis(200)));
+    let watched = house.cluster.witness("apps", "deployments", NAMESPACE).await?;
     let id = house.begin().await?;
     for (week, replicas, share) in [
         ("week-1", (1, 4), "1 of 5 ready pods are finance-service-v2: 20%"),
@@ -153,15 +154,31 @@ async fn week_by_week_and_back_no_pod_is_ever_missed() -> Result<()> {
         "nobody else was touched"
     );
 
+    // Whoever watched saw these steps, and no other.
+    let steps = watched
+        .changes(|deployment| deployment["spec"]["replicas"].clone())
+        .await?;
+    assert_eq!(
+        steps,
+        [
+            (NEW, 1),
+            (OLD, 4),
+            (NEW, 3),
+            (OLD, 2),
+            (NEW, 4),
+            (OLD, 1),
+            (NEW, 5),
+            (OLD, 0),
+            (OLD, 5),
+            (NEW, 0),
+        ]
+        .map(|(name, replicas)| (name.to_owned(), json!(replicas)))
+    );
     // Every change is told on its object.
     wait::until("every change is an Event", PATIENCE, async || {
         let events = house.cluster.events()?;
-        let changes = if house.cluster.is_fake() {
-            house.cluster.asked()?.len()
-        } else {
-            10
-        };
-        ensure!(events.len() >= changes, "{} of {changes}: {events:#?}", events.len());
+        let (told, changes) = (events.len(), steps.len());
+        ensure!(told >= changes, "{told} of {changes}: {events:#?}");
         Ok(())
     })
     .await?;

@@ -139,6 +139,10 @@ fn divided(cluster: &Kubernetes) -> Result<(Value, Value)> {
 async fn two_numbers_change_and_everything_else_of_the_route_stays() -> Result<()> {
     let house = house().await?;
     let before = object(&house)?["spec"].clone();
+    let watched = house
+        .cluster
+        .witness("gateway.networking.k8s.io", "httproutes", NAMESPACE)
+        .await?;
     let id = house.begin().await?;
     house.waits(&id, "some").await?;
     assert_eq!(weights(&house)?, (90.into(), 10.into()));
@@ -158,6 +162,16 @@ async fn two_numbers_change_and_everything_else_of_the_route_stays() -> Result<(
         object(&house)?["spec"],
         before,
         "matches, filters and parents are as they were"
+    );
+    let backends = |route: &Value| route["spec"]["rules"][0]["backendRefs"].clone();
+    let steps = watched
+        .changes(|route| json!([backends(route)[0]["weight"], backends(route)[1]["weight"]]))
+        .await?;
+    let steps: Vec<Value> = steps.into_iter().map(|(_, weights)| weights).collect();
+    assert_eq!(
+        steps,
+        [json!([90, 10]), json!([6670, 3330]), json!([100, 0])],
+        "and nothing in between"
     );
     Ok(())
 }

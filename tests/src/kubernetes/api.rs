@@ -7,8 +7,9 @@ use url::form_urlencoded;
 
 use super::fake::Cluster;
 use super::rights::{self, Rights, Wish};
+use super::watch::Watch;
 use super::world::{Key, No, full, not_found};
-use super::{Used, jobs, key, patch};
+use super::{Used, jobs, key, listing, patch};
 
 /// Where an account asks what it may do.
 const REVIEW: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
@@ -16,12 +17,40 @@ const REVIEW: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 /// What a path names.
 #[derive(Debug)]
 pub(super) struct Place {
-    group: String,
-    resource: String,
-    namespace: String,
+    pub(super) group: String,
+    pub(super) resource: String,
+    pub(super) namespace: String,
+    version: String,
+    kind: &'static str,
     name: Option<String>,
     sub: Option<String>,
 }
+
+/// What the answer to a call is made of.
+pub(super) enum Said {
+    Object(StatusCode, Value),
+    /// A log is no JSON.
+    Text(String),
+    /// It goes on for as long as the caller wants.
+    Changes(Watch),
+}
+
+/// Group, version, resource and kind of what is served.
+const SERVED: [(&str, &str, &str, &str); 8] = [
+    ("apps", "v1", "deployments", "Deployment"),
+    ("batch", "v1", "jobs", "Job"),
+    ("", "v1", "services", "Service"),
+    ("", "v1", "pods", "Pod"),
+    ("", "v1", "events", "Event"),
+    ("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"),
+    (
+        "autoscaling",
+        "v2",
+        "horizontalpodautoscalers",
+        "HorizontalPodAutoscaler",
+    ),
+    ("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute"),
+];
 
 impl Place {
     pub(super) fn of(path: &str) -> Option<Self> {
@@ -34,23 +63,27 @@ impl Place {
         let ["namespaces", namespace, resource, rest @ ..] = rest else {
             return None;
         };
-        let served = [
-            ("apps", "v1", "deployments"),
-            ("batch", "v1", "jobs"),
-            ("", "v1", "services"),
-            ("", "v1", "pods"),
-            ("", "v1", "events"),
-            ("discovery.k8s.io", "v1", "endpointslices"),
-            ("autoscaling", "v2", "horizontalpodautoscalers"),
-            ("gateway.networking.k8s.io", "v1", "httproutes"),
-        ];
-        served.contains(&(group, version, *resource)).then(|| Self {
+        let served = SERVED
+            .iter()
+            .find(|served| (served.0, served.1, served.2) == (group, version, *resource))?;
+        Some(Self {
             group: group.to_owned(),
             resource: (*resource).to_owned(),
             namespace: (*namespace).to_owned(),
+            version: version.to_owned(),
+            kind: served.3,
             name: rest.first().map(|name| (*name).to_owned()),
             sub: rest.get(1).map(|sub| (*sub).to_owned()),
         })
+    }
+
+    /// The `apiVersion` and the `kind` of its objects.
+    pub(super) fn kind(&self) -> (String, &'static str) {
+        let version = match self.group.as_str() {
+            "" => self.version.clone(),
+            group => format!("{group}/{}", self.version),
+        };
+        (version, self.kind)
     }
 
     pub(super) fn key(&self) -> Option<Key> {
@@ -81,17 +114,26 @@ pub(super) fn used(method: &Method, path: &str) -> Option<Used> {
     Some((verb.to_owned(), place.group, resource, place.name))
 }
 
+/// Who calls, by their token.
+pub(super) fn bearer(headers: &HeaderMap) -> &str {
+    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    token
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .unwrap_or_default()
+}
+
+/// Does what a call asks for.
+///
+/// # Errors
+/// As the API server refuses it.
 pub(super) fn handle(
     cluster: &mut Cluster,
     method: &Method,
     uri: &Uri,
     headers: &HeaderMap,
     body: &Bytes,
-) -> Result<(StatusCode, Value), No> {
-    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = token
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .unwrap_or_default();
+) -> Result<Said, No> {
+    let token = bearer(headers);
     let account = cluster.accounts.iter().find(|(known, _)| known == token);
     let Some((_, rights)) = account else {
         return Err((401, "Unauthorized", "Unauthorized".to_owned()));
@@ -104,7 +146,8 @@ pub(super) fn handle(
         )
     };
     if uri.path() == REVIEW && method == Method::POST {
-        return review(rights, body);
+        let (status, answer) = review(rights, body)?;
+        return Ok(Said::Object(status, answer));
     }
     let place = Place::of(uri.path()).ok_or_else(missing)?;
     let query: Vec<(String, String)> = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
@@ -117,6 +160,8 @@ pub(super) fn handle(
             "the server does not allow this method".to_owned(),
         ));
     };
+    let watched = listing::asked(&query, "watch").is_some_and(|watch| matches!(watch, "true" | "1"));
+    let verb = if verb == "list" && watched { "watch" } else { verb };
     let resource = match &place.sub {
         Some(sub) => format!("{}/{sub}", place.resource),
         None => place.resource.clone(),
@@ -141,16 +186,17 @@ pub(super) fn handle(
         );
         return Err((403, "Forbidden", message));
     }
-    match verb {
-        "list" => list(cluster, &place, &query),
-        "create" => create(cluster, &place, body),
+    let (status, answer) = match verb {
+        "watch" => return Watch::of(&cluster.world, &place, &query).map(Said::Changes),
+        "list" => (StatusCode::OK, listing::list(&cluster.world, &place, &query)?),
+        "create" => create(cluster, &place, body)?,
         "get" if resource == "pods/log" => {
             let pod = place.name.as_deref().unwrap_or_default();
-            let text = cluster.world.log(&place.namespace, pod, &query)?;
-            Ok((StatusCode::OK, Value::String(text)))
+            return cluster.world.log(&place.namespace, pod, &query).map(Said::Text);
         }
-        _ => one(cluster, &place, method, headers, body),
-    }
+        _ => one(cluster, &place, method, headers, body)?,
+    };
+    Ok(Said::Object(status, answer))
 }
 
 /// Answers what an account may do. Everybody may ask that about themselves, and nothing is stored.
@@ -187,46 +233,6 @@ fn review(rights: &[Rights], body: &Bytes) -> Result<(StatusCode, Value), No> {
     Ok((StatusCode::CREATED, object))
 }
 
-fn list(cluster: &Cluster, place: &Place, query: &[(String, String)]) -> Result<(StatusCode, Value), No> {
-    let known = ["labelSelector", "limit"];
-    if let Some((key, _)) = query.iter().find(|(key, _)| !known.contains(&key.as_str())) {
-        return Err((400, "BadRequest", format!("the fake does not know the parameter {key}")));
-    }
-    let items: Vec<Value> = match place.resource.as_str() {
-        "pods" => cluster.world.pods(&place.namespace),
-        "endpointslices" => cluster.world.slices(&place.namespace),
-        _ => {
-            let here = cluster.world.objects.iter();
-            let here =
-                here.filter(|(key, _)| key.0 == place.group && key.1 == place.resource && key.2 == place.namespace);
-            here.map(|(_, object)| object.clone()).collect()
-        }
-    };
-    let selector = query
-        .iter()
-        .find(|(key, _)| key == "labelSelector")
-        .map_or("", |(_, value)| value);
-    let mut wanted = Vec::new();
-    for requirement in selector.split(',').filter(|it| !it.is_empty()) {
-        let pair = requirement.split_once('=');
-        wanted.push(pair.ok_or((400, "BadRequest", format!("unable to parse requirement: {requirement}")))?);
-    }
-    let fits = |object: &Value| {
-        wanted
-            .iter()
-            .all(|(key, value)| object["metadata"]["labels"][key] == *value)
-    };
-    let mut items: Vec<Value> = items.into_iter().filter(fits).collect();
-    // The items of a list do not say what they are, the list does.
-    for item in items.iter_mut().filter_map(Value::as_object_mut) {
-        item.retain(|field, _| field != "kind" && field != "apiVersion");
-    }
-    Ok((
-        StatusCode::OK,
-        json!({ "kind": "List", "apiVersion": "v1", "metadata": {}, "items": items }),
-    ))
-}
-
 fn create(cluster: &mut Cluster, place: &Place, body: &Bytes) -> Result<(StatusCode, Value), No> {
     let object: Value = serde_json::from_slice(body).map_err(|error| (400, "BadRequest", error.to_string()))?;
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
@@ -253,9 +259,9 @@ fn create(cluster: &mut Cluster, place: &Place, body: &Bytes) -> Result<(StatusC
             format!("{} {name:?} already exists", full(&key.0, &key.1)),
         ));
     }
-    cluster.world.objects.insert(key, object.clone());
+    let made = cluster.world.make(&key, object);
     cluster.world.tick();
-    Ok((StatusCode::CREATED, object))
+    Ok((StatusCode::CREATED, made))
 }
 
 fn one(

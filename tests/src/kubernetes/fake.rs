@@ -11,10 +11,10 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::api::{Place, handle};
+use super::api::{Place, Said, bearer, handle};
 use super::rights::Rights;
 use super::world::{Key, No, World};
-use super::{ADMIN, TIDEGATE, patch};
+use super::{ADMIN, TIDEGATE, WITNESS, patch};
 use crate::certificates::Certificates;
 use crate::serve::Served;
 
@@ -57,6 +57,17 @@ pub(super) struct Cluster {
     pub(super) calls: Vec<(Method, String)>,
 }
 
+impl Cluster {
+    /// What goes wrong with this call, if anything does.
+    fn strike(&mut self, method: &Method, path: &str) -> Option<Mishap> {
+        let hit = |trouble: &&mut Trouble| trouble.left > 0 && trouble.method == method && path.contains(&trouble.path);
+        let trouble = self.troubles.iter_mut().find(hit)?;
+        trouble.left -= 1;
+        self.struck.push(trouble.mishap.clone());
+        Some(trouble.mishap.clone())
+    }
+}
+
 /// A running fake.
 #[derive(Debug)]
 pub(super) struct Fake {
@@ -66,10 +77,12 @@ pub(super) struct Fake {
 }
 
 impl Fake {
-    /// An empty cluster with one account, [`ADMIN`].
+    /// An empty cluster with two accounts, [`ADMIN`] and [`WITNESS`].
     pub(super) async fn start() -> Result<Self> {
         let cluster = Arc::new(Mutex::new(Cluster {
-            accounts: vec![(ADMIN.to_owned(), vec![Rights::all()])],
+            accounts: [ADMIN, WITNESS]
+                .map(|token| (token.to_owned(), vec![Rights::all()]))
+                .into(),
             ..Cluster::default()
         }));
         let router = Router::new().fallback(answer).with_state(Arc::clone(&cluster));
@@ -121,7 +134,7 @@ impl Fake {
 }
 
 /// A panicking reader leaves the cluster whole.
-fn open(cluster: &Mutex<Cluster>) -> MutexGuard<'_, Cluster> {
+pub(super) fn open(cluster: &Mutex<Cluster>) -> MutexGuard<'_, Cluster> {
     cluster.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -135,30 +148,25 @@ async fn answer(
     let mishap = {
         let mut cluster = open(&cluster);
         cluster.world.tick();
-        cluster.calls.push((method.clone(), uri.path().to_owned()));
-        let hit =
-            |trouble: &&mut Trouble| trouble.left > 0 && trouble.method == method && uri.path().contains(&trouble.path);
-        let mishap = cluster.troubles.iter_mut().find(hit).map(|trouble| {
-            trouble.left -= 1;
-            trouble.mishap.clone()
-        });
-        cluster.struck.extend(mishap.clone());
-        mishap
+        // Whoever only looks on is no part of what is tested.
+        if bearer(&headers) == WITNESS {
+            None
+        } else {
+            cluster.calls.push((method.clone(), uri.path().to_owned()));
+            cluster.strike(&method, uri.path())
+        }
     };
     let act = || {
-        let mut cluster = open(&cluster);
-        handle(&mut cluster, &method, &uri, &headers, &body)
+        let said = handle(&mut open(&cluster), &method, &uri, &headers, &body);
+        shown(said, &cluster)
     };
+    let refused = |code, words: &str| refusal((code, "InternalError", words.to_owned()));
     match mishap {
-        None => shown(act()),
-        Some(Mishap::Refused(code)) => shown(Err((code, "InternalError", "the fake was told to refuse".to_owned()))),
+        None => act(),
+        Some(Mishap::Refused(code)) => refused(code, "the fake was told to refuse"),
         Some(Mishap::DoneButFailed(code)) => {
             let _ = act();
-            shown(Err((
-                code,
-                "InternalError",
-                "the fake was told to fail afterwards".to_owned(),
-            )))
+            refused(code, "the fake was told to fail afterwards")
         }
         Some(Mishap::Hangs) => std::future::pending().await,
         Some(Mishap::DoneButHangs) => {
@@ -168,7 +176,7 @@ async fn answer(
         Some(Mishap::Slow(delay)) => {
             // The slowness itself is what is tested; nothing waits for it to pass.
             tokio::time::sleep(delay).await;
-            shown(act())
+            act()
         }
         Some(Mishap::Lies) => {
             let before = {
@@ -176,22 +184,21 @@ async fn answer(
                 let key = Place::of(uri.path()).and_then(|place| place.key());
                 key.and_then(|key| cluster.world.objects.get(&key).cloned())
             };
-            shown(
-                before
-                    .map(|object| (StatusCode::OK, object))
-                    .ok_or((404, "NotFound", String::new())),
-            )
+            match before {
+                Some(object) => (StatusCode::OK, Json(object)).into_response(),
+                None => refusal((404, "NotFound", String::new())),
+            }
         }
         Some(Mishap::Overtaken) => {
             overtake(&cluster, &uri, |object| {
                 let version = object["metadata"]["resourceVersion"].clone();
                 object["metadata"]["annotations"]["example.org/touched"] = version;
             });
-            shown(act())
+            act()
         }
         Some(Mishap::OvertakenBy(change)) => {
             overtake(&cluster, &uri, |object| patch::merge(object, &change));
-            shown(act())
+            act()
         }
     }
 }
@@ -208,18 +215,20 @@ fn overtake(cluster: &Mutex<Cluster>, uri: &Uri, change: impl FnOnce(&mut Value)
     }
 }
 
-fn shown(answer: Result<(StatusCode, Value), No>) -> Response {
+fn shown(answer: Result<Said, No>, cluster: &Arc<Mutex<Cluster>>) -> Response {
     match answer {
-        // A log is no JSON.
-        Ok((status, Value::String(text))) => (status, text).into_response(),
-        Ok((status, object)) => (status, Json(object)).into_response(),
-        Err((code, reason, message)) => {
-            let status = json!({
-                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message,
-                "reason": reason, "details": {}, "code": code,
-            });
-            let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            (code, Json(status)).into_response()
-        }
+        Ok(Said::Text(text)) => text.into_response(),
+        Ok(Said::Object(status, object)) => (status, Json(object)).into_response(),
+        Ok(Said::Changes(watch)) => watch.answer(Arc::clone(cluster)),
+        Err(no) => refusal(no),
     }
+}
+
+fn refusal((code, reason, message): No) -> Response {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message,
+        "reason": reason, "details": {}, "code": code,
+    });
+    let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (code, Json(status)).into_response()
 }

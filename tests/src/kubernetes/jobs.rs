@@ -226,14 +226,18 @@ impl World {
         let all: Vec<Key> = self.objects.keys().filter(|key| key.1 == "jobs").cloned().collect();
         let end = self.job_end.clone();
         for key in all {
-            let Some(object) = self.objects.get_mut(&key) else {
+            let Some(before) = self.objects.get(&key) else {
                 continue;
             };
+            let mut object = before.clone();
             if !object["status"]["conditions"].is_null() {
                 continue;
             }
-            let status = status(object, &end);
+            let status = status(&object, &end);
             super::patch::merge(&mut object["status"], &status);
+            if object != *before {
+                self.keep(&key, object);
+            }
             if let Some(printed) = end.printed() {
                 let whose = (key.2.clone(), format!("{}-pod", key.3));
                 self.logs.insert(whose, printed.to_owned());
@@ -241,12 +245,9 @@ impl World {
         }
     }
 
-    /// The pods of the Jobs of a namespace.
-    pub(super) fn job_pods(&self, namespace: &str) -> Vec<Value> {
-        let jobs = self
-            .objects
-            .iter()
-            .filter(|(key, _)| key.1 == "jobs" && key.2 == namespace);
+    /// The pods of the Jobs.
+    pub(super) fn job_pods(&self) -> Vec<Value> {
+        let jobs = self.objects.iter().filter(|(key, _)| key.1 == "jobs");
         let pod = |(_, job): (&Key, &Value)| {
             let conditions = &job["status"]["conditions"];
             let end = match (conditions[1]["type"].as_str(), &self.job_end) {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::controllers::{Controllers, Stage, call};
 use super::rights::{self, Rights};
-use super::{ADMIN, TIDEGATE, definitions, full_path, kubelet};
+use super::{ADMIN, TIDEGATE, WITNESS, definitions, full_path, kubelet};
 use crate::certificates::Certificates;
 use crate::ports::Port;
 use crate::process::{Launch, Program};
@@ -309,7 +309,7 @@ fn server(
         .context("openssl makes the key of the service accounts")?;
     let tokens = scratch.write(
         "tokens.csv",
-        format!("{ADMIN},admin,admin,system:masters\n{TIDEGATE},{ACCOUNT},tidegate,\n"),
+        format!("{ADMIN},admin,admin,system:masters\n{WITNESS},witness,witness,system:masters\n{TIDEGATE},{ACCOUNT},tidegate,\n"),
     )?;
     let policy = json!({
         "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived", "ResponseStarted"],

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::carried::Carried;
 use super::crew::{Crews, accepted, slice_of};
+use super::history::History;
 use super::jobs::JobEnd;
 use super::{httproute, structural};
 
@@ -16,10 +17,10 @@ pub(super) type Key = (String, String, String, String);
 #[derive(Debug, Default)]
 pub(super) struct World {
     pub(super) objects: BTreeMap<Key, Value>,
+    /// What controllers make of them: pods and endpoint slices.
+    derived: BTreeMap<Key, Value>,
     pub(super) crews: Crews,
-    version: u64,
-    /// The most pods that the Deployments were ever asked for, in order of the writes.
-    pub(super) asked: Vec<(String, u64)>,
+    pub(super) history: History,
     /// The fewest ready endpoints that ever stood behind a Service, or behind a backend that a route gave traffic.
     pub(super) carried: Carried,
     /// How Jobs end.
@@ -32,9 +33,32 @@ pub(super) struct World {
 pub(super) type No = (u16, &'static str, String);
 
 impl World {
-    fn next_version(&mut self) -> String {
-        self.version += 1;
-        self.version.to_string()
+    /// The youngest version of anything.
+    pub(super) fn version(&self) -> u64 {
+        self.history.version()
+    }
+
+    /// Everything that there is.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Key, &Value)> {
+        self.objects.iter().chain(&self.derived)
+    }
+
+    /// Puts an object where it was, or where none was, under a new version.
+    pub(super) fn keep(&mut self, key: &Key, mut object: Value) {
+        object["metadata"]["resourceVersion"] = self.history.next().to_string().into();
+        let before = self.objects.insert(key.clone(), object.clone());
+        self.history.note(key, before, Some(object));
+    }
+
+    /// A new object, as it is shown from then on.
+    pub(super) fn make(&mut self, key: &Key, mut object: Value) -> Value {
+        object["metadata"]["uid"] = format!("uid-{}", self.version() + 1).into();
+        // The kinds of the core have none.
+        if !key.0.is_empty() {
+            object["metadata"]["generation"] = 1.into();
+        }
+        self.keep(key, object);
+        self.objects.get(key).cloned().unwrap_or_default()
     }
 
     /// Puts an object there as if it had been applied long ago.
@@ -47,14 +71,7 @@ impl World {
         if resource == "httproutes" {
             structural::fill(&httproute::schema(), &mut object);
         }
-        object["metadata"]["resourceVersion"] = self.next_version().into();
-        object["metadata"]["uid"] = format!("uid-{}", self.version).into();
-        // The kinds of the core have none.
-        if !group.is_empty() {
-            object["metadata"]["generation"] = 1.into();
-        }
-        self.objects
-            .insert((group.to_owned(), resource.to_owned(), namespace, name), object);
+        self.make(&(group.to_owned(), resource.to_owned(), namespace, name), object);
         self.tick();
         // What was there before anybody looked does not count as a dip.
         self.crews.count_anew();
@@ -103,16 +120,11 @@ impl World {
         if same(&changed, &before) {
             return Ok(before);
         }
-        changed["metadata"]["resourceVersion"] = self.next_version().into();
         if changed["spec"] != before["spec"] && !key.0.is_empty() {
             let generation = before["metadata"]["generation"].as_u64().unwrap_or(0) + 1;
             changed["metadata"]["generation"] = generation.into();
         }
-        if key.1 == "deployments" && changed["spec"]["replicas"] != before["spec"]["replicas"] {
-            let asked = changed["spec"]["replicas"].as_u64().unwrap_or(1);
-            self.asked.push((key.3.clone(), asked));
-        }
-        self.objects.insert(key.clone(), changed);
+        self.keep(key, changed);
         self.tick();
         self.objects.get(key).cloned().ok_or_else(|| not_found(key))
     }
@@ -146,6 +158,58 @@ impl World {
         self.crews.count();
         let pods = self.crews.pods();
         self.carried.count(&self.objects, &pods);
+        self.derive(&pods);
+    }
+
+    /// Pods and endpoint slices as they are now; each that is another than before is a change.
+    fn derive(&mut self, pods: &[Value]) {
+        let mut now: BTreeMap<Key, Value> = BTreeMap::new();
+        let services = self.objects.iter().filter(|(key, _)| key.1 == "services");
+        for (_, service) in services {
+            let mut slice = slice_of(service, pods);
+            // A list that is empty is shown as nothing.
+            if slice["endpoints"] == json!([]) {
+                slice["endpoints"] = Value::Null;
+            }
+            put(
+                &mut now,
+                ("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"),
+                slice,
+            );
+        }
+        let others = [self.crews.leaving(), self.job_pods()];
+        for pod in pods.iter().cloned().chain(others.into_iter().flatten()) {
+            put(&mut now, ("", "v1", "pods", "Pod"), pod);
+        }
+        let gone: Vec<Key> = self
+            .derived
+            .keys()
+            .filter(|key| !now.contains_key(key))
+            .cloned()
+            .collect();
+        for key in gone {
+            let before = self.derived.remove(&key);
+            self.history.next();
+            self.history.note(&key, before, None);
+        }
+        for (key, mut object) in now {
+            let before = self.derived.get(&key);
+            if let Some(before) = before {
+                for same in ["resourceVersion", "uid"] {
+                    object["metadata"][same] = before["metadata"][same].clone();
+                }
+                if object == *before {
+                    continue;
+                }
+            }
+            let version = self.history.next();
+            if before.is_none() {
+                object["metadata"]["uid"] = format!("uid-{version}").into();
+            }
+            object["metadata"]["resourceVersion"] = version.to_string().into();
+            let before = self.derived.insert(key.clone(), object.clone());
+            self.history.note(&key, before, Some(object));
+        }
     }
 
     fn run_deployment(&mut self, key: &Key) {
@@ -166,8 +230,7 @@ impl World {
         }
         if object["status"] != status {
             object["status"] = status;
-            object["metadata"]["resourceVersion"] = self.next_version().into();
-            self.objects.insert(key.clone(), object);
+            self.keep(key, object);
         }
     }
 
@@ -178,36 +241,22 @@ impl World {
         let status = accepted(&object, &self.crews.silent_gateways);
         if object["status"] != status {
             object["status"] = status;
-            object["metadata"]["resourceVersion"] = self.next_version().into();
-            self.objects.insert(key.clone(), object);
+            self.keep(key, object);
         }
     }
+}
 
-    /// The pods of a namespace, those on their way out too.
-    pub(super) fn pods(&self, namespace: &str) -> Vec<Value> {
-        let mut pods = self.crews.pods();
-        pods.extend(self.crews.leaving());
-        pods.retain(|pod| pod["metadata"]["namespace"] == namespace);
-        pods.extend(self.job_pods(namespace));
-        pods
-    }
-
-    /// The endpoint slices of a namespace.
-    pub(super) fn slices(&self, namespace: &str) -> Vec<Value> {
-        let pods = self.crews.pods();
-        let services = self
-            .objects
-            .iter()
-            .filter(|(key, _)| key.1 == "services" && key.2 == namespace);
-        let mut slices: Vec<Value> = services.map(|(_, service)| slice_of(service, &pods)).collect();
-        for slice in &mut slices {
-            // A list that is empty is shown as nothing.
-            if slice["endpoints"] == json!([]) {
-                slice["endpoints"] = Value::Null;
-            }
-        }
-        slices
-    }
+/// Among those that controllers make.
+fn put(all: &mut BTreeMap<Key, Value>, (group, version, resource, kind): (&str, &str, &str, &str), mut object: Value) {
+    object["apiVersion"] = if group.is_empty() {
+        version.into()
+    } else {
+        format!("{group}/{version}").into()
+    };
+    object["kind"] = kind.into();
+    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+    let key = super::key(group, resource, text("namespace"), text("name"));
+    all.insert(key, object);
 }
 
 /// `deployments.apps`, as the API names a resource in its messages.
