@@ -1,10 +1,13 @@
 //! Where an example talks to people: a workspace in Slack or a server of Discord, whichever the story is told in, and a mail server.
 //! What a person does there has the same name on both, so that one story is told through either.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, ensure};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tidegate::chat::discord::tree;
+use tidegate_tests::certificates::Certificates;
 use tidegate_tests::discord::{self, APP, Discord, GUILD};
 use tidegate_tests::mail::MailServer;
 use tidegate_tests::scratch::Scratch;
@@ -36,6 +39,8 @@ enum Place {
 pub(super) struct People {
     place: Place,
     pub(super) mail: MailServer,
+    /// The file with the authority of the mail server.
+    pub(super) trusted: PathBuf,
 }
 
 /// The card of the rollout as people see it.
@@ -57,13 +62,12 @@ impl People {
         if settings["slack"].is_null() {
             return Ok(None);
         }
-        let mail = MailServer::start().await?;
-        settings["email"] = json!({ "server": mail.address(), "tls": "off", "from": settings["email"]["from"] });
+        let (mail, trusted) = mail_server(settings, scratch).await?;
         let place = match platform {
             Platform::Slack => Place::Slack(in_slack(settings, scratch).await?),
             Platform::Discord => Place::Discord(in_discord(settings, scratch).await?),
         };
-        Ok(Some(Self { place, mail }))
+        Ok(Some(Self { place, mail, trusted }))
     }
 
     /// Jon types the command; what he sees.
@@ -183,9 +187,21 @@ fn of_discord(posted: &discord::Posted) -> Card {
     }
 }
 
+/// A mail server as the example has it, over STARTTLS and with a sign-in; only its address is another, and where its password lies.
+async fn mail_server(settings: &mut Value, scratch: &Scratch) -> Result<(MailServer, PathBuf)> {
+    const PASSWORD: &str = "the-password-of-the-mail-server";
+    let made = Certificates::make(scratch)?;
+    let files = [&made.certificate, &made.key].map(|file| file.display().to_string());
+    let user = settings["email"]["user"].as_str().context("it signs in nowhere")?;
+    let shown = ["--certificate", &files[0], "--key", &files[1]];
+    let mail = MailServer::with(&[&shown[..], &["--user", user, "--password", PASSWORD]].concat()).await?;
+    settings["email"]["server"] = mail.address().into();
+    settings["email"]["password_file"] = json!(scratch.write("smtp.password", PASSWORD)?);
+    Ok((mail, made.authority))
+}
+
 async fn in_slack(settings: &mut Value, scratch: &Scratch) -> Result<Slack> {
     let slack = Slack::start().await?;
-    slack.unpaced();
     settings["slack"] = json!({
         "workspaces": [TEAM], "api_url": slack.api_url(), "hooks_url": slack.hooks_url(),
         "signing_secret_file": scratch.write("slack.signing", SECRET)?,

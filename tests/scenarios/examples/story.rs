@@ -188,9 +188,12 @@ impl Story {
             all["egress"] = json!({ "allow": [host.trim_end_matches('/')] });
         }
         let asks = |plan: String| plan.replace(GREEN, url.trim_end_matches('/'));
-        let setup = Setup::new()?
+        let mut setup = Setup::new()?
             .plan(plan, &asks(change(hurried(&text(&name(plan))?, watch)?)))?
             .with(settings);
+        if let Some(people) = &people {
+            setup = setup.env("SSL_CERT_FILE", &people.trusted.display().to_string());
+        }
         let token = scratch.write("tidegate.token", RECEIVER_TOKEN)?;
         let routes = text(&name("alertmanager.yml"))?;
         ensure!(routes.contains(ADDRESS) && routes.contains(TOKEN), "{routes}");

@@ -233,6 +233,7 @@ async fn the_mails_are_one_conversation(people: &People) -> Result<()> {
         mails.iter().all(|mail| mail.to == ["stakeholders@finance.example"]),
         "{mails:#?}"
     );
+    ensure!(mails.iter().all(|mail| mail.encrypted), "{mails:#?}");
     let conversation = mails[0].header("message-id");
     ensure!(
         begins(ROLLOUT)(&mails[0]) && last.header("references") == conversation,
