@@ -9,6 +9,7 @@ pub mod card;
 pub mod discord;
 pub mod names;
 pub mod occasion;
+mod pick;
 mod press;
 pub mod slack;
 mod words;
@@ -281,10 +282,10 @@ impl<D: Desk> Dispatcher<D> {
             Verb::Freeze { .. } | Verb::Thaw { .. } => self.desk.decide(Order { request, about: None }).await,
             Verb::Do(command) => match self.find(&request, now).await? {
                 // Where several are meant, somebody has to say which.
-                Err(refusal) if matches!(command, Command::Rollback { .. }) && refusal.code != Code::R102 => {
-                    self.went_back(&request, refusal).await
+                Err(unfound) if matches!(command, Command::Rollback { .. }) && unfound.code != Some(Code::R102) => {
+                    self.went_back(&request, unfound).await
                 }
-                Err(refusal) => Ok(refusal.into()),
+                Err(unfound) => Ok(unfound),
                 Ok(rollout) => {
                     let about = Some(rollout.id.clone());
                     self.desk.decide(Order { request, about }).await
@@ -307,7 +308,7 @@ impl<D: Desk> Dispatcher<D> {
 
     async fn about_one(&self, request: Request, now: Timestamp) -> Result<Answer, DeskError> {
         let rollout = match self.find_or_latest(&request, now).await? {
-            Err(refusal) => return Ok(refusal.into()),
+            Err(unfound) => return Ok(unfound),
             Ok(rollout) => rollout,
         };
         let read = async {
@@ -343,7 +344,7 @@ impl<D: Desk> Dispatcher<D> {
     }
 
     /// The answer to a rollback where nothing is under way: what is wanted may be so already.
-    async fn went_back(&self, request: &Request, refusal: Refusal) -> Result<Answer, DeskError> {
+    async fn went_back(&self, request: &Request, unfound: Answer) -> Result<Answer, DeskError> {
         let named = request.rollout.as_deref();
         let newest = self.desk.newest(20).await?;
         let meant = newest
@@ -355,13 +356,13 @@ impl<D: Desk> Dispatcher<D> {
             .and_then(|rollout| Some((rollout, words::went_back(rollout, &self.desk.active())?)));
         Ok(match said {
             Some((rollout, text)) => Answer::text(text).about(rollout),
-            None => refusal.into(),
+            None => unfound,
         })
     }
 
     /// By id, else by the name of a plan; who names none means the one of the thread, else the only one shown in the channel,
     /// else the only active one. Two candidates are never guessed between.
-    async fn find(&self, request: &Request, now: Timestamp) -> Result<Result<Arc<Rollout>, Refusal>, DeskError> {
+    async fn find(&self, request: &Request, now: Timestamp) -> Result<Result<Arc<Rollout>, Answer>, DeskError> {
         let named = request.rollout.as_deref();
         let candidates = self.candidates(named, request.place.as_deref()).await?;
         match (candidates.as_slice(), named) {
@@ -372,9 +373,10 @@ impl<D: Desk> Dispatcher<D> {
                     name,
                     &self.desk.active(),
                     &self.desk.plans(),
-                ))),
+                )
+                .into())),
             },
-            ([], None) => Ok(Err(words::nothing_active(&self.desk.plans()))),
+            ([], None) => Ok(Err(words::nothing_active(&self.desk.plans()).into())),
             (several, _) => Ok(Err(words::ambiguous(several, &request.verb, now))),
         }
     }
@@ -400,11 +402,11 @@ impl<D: Desk> Dispatcher<D> {
         &self,
         request: &Request,
         now: Timestamp,
-    ) -> Result<Result<Arc<Rollout>, Refusal>, DeskError> {
+    ) -> Result<Result<Arc<Rollout>, Answer>, DeskError> {
         match self.find(request, now).await? {
-            Err(refusal) if refusal.code == Code::R103 && request.rollout.is_none() => {
+            Err(unfound) if unfound.code == Some(Code::R103) && request.rollout.is_none() => {
                 let latest = self.desk.newest(1).await?.into_iter().next();
-                Ok(latest.ok_or(refusal))
+                Ok(latest.ok_or(unfound))
             }
             found => Ok(found),
         }

@@ -8,56 +8,94 @@ use tidegate_rollout::command::{Answer, Command, Verb};
 /// Longer text is for whoever said it to say again.
 const LONGEST: usize = 80;
 
-/// The arguments of a verb that was said just now, with a space before each; the rollout is not among them.
-pub(super) fn arguments(verb: &Verb, now: Timestamp) -> String {
-    let Verb::Do(command) = verb else {
-        return String::new();
-    };
-    let number = |number: &Option<u32>| number.map(|number| format!(" {number}")).unwrap_or_default();
-    match command {
-        Command::Advance | Command::Resume | Command::Retry => String::new(),
-        Command::Pause { reason } | Command::Rollback { reason } | Command::Abort { reason } => text(reason),
-        Command::Hold { reason, until } => {
-            let until = until.map(|until| format!(" for:{}", Period::between(now, until)));
-            text(reason) + &until.unwrap_or_default()
+/// The arguments of a verb, as they would be typed again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Again {
+    /// With a space before each; the rollout is not among them.
+    pub(super) words: String,
+    /// Whether nothing of what was said is missing.
+    pub(super) is_whole: bool,
+}
+
+impl Again {
+    /// What was said just now.
+    pub(super) fn said(verb: &Verb, now: Timestamp) -> Self {
+        let again = Self {
+            words: String::new(),
+            is_whole: true,
+        };
+        let Verb::Do(command) = verb else {
+            return again;
+        };
+        match command {
+            Command::Advance | Command::Resume | Command::Retry => again,
+            Command::Pause { reason } | Command::Rollback { reason } | Command::Abort { reason } => again.text(reason),
+            Command::Hold { reason, until } => {
+                let until = until.map(|until| Period::between(now, until).to_string());
+                again.text(reason).option("for", until.as_deref())
+            }
+            Command::Release { number } => again.number(Some(*number)),
+            Command::Decide { number, answer } => {
+                let answer = match answer {
+                    Answer::Continue => "continue",
+                    Answer::Rollback => "rollback",
+                };
+                again.word(answer).number(*number)
+            }
+            Command::Approve { role, comment } => again.option("role", role.as_deref()).text(comment),
+            Command::Check { item, done, evidence } => {
+                let done = if *done { "done" } else { "undo" };
+                again.word(done).word(item).text(evidence)
+            }
+            Command::Ack { alert, number } => again.option("alert", alert.as_deref()).number(*number),
+            Command::Note { text } => again.text(text),
         }
-        Command::Release { number } => format!(" {number}"),
-        Command::Decide { number: asked, answer } => {
-            let answer = match answer {
-                Answer::Continue => "continue",
-                Answer::Rollback => "rollback",
-            };
-            format!(" {answer}{}", number(asked))
+    }
+
+    fn word(mut self, word: &str) -> Self {
+        self.words.push(' ');
+        self.words.push_str(word);
+        self
+    }
+
+    fn number(self, number: Option<u32>) -> Self {
+        match number {
+            Some(number) => self.word(&number.to_string()),
+            None => self,
         }
-        Command::Approve { role, comment } => option("role", role.as_deref()) + &text(comment),
-        Command::Check { item, done, evidence } => {
-            let done = if *done { "done" } else { "undo" };
-            format!(" {done} {item}{}", text(evidence))
+    }
+
+    fn option(self, key: &str, value: Option<&str>) -> Self {
+        match value {
+            Some(value) if value.contains(char::is_whitespace) => {
+                let (quoted, whole) = quoted(value);
+                self.word(&format!("{key}:{quoted}")).unless(!whole)
+            }
+            Some(value) => self.word(&format!("{key}:{value}")),
+            None => self,
         }
-        Command::Ack { alert, number: asked } => option("alert", alert.as_deref()) + &number(asked),
-        Command::Note { text: said } => text(said),
+    }
+
+    fn text(self, text: &str) -> Self {
+        if text.is_empty() {
+            return self;
+        }
+        let (quoted, whole) = quoted(text);
+        self.word(&quoted).unless(!whole)
+    }
+
+    fn unless(self, missing: bool) -> Self {
+        Self {
+            is_whole: self.is_whole && !missing,
+            ..self
+        }
     }
 }
 
-fn text(text: &str) -> String {
-    match text {
-        "" => String::new(),
-        text => format!(" {}", quoted(text)),
-    }
-}
-
-fn quoted(text: &str) -> String {
-    let is_short = text.chars().count() <= LONGEST;
-    let shown = if is_short && !text.contains('"') { text } else { "…" };
-    format!("\"{shown}\"")
-}
-
-fn option(key: &str, value: Option<&str>) -> String {
-    let value = value.map(|value| match value.contains(char::is_whitespace) {
-        true => quoted(value),
-        false => value.to_owned(),
-    });
-    value.map(|value| format!(" {key}:{value}")).unwrap_or_default()
+/// A text in quotes, and whether all of it stands there.
+fn quoted(text: &str) -> (String, bool) {
+    let whole = text.chars().count() <= LONGEST && !text.contains('"');
+    (format!("\"{}\"", if whole { text } else { "…" }), whole)
 }
 
 #[cfg(test)]
@@ -95,7 +133,8 @@ mod tests {
             "history",
         ] {
             let said = read(text);
-            let rest = arguments(&said.verb, Timestamp::UNIX_EPOCH);
+            let Again { words: rest, is_whole } = Again::said(&said.verb, Timestamp::UNIX_EPOCH);
+            assert!(is_whole, "{text}");
             let again = read(&format!("{} checkout-1{rest}", said.verb.word()));
             assert_eq!(again.verb, said.verb, "{text}: {rest}");
             assert_eq!(again.rollout.as_deref(), Some("checkout-1"), "{text}: {rest}");
@@ -106,7 +145,8 @@ mod tests {
     fn what_cannot_be_said_as_it_was_is_left_to_whoever_said_it() {
         for said in ["she said \"no\"".to_owned(), "x".repeat(81)] {
             let note = Verb::Do(Command::Note { text: said });
-            assert_eq!(arguments(&note, Timestamp::UNIX_EPOCH), " \"…\"");
+            let again = Again::said(&note, Timestamp::UNIX_EPOCH);
+            assert_eq!((again.words.as_str(), again.is_whole), (" \"…\"", false));
         }
     }
 }

@@ -27,6 +27,24 @@ pub struct Answer {
     pub generation: Option<u64>,
     /// Where that rollout stands, when asked.
     pub card: Option<Card>,
+    /// What may have been meant, where that is not clear.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<Choice>,
+}
+
+/// One of several rollouts that may have been meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Choice {
+    /// Its id.
+    pub rollout: String,
+    /// Its generation.
+    pub generation: u64,
+    /// Its state in a word.
+    pub state: String,
+    /// The share that it is to have.
+    pub weight: String,
+    /// The whole command that means this one.
+    pub say: String,
 }
 
 impl Answer {
@@ -41,6 +59,7 @@ impl Answer {
             rollout: None,
             generation: None,
             card: None,
+            choices: Vec::new(),
         }
     }
 

@@ -31,12 +31,7 @@ fn advance(card: &Card) -> Button {
     Button {
         aloud: format!("Advance {} to the next phase", card.rollout),
         possible: matches!(state, "ADVANCING" | "BAKING" | "WAITING") && card.waits_for.is_empty(),
-        confirm: Some(Confirm {
-            title: format!("Advance {}?", card.rollout),
-            text: format!("It leaves {} and lets more traffic to the new version.", card.weight),
-            yes: "Advance",
-            no: "Not yet",
-        }),
+        confirm: Some(may_advance(&card.rollout, &card.weight)),
         ..button(card, "advance", "Advance…")
     }
 }
@@ -52,16 +47,28 @@ fn rollback(card: &Card, label: &'static str) -> Button {
     Button {
         aloud: format!("Roll back {} now", card.rollout),
         dangerous: true,
-        confirm: Some(Confirm {
-            title: format!("Roll back {} now?", card.rollout),
-            text: format!(
-                "{} of the traffic returns to the old version. It starts at once and cannot be undone.",
-                card.weight
-            ),
-            yes: "Roll back",
-            no: "Keep it",
-        }),
+        confirm: Some(may_roll_back(&card.rollout, &card.weight)),
         ..button(card, "rollback", label)
+    }
+}
+
+/// What is asked before a rollout is advanced that is to have this share.
+pub(super) fn may_advance(rollout: &str, weight: &str) -> Confirm {
+    Confirm {
+        title: format!("Advance {rollout}?"),
+        text: format!("It leaves {weight} and lets more traffic to the new version."),
+        yes: "Advance",
+        no: "Not yet",
+    }
+}
+
+/// The same before it is rolled back.
+pub(super) fn may_roll_back(rollout: &str, weight: &str) -> Confirm {
+    Confirm {
+        title: format!("Roll back {rollout} now?"),
+        text: format!("{weight} of the traffic returns to the old version. It starts at once and cannot be undone."),
+        yes: "Roll back",
+        no: "Keep it",
     }
 }
 
@@ -70,7 +77,7 @@ fn button(card: &Card, action: &'static str, label: &'static str) -> Button {
     Button {
         action,
         value: press::value(&card.rollout, card.generation),
-        label,
+        label: label.into(),
         aloud: format!("{label} {}", card.rollout),
         possible: true,
         dangerous: false,

@@ -7,7 +7,7 @@ use tidegate_rollout::command::{Command, Verb};
 use tidegate_rollout::refusal::Code;
 use tidegate_rollout::{Refusal, RolloutId};
 
-use super::{Answer, Desk, DeskError, Dispatcher, Occasion};
+use super::{Answer, Desk, DeskError, Dispatcher, Occasion, pick};
 
 /// The button that only opens a page. Slack tells of it too, and there is nothing to do.
 pub(super) const OPEN: &str = "open";
@@ -19,7 +19,7 @@ pub(super) async fn pressed<D: Desk>(
     (action, value): (&str, &str),
     now: Timestamp,
 ) -> Result<Answer, DeskError> {
-    let (verb, rollout, seen) = match read(action, value) {
+    let (verb, rollout, seen) = match read(action, value, now) {
         Ok(read) => read,
         Err(refusal) => return Ok(refusal.into()),
     };
@@ -43,8 +43,9 @@ pub(super) fn value(rollout: &str, generation: u64) -> String {
 }
 
 /// What a press asks for: the verb, the rollout, and the revision that was looked at.
-pub(super) fn read(action: &str, value: &str) -> Result<(Verb, String, Option<u64>), Refusal> {
+pub(super) fn read(action: &str, value: &str, now: Timestamp) -> Result<(Verb, String, Option<u64>), Refusal> {
     let verb = match action {
+        action if pick::is_one(action) => return pick::read(value, now),
         "advance" => Verb::Do(Command::Advance),
         "pause" => Verb::Do(Command::Pause { reason: String::new() }),
         "resume" => Verb::Do(Command::Resume),
@@ -71,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_button_brings_back_what_it_was_given() {
-        let (verb, rollout, seen) = read("advance", &value("auth-17", 41)).unwrap();
+        let (verb, rollout, seen) = read("advance", &value("auth-17", 41), Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(
             (verb, rollout.as_str(), seen),
             (Verb::Do(Command::Advance), "auth-17", Some(41))
@@ -83,7 +84,8 @@ mod tests {
             ("advance", "auth-17:-1"),
             ("", ""),
         ] {
-            assert_eq!(read(action, value).unwrap_err().code, Code::R104, "{action} {value}");
+            let refusal = read(action, value, Timestamp::UNIX_EPOCH).unwrap_err();
+            assert_eq!(refusal.code, Code::R104, "{action} {value}");
         }
     }
 }

@@ -10,8 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tidegate_rollout::command::Verb;
 
-use super::press;
-use super::{Desk, DeskError, Dispatcher, Occasion};
+use super::{Desk, DeskError, Dispatcher, Occasion, pick, press};
 
 pub use words::{nobody, not_now, not_stored, working};
 
@@ -85,7 +84,11 @@ pub async fn pressed<D: Desk>(
         return Ok(Response::Nothing);
     }
     let answer = press::pressed(dispatcher, occasion, (action, value), now).await?;
-    Ok(Response::Say(words::answer(&answer)))
+    let message = words::answer(&answer);
+    Ok(Response::Say(match pick::is_one(action) {
+        true => words::instead(message),
+        false => message,
+    }))
 }
 
 pub use start::{again, as_form, chosen, submitted, working_form};

@@ -10,8 +10,10 @@ use tidegate_rollout::notice::clock;
 use tidegate_rollout::refusal::Code;
 use tidegate_rollout::{Actor, Entry, Health, Refusal, Rollout, Stage};
 
+use super::again::Again;
+use super::answer::Choice;
 use super::names::Names;
-use super::{DeskError, again};
+use super::{Answer, DeskError};
 
 /// An order that is being decided and takes longer than its platform waits.
 pub(super) const WORKING: &str = "Working on it; the answer comes here.";
@@ -152,23 +154,37 @@ pub(super) fn no_such_rollout(name: &str, active: &[Arc<Rollout>], plans: &[Stri
 /// So many of several rollouts are named.
 const CANDIDATES: usize = 10;
 
-pub(super) fn ambiguous(several: &[Arc<Rollout>], verb: &Verb, now: Timestamp) -> Refusal {
-    let rest = again::arguments(verb, now);
-    let line = |rollout: &Arc<Rollout>| {
-        let (id, state) = (&rollout.id, rollout.state_word());
-        format!("`{} {id}{rest}` ({state} {})", verb.word(), rollout.wanted)
+pub(super) fn ambiguous(several: &[Arc<Rollout>], verb: &Verb, now: Timestamp) -> Answer {
+    let again = Again::said(verb, now);
+    let choice = |rollout: &Arc<Rollout>| {
+        let say = format!("{} {}{}", verb.word(), rollout.id, again.words);
+        let weight = rollout.wanted.to_string();
+        let line = format!("`{say}` ({} {weight})", rollout.state_word());
+        let choice = Choice {
+            rollout: rollout.id.to_string(),
+            generation: rollout.generation,
+            state: rollout.state_word().to_owned(),
+            weight,
+            say,
+        };
+        (line, choice)
     };
-    let lines: Vec<String> = several.iter().take(CANDIDATES).map(line).collect();
+    let (lines, choices): (Vec<String>, Vec<Choice>) = several.iter().take(CANDIDATES).map(choice).unzip();
     let more = match several.len().saturating_sub(CANDIDATES) {
         0 => String::new(),
         more => format!(", and {more} more: see `list`"),
     };
-    Refusal::new(
+    let refusal = Refusal::new(
         Code::R102,
         format!(
             "{} rollouts are active here. Which one? Nothing was done.",
             several.len()
         ),
         format!("Say: {}{more}.", lines.join(", or ")),
-    )
+    );
+    Answer {
+        // Words that are missing are for whoever said them to say again.
+        choices: if again.is_whole { choices } else { Vec::new() },
+        ..refusal.into()
+    }
 }

@@ -1,6 +1,8 @@
 //! Owns a button as people understand it: what stands on it, what it carries, what is asked before it counts.
 //! Refuses to know a platform: each draws it in its own way.
 
+use std::borrow::Cow;
+
 /// A button.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Button {
@@ -9,7 +11,7 @@ pub struct Button {
     /// What it carries.
     pub value: String,
     /// What stands on it.
-    pub label: &'static str,
+    pub label: Cow<'static, str>,
     /// What a screen reader says.
     pub aloud: String,
     /// Whether it can be pressed now.

@@ -183,7 +183,7 @@ impl Embed {
 
 /// A button as Discord draws it; `None` for one whose name would be too long to come back whole.
 fn drawn(button: &Button) -> Option<CreateButton> {
-    let label = literal(button.label, LABEL);
+    let label = literal(&button.label, LABEL);
     if let Some(link) = &button.link {
         return Some(CreateButton::new_link(link).label(label));
     }
@@ -236,7 +236,7 @@ mod tests {
         Button {
             action,
             value: value.to_owned(),
-            label: "Rollback…",
+            label: "Rollback…".into(),
             aloud: String::new(),
             possible: false,
             dangerous: true,

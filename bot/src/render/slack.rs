@@ -143,7 +143,7 @@ fn drawn(button: &Button) -> Value {
         "type": "button",
         "action_id": button.action,
         "value": button.value,
-        "text": plain(button.label, BUTTON),
+        "text": plain(&button.label, BUTTON),
         "accessibility_label": within(&button.aloud, BUTTON),
     });
     if button.dangerous {

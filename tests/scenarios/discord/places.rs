@@ -1,7 +1,7 @@
 //! Which rollout is meant when none is named: in its own thread that one, in the channel of several none without its name.
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use tidegate_tests::discord::CHANNEL;
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::wait;
@@ -11,6 +11,8 @@ use crate::platforms::rollout;
 
 const CHECKOUT: &str = "checkout-1";
 const SEARCH: &str = "search-1";
+/// The type of an answer that takes the place of the message with the button.
+const UPDATE: u64 = 7;
 
 /// Two rollouts that wait at their first gates, each with its card in the same channel.
 async fn two() -> Result<World> {
@@ -89,6 +91,51 @@ async fn in_the_channel_of_both_nobody_guesses_and_each_is_offered_with_its_comm
         ensure!(said.contains(&command), "{said}");
         ensure!(rollout(world.running(), id).await?.holds.is_empty(), "{id} is held");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_is_asked_which_one_presses_it_and_the_answer_takes_the_place_of_the_question() -> Result<()> {
+    let world = two().await?;
+    let ask = async |verb: &str, options: &[(&str, &str)]| -> Result<Value> {
+        let signed = world.discord.command_at(CHANNEL, ANA, verb, options)?;
+        let answered = world.deliver(&signed).await?;
+        world.discord.sees(&answered.token, PATIENCE, |_| true).await
+    };
+    let press = async |shown: &Value, button: &str| -> Result<(u64, Value)> {
+        let signed = world.discord.press_in(ANA, shown, button)?;
+        let answered = world.deliver(&signed).await?;
+        let kind = answered.body["type"].as_u64().unwrap_or_default();
+        Ok((kind, world.discord.sees(&answered.token, PATIENCE, |_| true).await?))
+    };
+    // Nothing is asked about a pause but which one.
+    let which = ask("pause", &[("reason", "watching redis")]).await?;
+    let (kind, said) = press(&which, "pick-2").await?;
+    ensure!(kind == UPDATE, "{kind}: {said}");
+    ensure!(rollout(world.running(), SEARCH).await?.pause.is_some(), "{said}");
+    ensure!(rollout(world.running(), CHECKOUT).await?.pause.is_none(), "{said}");
+    // A rollback is asked once more: two names stand side by side.
+    let which = ask("rollback", &[]).await?;
+    let (kind, sure) = press(&which, "pick-1").await?;
+    ensure!(
+        kind == UPDATE && sure.to_string().contains("Roll back checkout-1 now?"),
+        "{kind}: {sure}"
+    );
+    ensure!(
+        rollout(world.running(), CHECKOUT).await?.state_word() == "WAITING",
+        "it was asked first"
+    );
+    let (_, said) = press(&sure, "leave").await?;
+    ensure!(said["content"] == "Nothing was done.", "{said}");
+    let (kind, said) = press(&sure, "pick!").await?;
+    ensure!(kind == UPDATE, "{kind}: {said}");
+    wait::until("it goes back", PATIENCE, async || {
+        let state = rollout(world.running(), CHECKOUT).await?.state_word();
+        ensure!(state == "ROLLED BACK", "{state}: {said}");
+        Ok(())
+    })
+    .await?;
+    ensure!(!rollout(world.running(), SEARCH).await?.is_final(), "{said}");
     Ok(())
 }
 

@@ -103,7 +103,12 @@ impl Heard {
     fn of(code: Option<&str>, words: &str) -> Self {
         Self {
             code: code.map(str::to_owned),
-            lines: words.lines().map(alike).filter(|line| !line.is_empty()).collect(),
+            // What stands on buttons is said in words, too: not every way has them.
+            lines: words
+                .lines()
+                .map(alike)
+                .filter(|line| !line.is_empty() && !line.starts_with('['))
+                .collect(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Which rollout is meant when none is named: the only one that is shown in the channel; of several none without its name.
 
 use anyhow::{Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use tidegate_tests::scratch::Scratch;
 use tidegate_tests::slack::{CHANNEL, Mishap};
 use tidegate_tests::wait;
@@ -102,6 +102,84 @@ async fn in_the_channel_of_both_nobody_guesses() -> Result<()> {
         "{said}"
     );
     both_wait(&world).await
+}
+
+/// What stands on the buttons of an answer, with the name and the value of each.
+fn offered(answer: &Value) -> Vec<(String, String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let rows = answer["blocks"].as_array().into_iter().flatten();
+    let buttons = rows.flat_map(|row| row["elements"].as_array().into_iter().flatten());
+    buttons
+        .filter(|element| element["type"] == "button")
+        .map(|button| {
+            (
+                text(&button["text"]["text"]),
+                text(&button["action_id"]),
+                text(&button["value"]),
+            )
+        })
+        .collect()
+}
+
+/// What ana sees who presses a button of an answer.
+async fn press(world: &World, (_, action, value): &(String, String, String)) -> Result<Value> {
+    let signed = world.slack.press_with(ANA, "1.0", action, value);
+    world.deliver("/slack/interactions", &signed).await?;
+    world.slack.late_answer(&signed.response_url, PATIENCE).await
+}
+
+#[tokio::test]
+async fn who_is_asked_which_one_presses_it_and_is_asked_no_more() -> Result<()> {
+    let world = plans(true).await?;
+    at_the_gate(&world, "checkout").await?;
+    at_the_gate(&world, "search").await?;
+    let ask = async |text: &str| -> Result<Value> {
+        let signed = world.slack.command_at(ELSEWHERE, ANA, text);
+        Ok(world.deliver("/slack/commands", &signed).await?.body)
+    };
+    let question = ask("advance").await?;
+    let buttons = offered(&question);
+    let labels: Vec<&str> = buttons.iter().map(|(label, _, _)| label.as_str()).collect();
+    assert_eq!(labels, ["checkout-1 (WAITING 5%)", "search-1 (WAITING 5%)"]);
+    let row = question["blocks"]
+        .as_array()
+        .and_then(|blocks| blocks.last())
+        .cloned()
+        .unwrap_or_default();
+    assert_eq!(row["elements"][1]["confirm"]["title"]["text"], "Advance search-1?");
+    let said = press(&world, &buttons[1]).await?;
+    ensure!(
+        said["replace_original"] == true && said.to_string().contains("ana said `advance`"),
+        "{said}"
+    );
+    ensure!(rollout(world.running(), "search-1").await?.phase_index() == 1, "{said}");
+    ensure!(
+        rollout(world.running(), "checkout-1").await?.phase_index() == 0,
+        "{said}"
+    );
+    // A question of before is not answered by whatever is under it now.
+    let said = press(&world, &buttons[1]).await?;
+    ensure!(
+        said["text"].as_str().is_some_and(|text| text.starts_with("R401")),
+        "{said}"
+    );
+    // What was said with it is said again.
+    let buttons = offered(&ask("hold \"watching redis\" for:30m").await?);
+    let said = press(&world, &buttons[0]).await?;
+    let held = rollout(world.running(), "checkout-1").await?;
+    ensure!(
+        held.holds
+            .iter()
+            .any(|hold| hold.reason == "watching redis" && hold.until.is_some()),
+        "{said}"
+    );
+    // What cannot be said again as it was is for whoever said it.
+    let long = ask(&format!("note \"{}\"", "calm ".repeat(30))).await?;
+    ensure!(
+        long["text"].as_str().is_some_and(|text| text.starts_with("R102")) && offered(&long).is_empty(),
+        "{long}"
+    );
+    Ok(())
 }
 
 #[tokio::test]

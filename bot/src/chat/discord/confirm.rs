@@ -9,7 +9,7 @@ use tidegate_rollout::command::{Command, Verb};
 use tidegate_rollout::refusal::Code;
 use tidegate_rollout::{Refusal, RolloutId, policy};
 
-use super::super::{Desk, DeskError, Dispatcher, Occasion, buttons, press};
+use super::super::{Desk, DeskError, Dispatcher, Occasion, buttons, pick, press};
 use super::{Response, start, words};
 use crate::render::discord::{CONTENT, Markup, Message, read_custom_id};
 use crate::render::{Button, Confirm};
@@ -21,8 +21,10 @@ pub(super) const LEAVE: &str = "leave";
 
 /// Whether a press answers a question that only its presser sees, so that the answer goes in its place.
 pub fn is_confirmed(button: &str) -> bool {
-    let action = read_custom_id(button).map(|(action, _)| action);
-    action.is_some_and(|action| action == LEAVE || action == start::START || confirmed(action).is_some())
+    let Some((action, _)) = read_custom_id(button) else {
+        return false;
+    };
+    [LEAVE, start::START].contains(&action) || confirmed(action).is_some() || pick::is_one(action)
 }
 
 /// What a second button does.
@@ -60,24 +62,35 @@ pub async fn pressed<D: Desk>(
         let answer = press::pressed(dispatcher, occasion, (first, value), now).await?;
         return Ok(Response::Replace(words::answer(&answer)));
     }
-    if let Some((first, second)) = ASKED.iter().find(|(first, _)| *first == action)
-        && let Some(question) = question(dispatcher, occasion, (first, second), value, now).await?
-    {
-        return Ok(Response::Tell(question));
-    }
-    let answer = press::pressed(dispatcher, occasion, (action, value), now).await?;
-    Ok(Response::Tell(words::answer(&answer)))
+    let message = match question(dispatcher, occasion, (action, value), now).await? {
+        Some(question) => question,
+        None => words::answer(&press::pressed(dispatcher, occasion, (action, value), now).await?),
+    };
+    Ok(match is_confirmed(button) {
+        true => Response::Replace(message),
+        false => Response::Tell(message),
+    })
 }
 
-/// What is asked before the button counts; `None` where nothing needs to be asked, because it is refused for certain.
+/// What the second button is called that a button asks by, if it ever asks.
+fn second(action: &str) -> Option<&'static str> {
+    match pick::is_one(action) {
+        true => (action != pick::SURE).then_some(pick::SURE),
+        false => ASKED
+            .iter()
+            .find(|(first, _)| *first == action)
+            .map(|(_, second)| *second),
+    }
+}
+
+/// What is asked before the button counts; `None` where nothing needs to be asked, because it is harmless, or refused for certain.
 async fn question<D: Desk>(
     dispatcher: &Dispatcher<D>,
     occasion: &Occasion,
-    (first, second): (&'static str, &'static str),
-    value: &str,
+    (action, value): (&str, &str),
     now: Timestamp,
 ) -> Result<Option<Message>, DeskError> {
-    let Ok((verb, named, seen)) = press::read(first, value) else {
+    let (Some(second), Ok((verb, named, seen))) = (second(action), press::read(action, value, now)) else {
         return Ok(None);
     };
     let Some(rollout) = dispatcher.desk().rollout(&RolloutId::new(named.as_str())).await? else {
@@ -90,11 +103,16 @@ async fn question<D: Desk>(
         return Ok(None);
     }
     let card = dispatcher.card(&rollout, now).await?;
+    if pick::is_one(action) {
+        let say = value.split_once(':').map_or(value, |(_, say)| say);
+        let confirm = pick::confirm(verb.word(), &card.rollout, &card.weight, say);
+        return Ok(confirm.map(|confirm| asked(&confirm, second, value, goes_back)));
+    }
     let confirm = buttons::of(&card, None)
         .into_iter()
-        .find(|button| button.action == first);
+        .find(|button| button.action == action);
     let confirm = confirm.and_then(|button| button.confirm).unwrap_or_else(|| Confirm {
-        title: format!("{}: {first}?", rollout.id),
+        title: format!("{}: {action}?", rollout.id),
         text: "It may be refused as things stand.".to_owned(),
         yes: "Try",
         no: "Leave it",
@@ -103,10 +121,10 @@ async fn question<D: Desk>(
 }
 
 fn asked(confirm: &Confirm, second: &'static str, value: &str, dangerous: bool) -> Message {
-    let button = |action, label, dangerous| Button {
+    let button = |action, label: &'static str, dangerous| Button {
         action,
         value: value.to_owned(),
-        label,
+        label: label.into(),
         aloud: label.to_owned(),
         possible: true,
         dangerous,

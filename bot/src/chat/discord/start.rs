@@ -244,7 +244,7 @@ fn button(action: &'static str, plan: &str, label: &'static str) -> Button {
     Button {
         action,
         value: plan.to_owned(),
-        label,
+        label: label.into(),
         aloud: label.to_owned(),
         possible: true,
         dangerous: false,

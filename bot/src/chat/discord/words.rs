@@ -1,7 +1,7 @@
 //! Owns the messages that answer somebody in Discord, for their eyes only.
 //! Refuses to put anything of theirs, or of anybody else, where Discord would read it as markup.
 
-use super::super::{Answer, DeskError, buttons, words as shared};
+use super::super::{Answer, DeskError, buttons, pick, words as shared};
 use super::card;
 use crate::render::discord::{CONTENT, Markup, Message};
 
@@ -9,7 +9,10 @@ use crate::render::discord::{CONTENT, Markup, Message};
 pub(super) fn answer(answer: &Answer) -> Message {
     let text = || Markup::text(&answer.in_words(), CONTENT);
     match &answer.card {
-        None => Message::words(text()),
+        None => Message {
+            buttons: pick::buttons(&answer.choices),
+            ..Message::words(text())
+        },
         Some(shown) => Message {
             // The card says it all, unless something was refused.
             content: if answer.ok { Markup::default() } else { text() },

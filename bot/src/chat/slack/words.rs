@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::{Answer, DeskError, words as shared};
+use super::super::{Answer, DeskError, pick, words as shared};
 use super::card;
 use crate::render::slack;
 
@@ -34,7 +34,16 @@ pub(super) fn answer(answer: &Answer) -> Value {
     if let Some(card) = &answer.card {
         blocks.extend(card::blocks(card, None, None));
     }
+    if !answer.choices.is_empty() {
+        blocks.push(slack::actions("choices", &pick::buttons(&answer.choices)));
+    }
     message(&text, blocks)
+}
+
+/// The same in the place of the question that it answers.
+pub(super) fn instead(mut message: Value) -> Value {
+    message["replace_original"] = true.into();
+    message
 }
 
 /// An answer in columns.
