@@ -194,6 +194,7 @@ fn rolling_back(work: &mut Work<'_>, state: RollingBack, asked: ActionId, action
     match outcome {
         Outcome::Applied(read_back) if read_back.weight.is_zero() || planted::on(Bug::RolledBackUnread) => {
             rollback::ended(work, action, true, &read_back.how);
+            rollback::others_ended(work, action);
             let how = rollback::with_what_is_left(work, action, &read_back.how);
             let read_back = ReadBack {
                 how,
@@ -216,10 +217,12 @@ fn rolling_back(work: &mut Work<'_>, state: RollingBack, asked: ActionId, action
         }
         Outcome::Fenced { found } => {
             let why = format!("the target carries epoch {found}, higher than ours; another writer owns it");
-            // When a person asks again, the write goes out above it.
+            // When a person asks again, the write goes out above it. What else is tried on keeps its epoch until then: a rollout
+            // above it would overtake it.
             let found = *found;
             rollback::fenced(work, action, found);
-            if !failed(work, state, asked, &why, 1) {
+            let alone = rollback::is_alone(work);
+            if !failed(work, state, asked, &why, 1) && alone {
                 work.next.epoch = work.next.epoch.max(found);
             }
         }

@@ -161,12 +161,13 @@ pub(super) fn is_rung(work: &Work<'_>, action: &ActionId) -> bool {
     now.any(|climb| climb.action == *action)
 }
 
-/// Notes how a rung ended.
+/// Notes how a rung ended. It fails once: what its worker says later is why, and no other moment.
 pub(super) fn ended(work: &mut Work<'_>, action: &ActionId, verified: bool, how: &str) {
     let at = work.now;
     if let Some(climb) = work.next.ladder.iter_mut().find(|climb| climb.action == *action) {
+        let failed_before = climb.end.as_ref().filter(|end| !end.verified && !verified);
         climb.end = Some(End {
-            at,
+            at: failed_before.map_or(at, |end| end.at),
             verified,
             how: how.to_owned(),
         });
@@ -203,24 +204,54 @@ pub(super) fn next_rung(work: &mut Work<'_>, failed: &ActionId, why: &str) -> Op
     Some(asked)
 }
 
-/// What was read back, and which rungs did not come through: traffic may still lie with them.
+/// Notes the end of every rung that is still waited for, once another one came through.
+pub(super) fn others_ended(work: &mut Work<'_>, action: &ActionId) {
+    let (at, ladder) = (work.now, &mut work.next.ladder);
+    let through = ladder.iter().find(|climb| climb.action == *action);
+    let how = format!(
+        "rung {} was read back at zero first",
+        through.map_or("", |climb| climb.rung.as_str())
+    );
+    for climb in ladder.iter_mut().filter(|climb| climb.end.is_none()) {
+        climb.end = Some(End {
+            at,
+            verified: false,
+            how: how.clone(),
+        });
+    }
+}
+
+/// Whether no other rung is climbed beside the one on top.
+pub(super) fn is_alone(work: &Work<'_>) -> bool {
+    let ladder = &work.next.ladder;
+    let epoch = ladder.last().map(|top| top.epoch);
+    ladder.iter().filter(|climb| Some(climb.epoch) == epoch).count() < 2
+}
+
+/// What was read back, and which rungs did not come through: traffic may still lie with them. Those from before a person asked
+/// again were overtaken by that.
 pub(super) fn with_what_is_left(work: &Work<'_>, action: &ActionId, how: &str) -> String {
     let ladder = &work.next.ladder;
     let Some(climbed) = ladder.iter().find(|climb| climb.action == *action) else {
         return how.to_owned();
     };
-    let failed = |climb: &&Climb| climb.epoch == climbed.epoch && climb.end.as_ref().is_none_or(|end| !end.verified);
-    let left: Vec<String> = ladder
-        .iter()
-        .filter(failed)
-        .map(|climb| format!("{} ({})", climb.rung, climb.target))
-        .collect();
-    if left.is_empty() {
+    let verified = |climb: &Climb| climb.end.as_ref().is_some_and(|end| end.verified);
+    let left = |tried_on: bool| {
+        let last = ladder.iter().enumerate().filter(|(place, climb)| {
+            let again = ladder[place + 1..].iter().any(|later| later.target == climb.target);
+            !again && !verified(climb) && (climb.epoch == climbed.epoch) == tried_on
+        });
+        let named = last.map(|(_, climb)| format!("{} ({})", climb.rung, climb.target));
+        named.collect::<Vec<_>>().join(", ")
+    };
+    let (still, no_more) = (left(true), left(false));
+    if still.is_empty() && no_more.is_empty() {
         return how.to_owned();
     }
-    format!(
-        "{how}. That is rung {}; not read back at zero, and still tried: {}",
-        climbed.rung,
-        left.join(", ")
-    )
+    let rest = [("still tried", still), ("tried no more", no_more)];
+    let rest = rest.iter().filter(|(_, rungs)| !rungs.is_empty());
+    let rest: Vec<String> = rest
+        .map(|(word, rungs)| format!("; not read back at zero, and {word}: {rungs}"))
+        .collect();
+    format!("{how}. That is rung {}{}", climbed.rung, rest.concat())
 }

@@ -181,3 +181,73 @@ fn a_person_who_asks_again_goes_above_every_epoch_that_was_found() {
     assert_eq!(again.iter().map(target).collect::<Vec<_>>(), ["flag/checkout-v2"]);
     assert!(again[0].epoch > 99, "it would be fenced for ever: {}", again[0].epoch);
 }
+
+#[test]
+fn a_rung_fails_once_however_often_its_worker_says_so() {
+    let (mut bench, _) = falling();
+    let began = bench.now;
+    bench.pass(60);
+    let last = bench.take_open().pop().expect("the last rung");
+    let ended = |bench: &Bench| bench.rollout.ladder[2].end.clone().expect("it failed");
+    let first = ended(&bench);
+    bench.pass(30);
+    bench.report(&last, failing(began));
+    assert_eq!(ended(&bench).at, first.at, "it is no other moment for being said again");
+    assert_eq!(ended(&bench).how, "connection refused", "why is news");
+    bench.pass(30);
+    let generation = bench.rollout.generation;
+    bench.report(&last, failing(began));
+    assert_eq!(bench.rollout.generation, generation, "nothing is left to save");
+}
+
+#[test]
+fn a_rung_that_another_one_came_before_has_its_end_too() {
+    let (mut bench, open) = falling();
+    bench.pass(12);
+    assert_eq!(bench.rollout.ladder.len(), 2);
+    let now = bench.now;
+    bench.report(&open[0], Outcome::Applied(read_back(Weight::ZERO, now)));
+    let lines: Vec<String> = bench.rollout.ladder.iter().map(|climb| climb.line(at(900))).collect();
+    assert!(
+        lines[0].starts_with("flag-off (flag/checkout-v2): zero read back after 12s"),
+        "{lines:?}"
+    );
+    assert_eq!(
+        lines[1], "pods (deployment/shop/v2): failed after 2s: rung flag-off was read back at zero first",
+        "nobody waits for it any more"
+    );
+    let said = &bench.log.last().expect("a line").text;
+    let left = "That is rung flag-off; not read back at zero, and still tried: pods (deployment/shop/v2)";
+    assert!(said.contains(left), "{said}");
+}
+
+#[test]
+fn what_was_tried_before_a_person_asked_again_is_told_too() {
+    let (mut bench, _) = falling();
+    bench.pass(60);
+    bench.take_open();
+    bench.types(&jon(), "rollback").expect("it is stuck");
+    let again = bench.take_open();
+    let now = bench.now;
+    bench.report(&again[0], Outcome::Applied(read_back(Weight::ZERO, now)));
+    assert_eq!(bench.rollout.state_word(), "ROLLED BACK");
+    let said = &bench.log.last().expect("a line").text;
+    let left = "That is rung flag-off; not read back at zero, and tried no more: pods (deployment/shop/v2), colour (service/shop/shop)";
+    assert!(said.contains(left), "{said}");
+}
+
+#[test]
+fn another_writer_at_the_last_rung_stops_none_of_the_others() {
+    let (mut bench, open) = falling();
+    bench.pass(30);
+    let last = bench.take_open().pop().expect("the last rung");
+    bench.report(&last, Outcome::Fenced { found: 99 });
+    assert_eq!(bench.notices_of("rollback-stuck"), 1);
+    assert_eq!(
+        bench.rollout.epoch, open[0].epoch,
+        "what is written under a lower epoch than the rollout's is overtaken, and nobody tries it on"
+    );
+    bench.types(&jon(), "rollback").expect("it is stuck");
+    let again = bench.take_open();
+    assert!(again[0].epoch > 99, "it would be fenced for ever: {}", again[0].epoch);
+}
