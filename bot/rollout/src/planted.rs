@@ -70,6 +70,22 @@ bugs! {
     StarterApproves,
     /// One person's word opens a gate that waits for others.
     GateForgetsPeople,
+    /// A rung that failed is followed by no other.
+    NextRungNever,
+    /// A rung is climbed although the one above it has time left.
+    NextRungAtOnce,
+    /// A rung whose worker says nothing is waited for without end.
+    SilentRungWaits,
+    /// Once the next rung is climbed, what comes of the one before counts no more.
+    LateRungForgotten,
+    /// Zero that was read back from one rung is written down for the one on top.
+    RungMistaken,
+    /// Of rungs that did not come through nobody hears once another one did.
+    LeftUntold,
+    /// Another writer at the last rung overtakes every other one that is still tried.
+    FenceStopsOthers,
+    /// What others fall back on is free for whoever starts.
+    RungsNotHeld,
 }
 
 #[cfg(feature = "planted")]

@@ -4,6 +4,7 @@
 
 pub mod faults;
 mod hooks;
+mod ladders;
 mod laws;
 mod mishaps;
 mod people;
@@ -33,7 +34,8 @@ use world::World;
 /// What a history is made of. Together with a seed it says everything.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// The plans that are started; one to three, each with a target of its own, all in one environment.
+    /// The plans that are started; one to three, each with a target of its own, all in one environment. What they fall back
+    /// on they may share.
     pub plans: Vec<Arc<Plan>>,
     /// What may go wrong.
     pub faults: Faults,
@@ -50,7 +52,7 @@ impl Setup {
     pub fn seeded(seed: u64) -> Self {
         // A stream of its own, so that the history does not repeat what made its setup.
         let mut random = Random::seeded(seed ^ 0x7469_6465_6761_7465);
-        let plans = (0..=random.index(3))
+        let mut plans: Vec<Arc<Plan>> = (0..=random.index(3))
             .map(|number| plans::plan(number, &mut random))
             .collect();
         let dense = random.between(20, 80);
@@ -61,9 +63,12 @@ impl Setup {
                 faults
             }
         };
+        let faults = Fault::ALL.iter().fold(Faults::NONE, some);
+        // Drawn last, so that a seed without a ladder means what it always did.
+        ladders::draw(&mut plans, &mut random);
         Self {
             plans,
-            faults: Fault::ALL.iter().fold(Faults::NONE, some),
+            faults,
             calm_from: 100_000,
             ends_at: 190_000,
             record: false,
@@ -105,6 +110,12 @@ pub struct Facts {
     pub webhooks: u64,
     /// Refusals that people got.
     pub refusals: u64,
+    /// Histories in which a second rung of a way back was climbed.
+    pub second_rungs: u64,
+    /// Histories in which a third one was.
+    pub third_rungs: u64,
+    /// Rollouts that a rung brought back while another had not come through.
+    pub left_behind: u64,
 }
 
 impl Facts {
@@ -114,6 +125,9 @@ impl Facts {
         self.writes += other.writes;
         self.webhooks += other.webhooks;
         self.refusals += other.refusals;
+        self.second_rungs += other.second_rungs;
+        self.third_rungs += other.third_rungs;
+        self.left_behind += other.left_behind;
     }
 }
 

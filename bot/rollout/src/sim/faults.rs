@@ -94,6 +94,8 @@ faults! {
     WideAlert => "alert on several services",
     /// The old version fails as well.
     OldVersionFails => "old version fails too",
+    /// Nothing reaches a target for long, nor what it says.
+    TargetDown => "target out of reach",
 }
 
 /// Which faults may happen.

@@ -2,6 +2,7 @@
 //! Refuses to trust the core's own words: a check looks at the truth of the simulation, or at the rollout before and after.
 
 mod commitments;
+mod ladder;
 mod progress;
 mod proof;
 mod signoffs;
@@ -13,6 +14,7 @@ use crate::command::Command;
 use crate::event::Event;
 use crate::hook::Moment;
 use crate::ids::{ActionId, NoticeId};
+use crate::ladder::Climb;
 use crate::notice::NoticeKind;
 use crate::person::Role;
 use crate::refusal::Refusal;
@@ -24,7 +26,7 @@ use super::Setup;
 use super::faults::Fault;
 use super::source::Source;
 use super::store::Store;
-use super::target::Write;
+use super::target::{Fence, Target, Write};
 
 /// A law that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,16 +60,25 @@ struct Ledger {
     well_at: Option<u64>,
     /// When a rollback was saved.
     decided: Option<u64>,
-    /// Whether a zero of that rollback has arrived at the target.
-    zeroed: bool,
-    /// When the target was last read at zero.
-    read_zero: Option<u64>,
+    /// The targets at which a zero of that rollback has arrived.
+    zeroed: BTreeSet<String>,
+    /// What each target was last read at.
+    reads: BTreeMap<String, Reads>,
+    /// How the way back is climbed.
+    way: ladder::Way,
     /// When it was saved that it is rolled back.
     rolled_back: Option<u64>,
     /// The one weight that each epoch stands for.
     weights: BTreeMap<u64, Weight>,
     /// What people have said at its gates.
     signed: signoffs::Signed,
+}
+
+/// When a target was last read at zero, and when at anything else.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reads {
+    zero: Option<u64>,
+    other: Option<u64>,
 }
 
 /// The laws, and what they have seen.
@@ -78,7 +89,8 @@ pub(super) struct Laws {
     /// What was asked for, and when.
     intents: BTreeMap<ActionId, u64>,
     said: BTreeSet<String>,
-    epochs: BTreeMap<usize, u64>,
+    /// The highest epoch under which each target was to be written.
+    epochs: BTreeMap<String, u64>,
     automatic: u32,
     budget: u32,
     clocks_jump: bool,
@@ -87,6 +99,16 @@ pub(super) struct Laws {
     hooks_passed: BTreeSet<ActionId>,
     /// What really was sent, and where.
     told: BTreeSet<(NoticeId, String)>,
+}
+
+/// One write that arrived and was taken.
+pub(super) struct Landed<'a> {
+    pub(super) target: &'a Target,
+    pub(super) write: Write,
+    /// When it was last seen that the rollout still wanted it.
+    pub(super) wanted_at: u64,
+    /// What the target had before.
+    pub(super) before: Weight,
 }
 
 /// One commit.
@@ -135,7 +157,8 @@ impl Laws {
     }
 
     /// A rollout was started.
-    pub(super) fn began(&mut self, plan: usize, now: u64) {
+    pub(super) fn began(&mut self, plan: usize, now: u64, store: &Store) {
+        self.targets_were_free(store);
         self.ledgers.push(Ledger {
             plan,
             started: now,
@@ -173,11 +196,14 @@ impl Laws {
         if let (Stage::RolledBack { .. }, false) = (&next.stage, was_there) {
             let ledger = &mut self.ledgers[commit.rollout];
             ledger.rolled_back = Some(commit.now);
-            let read = ledger.read_zero.is_some() && ledger.read_zero >= ledger.decided;
+            let decided = ledger.decided;
+            let zero = |climb: &Climb| ledger.reads.get(&climb.target).and_then(|reads| reads.zero);
+            let read = next.ladder.iter().filter_map(zero).any(|at| Some(at) >= decided);
             self.must(read, 4, || {
                 format!("{} is called rolled back and was not read at zero since", next.id)
             });
         }
+        self.rungs_are_climbed_in_turn(commit, store);
         self.forward_was_proven(commit, store, source);
         self.actions_are_fenced(commit);
         self.hooks_have_passed(commit.step);
@@ -223,18 +249,14 @@ impl Laws {
 
     /// Law 5: every write has an epoch of its own decision, above all that were decided for this target before.
     fn actions_are_fenced(&mut self, commit: &Commit<'_>) {
-        let plan = self.ledgers[commit.rollout].plan;
         for action in &commit.step.actions {
             let before = self.intents.insert(action.id.clone(), commit.now);
             self.must(before.is_none(), 6, || format!("{} was asked for twice", action.id));
-            let writes = match action.kind {
-                ActionKind::SetWeight { .. } | ActionKind::ToZero { .. } => true,
-                ActionKind::AskAboutAlert { .. } | ActionKind::ReadLogs { .. } | ActionKind::RunHook { .. } => false,
+            let target = match &action.kind {
+                ActionKind::SetWeight { target, .. } | ActionKind::ToZero { target } => target.name(),
+                ActionKind::AskAboutAlert { .. } | ActionKind::ReadLogs { .. } | ActionKind::RunHook { .. } => continue,
             };
-            if !writes {
-                continue;
-            }
-            let highest = self.epochs.insert(plan, action.epoch).unwrap_or_default();
+            let highest = self.epochs.insert(target, action.epoch).unwrap_or_default();
             self.must(action.epoch > highest, 5, || {
                 format!(
                     "{} writes under epoch {}, {highest} was decided before",
@@ -342,27 +364,40 @@ impl Laws {
     }
 
     /// Law 3: a write that raises was wanted when it was sent, and none lands after the first zero.
-    pub(super) fn landed(&mut self, write: Write, wanted_at: u64, before: Weight, fenced: bool, now: u64) {
+    pub(super) fn landed(&mut self, landed: &Landed<'_>, now: u64) {
+        let Landed { target, write, .. } = landed;
         let ledger = &mut self.ledgers[write.rollout];
         let latched = ledger.decided.is_some_and(|decided| decided < now);
         if write.weight.is_zero() {
-            ledger.zeroed |= latched;
+            if latched {
+                ledger.zeroed.insert(target.name.clone());
+            }
             return;
         }
-        let late = ledger.decided.is_some_and(|decided| decided < wanted_at);
-        let (zeroed, raises) = (ledger.zeroed, write.weight > before);
+        let late = ledger.decided.is_some_and(|decided| decided < landed.wanted_at);
+        let (zeroed, raises) = (ledger.zeroed.contains(&target.name), write.weight > landed.before);
+        let (fenced, ours) = (target.fence != Fence::None, target.fence == Fence::Book);
         self.must(!(raises && late), 3, || {
             format!("a write of {} was sent after the rollback was saved", write.weight)
         });
         self.must(!(raises && zeroed && fenced), 3, || {
             format!("a write of {} raised the target after zero had arrived", write.weight)
         });
+        self.must(!(raises && latched && ours), 3, || {
+            format!(
+                "a write of {} raised a target of our own after the rollback",
+                write.weight
+            )
+        });
     }
 
     /// A worker read the target.
-    pub(super) fn was_read(&mut self, rollout: usize, found: Weight, now: u64) {
+    pub(super) fn was_read(&mut self, rollout: usize, target: &str, found: Weight, now: u64) {
+        let reads = self.ledgers[rollout].reads.entry(target.to_owned()).or_default();
         if found.is_zero() {
-            self.ledgers[rollout].read_zero = Some(now);
+            reads.zero = Some(now);
+        } else {
+            reads.other = Some(now);
         }
     }
 }

@@ -247,6 +247,8 @@ impl World<'_> {
         };
         for rollout in self.store.active() {
             self.laws
+                .way_back_goes_on(rollout, &self.store.rollouts[rollout], self.now);
+            self.laws
                 .gets_on(rollout, &self.store.rollouts[rollout], well, wall, self.now);
         }
     }
@@ -444,7 +446,10 @@ impl World<'_> {
             Then::Rest => {}
             Then::Order { arrival } => self.store.inbox[arrival].settled = true,
             Then::Arrival { arrival, rest } => self.pass_on(job.replica, arrival, rest, job.event),
-            Then::Close { row, why } => self.store.outbox[row].closed = Some(why),
+            Then::Close { row, why } => {
+                self.store.outbox[row].closed = Some(why);
+                self.laws.row_closed(&self.store.outbox[row], &self.store);
+            }
             Then::Postpone { row, until } => {
                 self.store.outbox[row].due = until;
                 self.store.outbox[row].claimed_until = 0;

@@ -22,14 +22,14 @@ use super::polling::Seen;
 pub(super) struct Store {
     /// Every rollout, in the order of their starts.
     pub(super) rollouts: Vec<Rollout>,
-    /// For each rollout, the index of its plan, which is also that of its target.
+    /// For each rollout, the index of its plan, which is also that of the target that it raises.
     pub(super) plan_of: Vec<usize>,
     /// What was heard and said.
     pub(super) inbox: Vec<Arrival>,
     /// What is to be done.
     pub(super) outbox: Vec<Row>,
-    /// The highest epoch ever decided for each target.
-    pub(super) target_epochs: BTreeMap<usize, u64>,
+    /// The highest epoch ever decided by a rollout that may write to a target, by the target's name.
+    pub(super) target_epochs: BTreeMap<String, u64>,
     /// Counts the changes of what the environment's rollouts share; guards the budget.
     pub(super) environment_generation: u64,
     /// When automatic rollbacks were decided, by the deciders' wall clocks.
@@ -149,8 +149,10 @@ impl Store {
 
     fn keep(&mut self, rollout: usize, step: &Step) {
         let epoch = step.next.epoch;
-        let target = self.target_epochs.entry(self.plan_of[rollout]).or_default();
-        *target = epoch.max(*target);
+        for target in step.next.plan.targets() {
+            let known = self.target_epochs.entry(target).or_default();
+            *known = epoch.max(*known);
+        }
         if step.spends_budget {
             self.spent.extend(step.log.last().map(|entry| entry.at));
         }
@@ -266,6 +268,12 @@ impl Store {
     pub(super) fn last_beat(&self, except: Option<usize>) -> Option<Timestamp> {
         let beats = self.beats.iter().filter(|(replica, _)| Some(**replica) != except);
         beats.max_by_key(|(_, (_, at))| *at).map(|(_, (wall, _))| *wall)
+    }
+
+    /// The rollout that is not over and may write to one of these targets.
+    pub(super) fn holder_of(&self, targets: &[String]) -> Option<&Rollout> {
+        let moves = |rollout: &&Rollout| rollout.plan.targets().iter().any(|name| targets.contains(name));
+        self.rollouts.iter().filter(|rollout| !rollout.is_final()).find(moves)
     }
 
     /// Indexes of the rollouts that are not over, or of which somebody still waits for word.

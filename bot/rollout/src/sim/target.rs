@@ -1,7 +1,12 @@
-//! Owns the model of what carries traffic: a weight, and the ways in which targets refuse a stale writer.
+//! Owns the model of what carries traffic: weights, each with a name, and the ways in which targets refuse a stale writer.
 //! Refuses to know why somebody writes.
 
+use std::sync::Arc;
+
+use crate::plan::Plan;
 use crate::weight::Weight;
+
+use super::random::Random;
 
 /// How a target refuses a stale writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,9 +19,11 @@ pub(super) enum Fence {
     None,
 }
 
-/// Something that carries the traffic of one flag.
+/// Something that carries traffic, or that the traffic of others goes through.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
+    /// What plans call it.
+    pub(super) name: String,
     /// How it refuses.
     pub(super) fence: Fence,
     /// The weight it has.
@@ -27,6 +34,8 @@ pub(super) struct Target {
     pub(super) owner: Option<usize>,
     /// Until when it takes writes and ignores them, in milliseconds.
     pub(super) lies_until: u64,
+    /// Until when nothing reaches it, in milliseconds.
+    pub(super) down_until: u64,
     /// When somebody else last wrote to it.
     pub(super) foreign_at: Option<u64>,
 }
@@ -42,15 +51,32 @@ pub(super) struct Write {
     pub(super) weight: Weight,
 }
 
+/// Every target of a history: those that plans raise, in the order of the plans, and then what else they fall back on.
+pub(super) fn all(plans: &[Arc<Plan>], random: &mut Random, rungs: &mut Random) -> Vec<Target> {
+    const FENCES: [Fence; 3] = [Fence::Book, Fence::Epoch, Fence::None];
+    let fence = |random: &mut Random| FENCES[random.index(FENCES.len())];
+    let raised = |plan: &Arc<Plan>| Target::new(plan.spec.target.name(), fence(random), Weight::ZERO);
+    let mut targets: Vec<Target> = plans.iter().map(raised).collect();
+    for name in plans.iter().flat_map(|plan| plan.targets()) {
+        if targets.iter().all(|target| target.name != name) {
+            // What is no plan's to raise lets everything through until somebody falls back on it.
+            targets.push(Target::new(name, fence(rungs), Weight::FULL));
+        }
+    }
+    targets
+}
+
 impl Target {
-    /// A target at zero that nobody ever wrote to.
-    pub(super) fn new(fence: Fence) -> Self {
+    /// A target that nobody ever wrote to.
+    fn new(name: String, fence: Fence, weight: Weight) -> Self {
         Self {
+            name,
             fence,
-            weight: Weight::ZERO,
+            weight,
             epoch: 0,
             owner: None,
             lies_until: 0,
+            down_until: 0,
             foreign_at: None,
         }
     }

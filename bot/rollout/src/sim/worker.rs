@@ -6,6 +6,7 @@ use crate::event::Event;
 use crate::weight::Weight;
 
 use super::faults::Fault;
+use super::laws::Landed;
 use super::replica::Then;
 use super::target::{Fence, Write};
 use super::world::{Task, World};
@@ -81,7 +82,7 @@ impl World<'_> {
         claimed.attempts += 1;
         claimed.first_tried.get_or_insert(wall);
         let (rollout, attempt, action) = (claimed.rollout, claimed.attempts, claimed.action.clone());
-        let weight = match &action.kind {
+        let (target, weight) = match &action.kind {
             ActionKind::AskAboutAlert { .. } => {
                 let after = self.random.between(5, 400);
                 return self.later(after, Task::Asked(replica, life, row));
@@ -93,9 +94,14 @@ impl World<'_> {
                 return self.decide_now(replica, rollout, event, Then::Close { row, why: "read" });
             }
             ActionKind::RunHook { .. } => return self.hook(replica, row, attempt),
-            ActionKind::ToZero { .. } => Weight::ZERO,
-            ActionKind::SetWeight { weight, .. } => match self.token(replica, rollout, &action) {
-                Ok(_) => *weight,
+            ActionKind::ToZero { target } => {
+                if attempt == 1 {
+                    self.may_go_down(rollout, &target.name());
+                }
+                (target, Weight::ZERO)
+            }
+            ActionKind::SetWeight { target, weight, .. } => match self.token(replica, rollout, &action) {
+                Ok(_) => (target, *weight),
                 Err(NoToken::Overtaken) => {
                     self.store.outbox[row].closed = Some("overtaken");
                     return;
@@ -113,7 +119,7 @@ impl World<'_> {
             replica,
             life,
             row,
-            target: self.store.plan_of[rollout],
+            target: self.target_named(&target.name()),
             write: Write {
                 rollout,
                 epoch: action.epoch,
@@ -125,6 +131,29 @@ impl World<'_> {
         };
         let after = self.random.between(1, 20);
         self.later(after, Task::Send(call));
+    }
+
+    /// What makes people go back often takes with it what they would go back by; a ladder is there for that.
+    fn may_go_down(&mut self, rollout: usize, name: &str) {
+        if self.store.rollouts[rollout].plan.spec.rollback.ladder.len() < 2 {
+            return;
+        }
+        let target = self.target_named(name);
+        if self.targets[target].fence == Fence::Epoch && self.strikes(Fault::ForeignWrite, 15) {
+            self.targets[target].foreign_at = Some(self.now);
+            self.another_copy_writes(target);
+        }
+        if self.strikes(Fault::TargetDown, 40) {
+            let until = self.now + self.random.between(10_000, 60_000);
+            self.targets[target].down_until = until.min(self.setup.calm_from);
+            self.tell(|_| format!("nothing reaches {name}"));
+        }
+    }
+
+    /// Every target that a plan names is there.
+    fn target_named(&self, name: &str) -> usize {
+        let named = self.targets.iter().position(|target| target.name == name);
+        named.unwrap_or_default()
     }
 
     fn token(&mut self, replica: usize, rollout: usize, action: &Action) -> Result<AdvanceToken, NoToken> {
@@ -154,7 +183,7 @@ impl World<'_> {
         let action = self.store.outbox[call.row].action.id.clone();
         self.laws.sent(&action, &call.write);
         self.later(PATIENCE, Task::GiveUp(call));
-        if self.strikes(Fault::CallDropped, 10) {
+        if self.strikes(Fault::CallDropped, 10) || self.targets[call.target].down_until > self.now {
             return;
         }
         let answered = !self.strikes(Fault::DoneButFailed, 10);
@@ -174,18 +203,23 @@ impl World<'_> {
         let taken = self.targets[call.target].write(call.write, decided, self.now);
         let after = self.targets[call.target].weight;
         let id = self.store.rollouts[call.write.rollout].id.clone();
-        let write = call.write;
+        let (write, name) = (call.write, self.targets[call.target].name.clone());
         self.tell(|_| match taken {
             Ok(()) => format!(
-                "{id} target: {} under epoch {}: {before} to {after}",
+                "{id} {name}: {} under epoch {}: {before} to {after}",
                 write.weight, write.epoch
             ),
-            Err(found) => format!("{id} target refuses epoch {}, it has {found}", write.epoch),
+            Err(found) => format!("{id} {name} refuses epoch {}, it has {found}", write.epoch),
         });
         self.facts.writes += 1;
         if taken.is_ok() && !(call.write.weight > Weight::ZERO && after == before) {
-            let fenced = self.targets[call.target].fence != Fence::None;
-            self.laws.landed(call.write, call.wanted_at, before, fenced, self.now);
+            let landed = Landed {
+                target: &self.targets[call.target],
+                write,
+                wanted_at: call.wanted_at,
+                before,
+            };
+            self.laws.landed(&landed, self.now);
         }
         if !answered {
             return;
@@ -199,11 +233,12 @@ impl World<'_> {
 
     /// What carries the traffic is asked what it carries.
     pub(super) fn read(&mut self, mut call: Call) {
-        if !self.waits(&call) {
+        if !self.waits(&call) || self.targets[call.target].down_until > self.now {
             return;
         }
         let found = self.targets[call.target].weight;
-        self.laws.was_read(call.write.rollout, found, self.now);
+        self.laws
+            .was_read(call.write.rollout, &self.targets[call.target].name, found, self.now);
         if found != call.write.weight {
             return self.report(call, Outcome::Foreign { found });
         }
@@ -261,7 +296,8 @@ impl World<'_> {
         }
         let row = call.row;
         let action = self.store.outbox[row].action.clone();
-        let forward = action.lane() == Lane::Forward;
+        // Of a rollout that is over nobody goes on against another writer.
+        let over = action.lane() == Lane::Forward || self.store.rollouts[call.write.rollout].is_final();
         let again = Then::Postpone {
             row,
             until: self.now + 300 * u64::from(call.attempt.min(8)),
@@ -269,8 +305,8 @@ impl World<'_> {
         let then = match &outcome {
             Outcome::Applied(_) => Then::Close { row, why: "applied" },
             Outcome::GaveUp { .. } => Then::Close { row, why: "given up" },
-            Outcome::Foreign { .. } if forward => Then::Close { row, why: "foreign" },
-            Outcome::Fenced { .. } if forward => Then::Close { row, why: "fenced" },
+            Outcome::Foreign { .. } if over => Then::Close { row, why: "foreign" },
+            Outcome::Fenced { .. } if over => Then::Close { row, why: "fenced" },
             Outcome::Foreign { .. }
             | Outcome::Fenced { .. }
             | Outcome::Failing { .. }

@@ -10,6 +10,7 @@ use crate::alert::Alert;
 use crate::plan::Plan;
 
 use super::faults::{Fault, Fired};
+use super::ladders;
 use super::laws::Laws;
 use super::mishaps::Mishap;
 use super::people::Errand;
@@ -18,7 +19,7 @@ use super::random::Random;
 use super::replica::{Job, Pending, Replica};
 use super::source::Source;
 use super::store::Store;
-use super::target::{Fence, Target};
+use super::target::{self, Target};
 use super::telling::Saying;
 use super::trace::Trace;
 use super::worker::Call;
@@ -94,9 +95,9 @@ pub(super) struct World<'a> {
 impl<'a> World<'a> {
     pub(super) fn new(seed: u64, setup: &'a Setup) -> Self {
         let mut random = Random::seeded(seed);
-        let fences = [Fence::Book, Fence::Epoch, Fence::None];
-        let fence = |_: &Arc<Plan>| fences[random.index(fences.len())];
-        let targets = setup.plans.iter().map(fence).map(Target::new).collect();
+        // A stream of its own for the rungs: whether a plan has any changes nothing else in a history.
+        let mut rungs = Random::seeded(seed ^ 0x7275_6e67_735f_5f5f);
+        let targets = target::all(&setup.plans, &mut random, &mut rungs);
         let budget = [1, 1, 2, 3][random.index(4)];
         let source = Source::imagine(setup, &mut random);
         Self {
@@ -143,10 +144,11 @@ impl<'a> World<'a> {
         for rollout in &self.store.rollouts {
             *ends.0.entry(rollout.state_word()).or_default() += 1;
         }
+        let facts = ladders::counted(self.facts, &self.store.rollouts);
         History {
             violation: self.laws.into_violation(),
             fired: self.fired,
-            facts: self.facts,
+            facts,
             ends,
             trace: self.trace.into_lines(),
         }

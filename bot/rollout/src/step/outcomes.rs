@@ -54,18 +54,23 @@ pub(super) fn reported(work: &mut Work<'_>, action: &ActionId, outcome: &Outcome
             action: asked,
             since,
             stuck,
-        } if asked == *action || rollback::is_rung(work, action) || planted::on(Bug::RolledBackUnread) => rolling_back(
-            work,
-            RollingBack {
-                because,
-                from,
-                since,
-                stuck,
-            },
-            asked,
-            action,
-            outcome,
-        ),
+        } if asked == *action
+            || rollback::is_rung(work, action) && !planted::on(Bug::LateRungForgotten)
+            || planted::on(Bug::RolledBackUnread) =>
+        {
+            rolling_back(
+                work,
+                RollingBack {
+                    because,
+                    from,
+                    since,
+                    stuck,
+                },
+                asked,
+                action,
+                outcome,
+            )
+        }
         Stage::Advancing { .. }
         | Stage::RollingBack { .. }
         | Stage::Baking { .. }
@@ -221,7 +226,7 @@ fn rolling_back(work: &mut Work<'_>, state: RollingBack, asked: ActionId, action
             // above it would overtake it.
             let found = *found;
             rollback::fenced(work, action, found);
-            let alone = rollback::is_alone(work);
+            let alone = rollback::is_alone(work) || planted::on(Bug::FenceStopsOthers);
             if !failed(work, state, asked, &why, 1) && alone {
                 work.next.epoch = work.next.epoch.max(found);
             }
@@ -360,6 +365,8 @@ fn waits_for_word(stuck: Option<&str>) -> bool {
 /// Whether the rung on top has had its time without a final word.
 fn overdue(work: &Work<'_>, action: &ActionId, since: jiff::Timestamp) -> bool {
     match rollback::on_top(work, action) {
+        Some(_) if planted::on(Bug::NextRungAtOnce) => true,
+        Some(_) if planted::on(Bug::SilentRungWaits) => false,
         Some(climb) => Period::between(climb.since, work.now) >= climb.within,
         None => Period::between(since, work.now) >= STUCK_AFTER,
     }

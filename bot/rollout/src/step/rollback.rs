@@ -164,7 +164,9 @@ pub(super) fn is_rung(work: &Work<'_>, action: &ActionId) -> bool {
 /// Notes how a rung ended. It fails once: what its worker says later is why, and no other moment.
 pub(super) fn ended(work: &mut Work<'_>, action: &ActionId, verified: bool, how: &str) {
     let at = work.now;
-    if let Some(climb) = work.next.ladder.iter_mut().find(|climb| climb.action == *action) {
+    let mistaken = planted::on(Bug::RungMistaken) && verified;
+    let mut ladder = work.next.ladder.iter_mut().rev();
+    if let Some(climb) = ladder.find(|climb| climb.action == *action || mistaken) {
         let failed_before = climb.end.as_ref().filter(|end| !end.verified && !verified);
         climb.end = Some(End {
             at: failed_before.map_or(at, |end| end.at),
@@ -188,7 +190,7 @@ pub(super) fn next_rung(work: &mut Work<'_>, failed: &ActionId, why: &str) -> Op
     let name = on_top(work, failed)?.rung.clone();
     let index = rungs.iter().position(|rung| rung.name == name)?;
     ended(work, failed, false, why);
-    let next = rungs.get(index + 1)?;
+    let next = rungs.get(index + 1).filter(|_| !planted::on(Bug::NextRungNever))?;
     let asked = climb(work, index + 1);
     work.note(
         "rung",
@@ -245,7 +247,7 @@ pub(super) fn with_what_is_left(work: &Work<'_>, action: &ActionId, how: &str) -
         named.collect::<Vec<_>>().join(", ")
     };
     let (still, no_more) = (left(true), left(false));
-    if still.is_empty() && no_more.is_empty() {
+    if still.is_empty() && no_more.is_empty() || planted::on(Bug::LeftUntold) {
         return how.to_owned();
     }
     let rest = [("still tried", still), ("tried no more", no_more)];

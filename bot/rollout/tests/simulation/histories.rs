@@ -94,6 +94,20 @@ fn twenty_thousand_histories() {
             fault.word()
         );
     }
+    let Facts {
+        second_rungs,
+        third_rungs,
+        left_behind,
+        ..
+    } = sum.facts;
+    for (count, per_thousand, what) in [
+        (second_rungs, 20, "a second rung was climbed"),
+        (third_rungs, 3, "a third rung was climbed"),
+        (left_behind, 20, "another rung had not come through"),
+    ] {
+        println!("counted: {count:>9}  {what}");
+        assert!(count * 1_000 >= per_thousand * histories, "{what} {count} times only");
+    }
     for state in ["ROLLED BACK", "COMPLETED", "HELD", "ABORTED", "WAITING"] {
         let count = sum.ends.0.get(state).copied().unwrap_or_default();
         assert!(count * 500 >= histories, "{count} rollouts ended {state} only");

@@ -172,16 +172,7 @@ impl Laws {
                 format!("{id} began to roll back and never ended: {:?}", rollout.stage)
             });
             let ledger = self.ledgers[index].clone();
-            let last = store.plan_of.iter().rposition(|plan| *plan == ledger.plan) == Some(index);
-            let target = &targets[ledger.plan];
-            // What somebody else writes between the reading and the saving of it nobody could have seen.
-            let untouched = target.foreign_at.is_none() || target.foreign_at < ledger.read_zero;
-            if let (Some(_), true, true) = (ledger.rolled_back, last, untouched) {
-                let weight = target.weight;
-                self.must(weight.is_zero(), 3, || {
-                    format!("{id} is rolled back and its target reads {weight}")
-                });
-            }
+            self.zero_has_stayed(index, store, targets);
             for occasion in &source.occasions {
                 let exposed = ledger.exposed.is_some_and(|exposed| exposed <= occasion.begins);
                 let counts = occasion.plan == ledger.plan && !occasion.old_version && exposed;

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{FRESH, Job, Pending, Then};
 use crate::begin::Start;
 use crate::event::Event;
+use crate::planted::{self, Bug};
 use crate::rollout::Rollout;
 use crate::sim::world::World;
 use crate::surroundings::{Poll, Surroundings};
@@ -64,9 +65,12 @@ impl World<'_> {
     pub(in crate::sim) fn start(&mut self, replica: usize, plan: usize) -> bool {
         let now = self.wall(replica);
         let around = self.around_a_start(replica, now);
-        let moves_it =
-            |rollout: &usize| self.store.plan_of[*rollout] == plan && !self.store.rollouts[*rollout].is_final();
-        let busy = self.store.active().into_iter().find(moves_it);
+        let mut targets = self.plans[plan].targets();
+        let epochs = targets.iter().filter_map(|name| self.store.target_epochs.get(name));
+        let target_epoch = epochs.copied().max().unwrap_or_default();
+        if planted::on(Bug::RungsNotHeld) {
+            targets.truncate(1);
+        }
         let starts = self.store.plan_of.iter().filter(|other| **other == plan).count();
         let start = Start {
             plan: std::sync::Arc::clone(&self.plans[plan]),
@@ -74,8 +78,8 @@ impl World<'_> {
             actor: crate::sim::people::lee(),
             counter: u64::try_from(starts).unwrap_or_default() + 1,
             recent: self.store.recent(now.saturating_sub(RECENT).unwrap_or(Timestamp::MIN)),
-            target_busy: busy.map(|rollout| self.store.rollouts[rollout].id.clone()),
-            target_epoch: self.store.target_epochs.get(&plan).copied().unwrap_or_default(),
+            target_busy: self.store.holder_of(&targets).map(|rollout| rollout.id.clone()),
+            target_epoch,
         };
         match Rollout::begin(start, &around, now) {
             Err(refusal) => {
@@ -94,7 +98,7 @@ impl World<'_> {
                     tries: 0,
                     joins: false,
                 };
-                self.laws.began(plan, self.now);
+                self.laws.began(plan, self.now, &self.store);
                 let pending = Pending {
                     job,
                     before: step.next.clone(),
