@@ -14,6 +14,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use super::given_up::TRIED_ON;
 use super::mover::Mover;
 use super::way_back::NotAlive;
 use super::{Engine, Job, errands, poller, way_back};
@@ -189,19 +190,19 @@ async fn attempt(engine: &Engine, claimed: Claimed, led: Option<&Leadership>) {
             failing(&action, attempts, (since, Period::ZERO), false, why)
         }
     };
+    let why = word(&outcome);
     let over = match &outcome {
         Outcome::Applied(_)
         | Outcome::GaveUp { .. }
         | Outcome::Asked { .. }
         | Outcome::Logs(_)
         | Outcome::Hooked(_) => true,
-        Outcome::Failing { why, .. } => engine.gives_up(&action, attempts, why, started).await,
+        Outcome::Failing { .. } => engine.gives_up(&action, (attempts, &why), TRIED_ON, started).await,
         // The way to zero is gone on with, whoever else writes, while the rollout is on it.
         Outcome::Foreign { .. } | Outcome::Fenced { .. } => {
-            action.lane() == Lane::Forward || is_final(engine, &action).await
+            action.lane() == Lane::Forward || engine.gives_up(&action, (attempts, &why), Period::ZERO, started).await
         }
     };
-    let why = word(&outcome);
     if !report(engine, &action, outcome).await {
         // It stays claimed until the claim runs out, and is then read back and reported again.
         return;
@@ -232,12 +233,6 @@ async fn put_off(engine: &Engine, action: &Action, why: &str) {
     if let Err(failure) = engine.store.put_off_action(&action.id, later(PUT_OFF), why).await {
         warn!("Could not put {} off: {failure}", action.id);
     }
-}
-
-/// Nobody waits any more for what a rollout asked for that is over.
-async fn is_final(engine: &Engine, action: &Action) -> bool {
-    let rollout = engine.store.rollout(&action.rollout).await;
-    rollout.is_ok_and(|rollout| rollout.is_none_or(|rollout| rollout.is_final()))
 }
 
 /// It did not work this time. Forward it is given up once it was tried often enough and for as long as its target may take,
