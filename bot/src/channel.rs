@@ -15,6 +15,7 @@ use tidegate_rollout::notice::About;
 use tidegate_rollout::{Notice, Period};
 use url::Url;
 
+use crate::render::email::Frame;
 use crate::render::{Form, Words};
 
 /// A notice with its wording for one surface.
@@ -34,6 +35,8 @@ pub struct Message {
     pub since: Vec<Notice>,
     /// Whether it adds to a page that the same channel never got.
     pub unasked: bool,
+    /// What surrounds the wording where it is a mail.
+    pub frame: Frame,
 }
 
 impl Message {
@@ -48,6 +51,7 @@ impl Message {
             again: false,
             since: Vec::new(),
             unasked: false,
+            frame: Frame::default(),
         }
     }
 }

@@ -17,10 +17,14 @@ mod shape;
 pub mod slack;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use handlebars::{Context, Handlebars, RenderError};
 use tidegate_rollout::Notice;
-use tidegate_rollout::notice::NoticeKind;
+use url::Url;
+
+use builtin::Engines;
+use email::{Frame, Letter};
 
 pub use builtin::{asset, engine, register};
 pub use button::{Button, Confirm};
@@ -32,41 +36,65 @@ pub use plain::{one_line, visible};
 /// The most bytes a rendered notice may have.
 pub const LONGEST: usize = 64 * 1024;
 
-/// In which form a notice is written: one file of the notice's folder each. A form without a file of its own says what the
-/// plain text says.
+/// In which form a notice is written: at most one file of the notice's folder each. A form without a file of its own takes
+/// that of the form it [falls back](Form::falls_back) to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// Plain text: web chat, log, signed webhook, and whatever has no file of its own.
     Text,
+    /// A line below the card of its rollout, which says already which one it is: what Slack and Discord say alike.
+    Thread,
     /// A line in a thread of Slack.
     Slack,
     /// A line in a thread of Discord.
     Discord,
     /// The text of a mail; its HTML is made of the same lines.
     Email,
-    /// What somebody reads who is paged.
+    /// What somebody reads who is paged. The first line is what rings, on a lock screen or in an SMS; the rest are details.
     Pager,
 }
 
 impl Form {
     /// Every form.
-    pub const ALL: [Self; 5] = [Self::Text, Self::Slack, Self::Discord, Self::Email, Self::Pager];
+    pub const ALL: [Self; 6] = [
+        Self::Text,
+        Self::Thread,
+        Self::Slack,
+        Self::Discord,
+        Self::Email,
+        Self::Pager,
+    ];
 
     /// The name of the file, without `.hbs`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Text => "text",
+            Self::Thread => "thread",
             Self::Slack => "slack",
             Self::Discord => "discord",
             Self::Email => "email",
             Self::Pager => "pager",
         }
     }
+
+    /// The form whose file is taken where this one has none.
+    pub fn falls_back(self) -> Option<Self> {
+        match self {
+            Self::Slack | Self::Discord => Some(Self::Thread),
+            Self::Thread | Self::Email | Self::Pager => Some(Self::Text),
+            Self::Text => None,
+        }
+    }
+
+    /// The forms whose files are looked for, in order.
+    fn line(self) -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(self), |form| form.falls_back())
+    }
 }
 
 /// Puts notices into words.
 pub struct Renderer {
-    builtin: Handlebars<'static>,
+    builtin: Arc<Engines>,
     custom: Option<custom::Overlay>,
 }
 
@@ -80,8 +108,7 @@ impl Renderer {
         let renderer = Self::untried(overrides)?;
         let faults: Vec<_> = Notice::samples()
             .iter()
-            .flat_map(|sample| Form::ALL.map(|form| renderer.strictly(sample, form)))
-            .filter_map(Result::err)
+            .flat_map(|sample| renderer.tried(sample))
             .collect();
         if faults.is_empty() {
             Ok(renderer)
@@ -91,12 +118,34 @@ impl Renderer {
     }
 
     fn untried(overrides: Option<&Path>) -> Result<Self, Vec<TemplateFault>> {
-        let builtin = builtin::registry()?;
+        let builtin = Arc::new(Engines::built_in()?);
         let custom = match overrides {
             Some(directory) => Some(custom::Overlay::read(directory, &builtin)?),
             None => None,
         };
         Ok(Self { builtin, custom })
+    }
+
+    /// What is wrong with the words of a sample in any form, or with the mail that is made of them.
+    fn tried(&self, sample: &Notice) -> Vec<TemplateFault> {
+        let words = Form::ALL.map(|form| self.strictly(sample, form).map(drop));
+        let letter = self.letter(sample, None).map(drop);
+        words.into_iter().chain([letter]).filter_map(Result::err).collect()
+    }
+
+    /// The frame that mails get.
+    pub fn frame(&self) -> Frame {
+        let custom = self.custom.as_ref().map(|custom| custom.engines());
+        Frame::of(&self.builtin, custom)
+    }
+
+    /// The mail that says `notice`, without falling back: for those who look at templates.
+    ///
+    /// # Errors
+    /// When the template of its words fails, or that of the frame.
+    pub fn letter(&self, notice: &Notice, page: Option<&Url>) -> Result<Letter, TemplateFault> {
+        let text = self.strictly(notice, Form::Email)?;
+        self.frame().strictly(notice, &text, page)
     }
 
     /// The words for `notice` as plain text: as [`Self::words`], with everybody by their name.
@@ -142,23 +191,49 @@ impl Renderer {
     }
 
     fn built_in(&self, notice: &Notice, form: Form) -> Result<String, TemplateFault> {
-        render_with(&self.builtin, notice, form)
+        render_with(&self.builtin.words, notice, form)
     }
 
     /// The text of the template that is used for `kind`, and whether it comes from the override directory; `None` for a
     /// kind that does not exist.
     pub fn source(&self, kind: &str, form: Form) -> Option<(String, bool)> {
-        [form, Form::Text].iter().find_map(|form| self.own_source(kind, *form))
+        form.line().find_map(|form| self.own_source(kind, form))
     }
 
     /// As [`Self::source`], of the file of this very form; `None` where the form has none.
     pub fn own_source(&self, kind: &str, form: Form) -> Option<(String, bool)> {
-        let file = file_of(kind, form);
-        let custom = self.custom.as_ref().and_then(|custom| custom.source(&file));
+        self.source_of(&file_of(kind, form))
+    }
+
+    /// The text of the template in `file`, and whether it comes from the override directory.
+    pub fn source_of(&self, file: &str) -> Option<(String, bool)> {
+        let custom = self.custom.as_ref().and_then(|custom| custom.source(file));
         match custom {
             Some(text) => Some((text.to_owned(), true)),
-            None => builtin::text(&file).map(|text| (text, false)),
+            None => builtin::text(file).map(|text| (text, false)),
         }
+    }
+
+    /// The files that word no notice by themselves: the frame of mails, and the pieces that templates share.
+    pub fn shared(&self) -> Vec<String> {
+        let own = self.custom.iter().flat_map(custom::Overlay::pieces);
+        let mut files: Vec<String> = builtin::partials().into_iter().chain(own).collect();
+        files.push(builtin::FRAME.to_owned());
+        files.sort();
+        files.dedup();
+        files
+    }
+
+    /// A shared piece as it reads in the words of `notice`.
+    ///
+    /// # Errors
+    /// When there is no such piece, or it fails.
+    pub fn piece(&self, file: &str, notice: &Notice) -> Result<String, TemplateFault> {
+        let engines = match &self.custom {
+            Some(custom) => custom.engines(),
+            None => &self.builtin,
+        };
+        fill(&engines.words, builtin::name(file), LONGEST, &facts(notice, file)?)
     }
 }
 
@@ -178,19 +253,22 @@ fn file_of(kind: &str, form: Form) -> String {
     format!("{kind}/{}.hbs", form.word())
 }
 
-/// The name under which a template is registered, and the one that words what has no file of its own.
-fn names_of(kind: &NoticeKind, form: Form) -> [String; 2] {
-    [form, Form::Text].map(|form| format!("{}/{}", kind.word(), form.word()))
+fn render_with(registry: &Handlebars<'static>, notice: &Notice, form: Form) -> Result<String, TemplateFault> {
+    let kind = notice.kind.word();
+    let named = |form: Form| format!("{kind}/{}", form.word());
+    let own = form.line().map(named).find(|name| registry.has_template(name));
+    // Every kind has its plain text; were it missing, the engine would say so by its name.
+    let name = own.unwrap_or_else(|| named(Form::Text));
+    let text = fill(registry, &name, LONGEST, &facts(notice, &builtin::file(&name))?)?;
+    Ok(text.trim_end().to_owned())
 }
 
-fn render_with(registry: &Handlebars<'static>, notice: &Notice, form: Form) -> Result<String, TemplateFault> {
-    let [own, text] = names_of(&notice.kind, form);
-    let name = if registry.has_template(&own) { own } else { text };
-    let file = builtin::file(&name);
-    let mut facts = serde_json::to_value(notice).map_err(|error| TemplateFault::somewhere(&file, error.to_string()))?;
+/// What the template in `file` can show of a notice.
+fn facts(notice: &Notice, file: &str) -> Result<serde_json::Value, TemplateFault> {
+    let facts = serde_json::to_value(notice);
+    let mut facts = facts.map_err(|error| TemplateFault::somewhere(file, error.to_string()))?;
     plain::tame(&mut facts);
-    let text = fill(registry, &name, LONGEST, &facts)?;
-    Ok(text.trim_end().to_owned())
+    Ok(facts)
 }
 
 /// Fills the template registered as `name` with `values`; the result has at most so many bytes.

@@ -7,7 +7,7 @@ mod hostile;
 mod samples;
 mod sentence;
 
-pub use about::About;
+pub use about::{About, NextUpdate};
 pub(crate) use bulletin::cut;
 pub use bulletin::{Bulletin, Counts};
 pub use hostile::WORST;

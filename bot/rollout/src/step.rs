@@ -21,7 +21,7 @@ use crate::action::{Action, ActionKind};
 use crate::entry::Entry;
 use crate::event::Event;
 use crate::ids::{ActionId, NoticeId, PersonId};
-use crate::notice::{About, Notice, NoticeKind};
+use crate::notice::{About, NextUpdate, Notice, NoticeKind};
 use crate::person::{Actor, Surface};
 use crate::refusal::Refusal;
 use crate::rollout::{Guard, Hold, Holder, Rollout};
@@ -236,6 +236,10 @@ impl<'a> Work<'a> {
         let changed = self.next != *before || !self.log.is_empty() || !self.actions.is_empty();
         if changed {
             self.next.generation = before.generation + 1;
+        }
+        let update = NextUpdate::of(&self.next);
+        for notice in &mut self.notices {
+            notice.about.update.clone_from(&update);
         }
         Step {
             next: self.next,

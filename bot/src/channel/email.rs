@@ -20,7 +20,6 @@ use url::Url;
 
 use super::{ChannelError, Message, page_of};
 use crate::config::{self, MailTls};
-use crate::render::email::Letter;
 
 /// A mail server may take so long for each of its answers; the attempt as a whole is bounded by whoever asks for it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
@@ -104,7 +103,7 @@ impl EmailChannel {
     fn mail(&self, message: &Message) -> anyhow::Result<lettre::Message> {
         let notice = &message.notice;
         let page = self.pages.as_ref().and_then(|pages| page_of(pages, notice));
-        let letter = Letter::of(notice, &message.text, page.as_ref())?;
+        let letter = message.frame.letter(notice, &message.text, page.as_ref())?;
         let ids = self.ids(notice);
         let mut mail = lettre::Message::builder()
             .from(self.from.clone())

@@ -6,23 +6,23 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
-use handlebars::{Handlebars, Template};
 use tidegate_rollout::Notice;
 
-use super::{Form, TemplateFault, builtin, render_with, shape};
+use super::builtin::{self, Engines, Use};
+use super::{Form, TemplateFault, render_with, shape};
 
 /// The built-in templates with the files of a directory over them.
 pub(super) struct Overlay {
-    registry: Handlebars<'static>,
+    engines: Engines,
     sources: BTreeMap<String, String>,
 }
 
 impl Overlay {
     /// Reads the directory.
-    pub(super) fn read(directory: &Path, builtin: &Handlebars<'static>) -> Result<Self, Vec<TemplateFault>> {
+    pub(super) fn read(directory: &Path, builtin: &Engines) -> Result<Self, Vec<TemplateFault>> {
         let mut faults = Vec::new();
         let mut overlay = Self {
-            registry: builtin.clone(),
+            engines: builtin.clone(),
             sources: BTreeMap::new(),
         };
         for file in found_below(directory, &mut faults) {
@@ -38,31 +38,34 @@ impl Overlay {
     }
 
     fn take(&mut self, directory: &Path, file: &str) -> Result<String, TemplateFault> {
-        let replaces = file.starts_with(builtin::PARTIALS) || builtin::worded().iter().any(|known| known == file);
-        if !replaces {
-            let what = "no notice uses a file of that name; `tidegate template list` shows the kinds and their forms";
-            return Err(TemplateFault::somewhere(file, what));
-        }
+        let used = builtin::used_as(file).ok_or_else(|| TemplateFault::somewhere(file, why_not(file)))?;
         let source = read_bounded(&directory.join(file))
             .map_err(|error| TemplateFault::somewhere(file, format!("could not be read: {error}")))?;
-        if let Some(line) = shape::too_deep(&source) {
-            let fault = TemplateFault::somewhere(file, "blocks go too deep here");
-            return Err(TemplateFault {
-                line: Some(line),
-                ..fault
-            });
+        let at = |line: Option<usize>, what: &str| match line {
+            None => Ok(()),
+            line => Err(TemplateFault {
+                line,
+                ..TemplateFault::somewhere(file, what)
+            }),
+        };
+        at(shape::too_deep(&source), "blocks go too deep here")?;
+        let template = builtin::compiled(file, &source)?;
+        // What stands in the HTML of a mail is escaped, without exception; pieces can stand there, too.
+        if matches!(used, Use::Frame | Use::Piece) {
+            at(
+                shape::unescaped(&template),
+                "`{{{…}}}` and `{{&…}}` would let text from outside be markup: write `{{…}}`",
+            )?;
         }
-        let name = builtin::name(file);
-        let template = Template::compile_with_name(&source, name.to_owned())
-            .map_err(|error| TemplateFault::parsing(file, &error))?;
-        self.registry.register_template(name, template);
+        self.engines.take(file, used, &template);
         Ok(source)
     }
 
     /// A template that includes itself over other files would never end.
     fn circle(&self) -> Option<TemplateFault> {
         let mut uses = BTreeMap::new();
-        for (name, template) in self.registry.get_templates() {
+        let words = self.engines.words.get_templates().iter();
+        for (name, template) in words.chain(self.engines.letters.get_templates()) {
             match shape::pieces(template) {
                 Ok(pieces) => uses.insert(name.clone(), pieces),
                 Err(what) => return Some(TemplateFault::somewhere(&builtin::file(name), what)),
@@ -74,15 +77,36 @@ impl Overlay {
     }
 
     pub(super) fn render(&self, notice: &Notice, form: Form) -> Result<String, TemplateFault> {
-        render_with(&self.registry, notice, form)
+        render_with(&self.engines.words, notice, form)
+    }
+
+    pub(super) fn engines(&self) -> &Engines {
+        &self.engines
     }
 
     pub(super) fn source(&self, file: &str) -> Option<&str> {
         self.sources.get(file).map(String::as_str)
     }
+
+    /// The shared pieces of the directory.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = String> {
+        let pieces = self.sources.keys().filter(|file| file.starts_with(builtin::PARTIALS));
+        pieces.cloned()
+    }
 }
 
-/// Every `folder/file.hbs` below the directory; anything else than a template is left alone.
+/// Why a file replaces nothing.
+fn why_not(file: &str) -> &'static str {
+    if file.starts_with(builtin::PAGES) {
+        "pages cannot be replaced: their forms carry what proves that a press was meant, and their style and script are \
+         pinned by the security policy that goes with them"
+    } else {
+        "no notice uses a file of that name; `tidegate template list` shows the kinds and their forms"
+    }
+}
+
+/// Every `folder/file.hbs` below the directory, and whatever else somebody could take for a replacement: a template that lies
+/// outside of any folder, and all of `pages/`. Anything else than a template is left alone.
 fn found_below(directory: &Path, faults: &mut Vec<TemplateFault>) -> Vec<String> {
     let mut found = Vec::new();
     let list = |path: &Path, faults: &mut Vec<TemplateFault>| match entries(path) {
@@ -96,9 +120,12 @@ fn found_below(directory: &Path, faults: &mut Vec<TemplateFault>) -> Vec<String>
     for folder in list(directory, faults) {
         let path = directory.join(&folder);
         if folder.starts_with('.') || !path.is_dir() {
+            found.extend(folder.ends_with(".hbs").then_some(folder));
             continue;
         }
-        let files = list(&path, faults).into_iter().filter(|file| file.ends_with(".hbs"));
+        let all = format!("{folder}/") == builtin::PAGES;
+        let files = list(&path, faults).into_iter();
+        let files = files.filter(|file| all || file.ends_with(".hbs"));
         found.extend(files.map(|file| format!("{folder}/{file}")));
     }
     found

@@ -1,7 +1,8 @@
 //! Owns how a notice looks as a mail: a subject that stays the same for a rollout, plain text, and the same lines as HTML.
-//! Refuses markup from anywhere: the HTML is made here, and every text in it is escaped.
+//! Refuses markup from anywhere but the frame: every text in it is escaped, and what is HTML is said by no notice.
 
-use std::sync::LazyLock;
+use std::fmt;
+use std::sync::{Arc, LazyLock};
 
 use handlebars::Handlebars;
 use serde::Serialize;
@@ -10,10 +11,8 @@ use tidegate_rollout::notice::{About, NoticeKind};
 use tidegate_rollout::plan::Hears;
 use url::Url;
 
-use super::{LONGEST, TemplateFault, builtin, fill, one_line};
-
-/// The frame around the lines.
-const FRAME: &str = "email/frame";
+use super::builtin::{self, Engines};
+use super::{LONGEST, TemplateFault, fill, one_line};
 
 /// The longest subject, in characters; what is longer is cut by the programs that show it.
 const SUBJECT: usize = 150;
@@ -29,57 +28,135 @@ pub struct Letter {
     pub html: String,
 }
 
+/// The HTML around the lines of a mail: the built-in one, and the one over it, if there is one.
+#[derive(Clone)]
+pub struct Frame {
+    builtin: Arc<Handlebars<'static>>,
+    custom: Option<Arc<Handlebars<'static>>>,
+}
+
+/// What the frame can show.
 #[derive(Serialize)]
-struct Frame<'a> {
+struct Sheet<'a> {
     subject: &'a str,
-    above: String,
+    title: &'a str,
+    above: &'a str,
     headline: &'a str,
-    lines: Vec<Line<'a>>,
+    blocks: Vec<Block<'a>>,
     colour: &'static str,
+    bar: Option<Bar<'a>>,
     page: Option<&'a str>,
     below: &'static str,
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
+/// How much traffic the new version carries, as a bar of a hundred parts.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Bar<'a> {
+    full: u8,
+    rest: u8,
+    weight: &'a str,
+}
+
+/// A paragraph, and the points below it.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+struct Block<'a> {
     label: Option<&'a str>,
     text: &'a str,
+    points: Vec<&'a str>,
 }
 
 /// Why somebody gets this mail.
 const BELOW: &str = "Sent by Tidegate, because an audience of the rollout plan names this address.";
 
-impl Letter {
-    /// The mail that says `text`, the wording of `notice`; `page` is where the rollout can be looked at.
-    ///
-    /// # Errors
-    /// When the frame cannot be filled, as when the text is far too long.
-    pub fn of(notice: &Notice, text: &str, page: Option<&Url>) -> Result<Self, TemplateFault> {
-        let subject = subject(notice);
-        let mut lines = text.lines().filter(|line| !line.trim().is_empty());
-        let headline = lines.next().unwrap_or_default();
-        let frame = Frame {
-            subject: &subject,
-            above: above(&notice.about),
-            headline,
-            lines: lines.map(line).collect(),
-            colour: colour(notice),
-            page: page.map(Url::as_str),
-            below: BELOW,
-        };
-        let html = fill(&REGISTRY.0, FRAME, 4 * LONGEST, &frame)?;
-        let link = page.map(|page| format!("\n\n{page}")).unwrap_or_default();
-        let text = format!("{text}{link}\n\n-- \n{BELOW}\n");
-        Ok(Self { subject, text, html })
+/// The frame that is built in, for mails that are made without anybody's templates.
+static PLAIN: LazyLock<Arc<Handlebars<'static>>> = LazyLock::new(|| {
+    let mut registry = builtin::engine(handlebars::html_escape);
+    // What was wrong with the built-in file would fail every mail, and so the first test.
+    drop(builtin::register(&mut registry, FRAME, builtin::FRAME));
+    Arc::new(registry)
+});
+
+/// The name under which the frame is registered.
+const FRAME: &str = "email/frame";
+
+impl Default for Frame {
+    fn default() -> Self {
+        Self {
+            builtin: Arc::clone(&PLAIN),
+            custom: None,
+        }
     }
 }
 
-/// The engine with the frame; what was wrong with the built-in file would be seen by the first test.
-static REGISTRY: LazyLock<(Handlebars<'static>, Option<TemplateFault>)> = LazyLock::new(|| {
-    let mut registry = builtin::engine(handlebars::html_escape);
-    let fault = builtin::register(&mut registry, FRAME, "email/frame.hbs").err();
-    (registry, fault)
-});
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let custom = self.custom.is_some();
+        f.debug_struct("Frame").field("custom", &custom).finish_non_exhaustive()
+    }
+}
+
+impl Frame {
+    pub(super) fn of(builtin: &Engines, custom: Option<&Engines>) -> Self {
+        Self {
+            builtin: Arc::clone(&builtin.letters),
+            custom: custom.map(|custom| Arc::clone(&custom.letters)),
+        }
+    }
+
+    /// The mail that says `text`, the wording of `notice`; `page` is where the rollout can be looked at. A frame of the override
+    /// directory that fails now is replaced by the built-in one, and a footnote says so.
+    ///
+    /// # Errors
+    /// When even the built-in frame cannot be filled, as when the text is far too long.
+    pub fn letter(&self, notice: &Notice, text: &str, page: Option<&Url>) -> Result<Letter, TemplateFault> {
+        let Some(custom) = &self.custom else {
+            return letter(&self.builtin, notice, text, page);
+        };
+        letter(custom, notice, text, page).or_else(|fault| {
+            tracing::warn!(
+                template = fault.template,
+                "The custom frame of mails failed, the built-in one is used: {fault}"
+            );
+            let text = format!("{text}\n(The custom frame failed, this is the built-in one. {fault})");
+            letter(&self.builtin, notice, &text, page)
+        })
+    }
+
+    /// As [`Self::letter`], without falling back: for tests of templates.
+    ///
+    /// # Errors
+    /// When the frame that would be used fails.
+    pub(super) fn strictly(&self, notice: &Notice, text: &str, page: Option<&Url>) -> Result<Letter, TemplateFault> {
+        letter(self.custom.as_ref().unwrap_or(&self.builtin), notice, text, page)
+    }
+}
+
+fn letter(
+    registry: &Handlebars<'static>,
+    notice: &Notice,
+    text: &str,
+    page: Option<&Url>,
+) -> Result<Letter, TemplateFault> {
+    let about = &notice.about;
+    let subject = subject(notice);
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+    let headline = lines.next().unwrap_or_default();
+    let sheet = Sheet {
+        subject: &subject,
+        title: &one_line(&about.title),
+        above: &above(about),
+        headline,
+        blocks: blocks(lines),
+        colour: colour(notice),
+        bar: bar(about),
+        page: page.map(Url::as_str),
+        below: BELOW,
+    };
+    let html = fill(registry, FRAME, 4 * LONGEST, &sheet)?;
+    let link = page.map(|page| format!("\n\n{page}")).unwrap_or_default();
+    let text = format!("{text}{link}\n\n-- \n{BELOW}\n");
+    Ok(Letter { subject, text, html })
+}
 
 /// The title, and the name by which people speak of the rollout. "Re:" from the second on, as conversations have it.
 fn subject(notice: &Notice) -> String {
@@ -100,37 +177,68 @@ fn subject(notice: &Notice) -> String {
     }
 }
 
-/// Which service, where, how far: the small line above the headline.
+/// Which service, and where: the small line below the title.
 fn above(about: &About) -> String {
     let version = about.version.as_deref().map(one_line);
     let service = [Some(one_line(&about.service)), version].into_iter().flatten();
     let service: Vec<_> = service.filter(|part| !part.is_empty()).collect();
-    let parts = [
-        service.join(" "),
-        one_line(&about.environment).into_owned(),
-        one_line(&about.weight).into_owned(),
-    ];
+    let parts = [service.join(" "), one_line(&about.environment).into_owned()];
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.join(" · ")
 }
 
-/// `Why: …` is a label and its text; every other line is text.
-fn line(line: &str) -> Line<'_> {
-    let plain = Line {
-        label: None,
-        text: line,
-    };
-    let Some((label, text)) = line.split_once(": ") else {
-        return plain;
-    };
-    let is_label = label.starts_with(|c: char| c.is_ascii_uppercase()) && label.len() <= 20 && !label.contains(' ');
-    if is_label {
-        Line {
-            label: Some(label),
-            text,
+/// How much traffic the new version carries, where that was read back: what is wanted while traffic moves would look like
+/// what is.
+fn bar(about: &About) -> Option<Bar<'_>> {
+    if !matches!(
+        about.state.as_str(),
+        "BAKING" | "WAITING" | "WATCHING" | "COMPLETED" | "ROLLED BACK"
+    ) {
+        return None;
+    }
+    let percent: f64 = about.weight.strip_suffix('%')?.parse().ok()?;
+    let whole = (0..=100u8).rev().find(|whole| f64::from(*whole) <= percent)?;
+    // A bar of nothing would say that nobody gets it.
+    let full = if percent > 0.0 { whole.max(1) } else { whole };
+    Some(Bar {
+        full,
+        rest: 100 - full,
+        weight: &about.weight,
+    })
+}
+
+/// Lines as paragraphs: `- …` is a point of the one before it.
+fn blocks<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Block<'a>> {
+    let mut blocks: Vec<Block<'a>> = Vec::new();
+    for line in lines {
+        match (line.strip_prefix("- "), blocks.last_mut()) {
+            (Some(point), Some(block)) => block.points.push(point),
+            (Some(point), None) => blocks.push(Block {
+                points: vec![point],
+                ..Block::default()
+            }),
+            (None, _) => blocks.push(block(line)),
         }
-    } else {
-        plain
+    }
+    blocks
+}
+
+/// The longest label, in characters.
+const LABEL: usize = 30;
+
+/// `Why: …` is a label and its text, `Since 17:00 CET:` one above points; every other line is text.
+fn block(line: &str) -> Block<'_> {
+    let short = |label: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | ':');
+        label.len() <= LABEL && label.starts_with(|c: char| c.is_ascii_uppercase()) && label.chars().all(plain)
+    };
+    let pair = line.split_once(": ").or_else(|| Some((line.strip_suffix(':')?, "")));
+    let pair = pair.filter(|(label, _)| short(label));
+    let (label, text) = pair.map_or((None, line), |(label, text)| (Some(label), text));
+    Block {
+        label,
+        text,
+        points: Vec::new(),
     }
 }
 
@@ -149,59 +257,112 @@ fn colour(notice: &Notice) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::{Form, Renderer};
+    use crate::render::Renderer;
 
-    fn letters() -> Vec<(Notice, Letter)> {
+    fn letters_of(notices: Vec<Notice>) -> Vec<(Notice, Letter)> {
         let renderer = Renderer::new(None).unwrap();
         let page = Url::parse("https://tidegate.example/r/checkout-17").unwrap();
         let letter = |notice: Notice| {
-            let text = renderer.render(&notice, Form::Email).unwrap();
-            let letter = Letter::of(&notice, &text, Some(&page)).unwrap();
+            let letter = renderer.letter(&notice, Some(&page)).unwrap();
             (notice, letter)
         };
-        Notice::samples().into_iter().map(letter).collect()
+        notices.into_iter().map(letter).collect()
+    }
+
+    fn letters() -> Vec<(Notice, Letter)> {
+        letters_of(Notice::samples())
     }
 
     #[test]
     fn every_sample_is_a_letter_whose_html_says_what_its_text_says() {
-        assert_eq!(REGISTRY.1, None);
         for (notice, letter) in letters() {
             assert!(
                 letter.html.len() < LONGEST && !letter.subject.contains('\n'),
                 "{letter:?}"
             );
-            let shown = letter.html.replace("<strong>", "").replace("</strong>", "");
             let body = letter.text.split("\n\n-- ").next().unwrap_or_default();
-            for line in body.lines().filter(|line| !line.is_empty()) {
-                let escaped = handlebars::html_escape(line);
-                assert!(
-                    shown.contains(&escaped),
-                    "{}: {line}\n{}",
-                    notice.kind.word(),
-                    letter.html
-                );
+            for (number, line) in body.lines().filter(|line| !line.is_empty()).enumerate() {
+                let said = match number {
+                    0 => vec![line],
+                    _ => {
+                        let block = block(line.strip_prefix("- ").unwrap_or(line));
+                        block.label.into_iter().chain([block.text]).collect()
+                    }
+                };
+                for words in said {
+                    let escaped = handlebars::html_escape(words);
+                    assert!(
+                        letter.html.contains(&escaped),
+                        "{}: {words}\n{}",
+                        notice.kind.word(),
+                        letter.html
+                    );
+                }
             }
         }
     }
 
     #[test]
     fn text_from_outside_is_no_markup() {
-        let letters = letters();
-        let frame = |html: &str| {
-            html.matches('<').count()
-                - html.matches("<p").count()
-                - html.matches("</p>").count()
-                - html.matches("strong>").count()
-        };
-        let plain = frame(&letters[0].1.html);
-        for (notice, letter) in &letters {
-            assert_eq!(frame(&letter.html), plain, "{}: {}", notice.kind.word(), letter.html);
+        for (notice, letter) in letters_of(Notice::samples_saying(tidegate_rollout::notice::WORST)) {
+            let tags = letter.html.split('<').skip(1).map(|tag| {
+                let end = tag.find(|c: char| !c.is_ascii_alphanumeric());
+                &tag.trim_start_matches('/')[..end.unwrap_or(0)]
+            });
+            let strange: Vec<&str> = tags
+                .filter(|tag| ["script", "img", "b", "iframe"].contains(tag))
+                .collect();
+            assert_eq!(strange, Vec::<&str>::new(), "{}: {}", notice.kind.word(), letter.html);
+            let shown = handlebars::html_escape("<!channel><@U1>");
             assert!(
-                !letter.html.contains("<script") && !letter.html.contains("<!channel"),
+                letter.html.contains(&shown) && !letter.html.contains("<!channel"),
                 "{}",
                 letter.html
             );
         }
+    }
+
+    #[test]
+    fn lines_become_paragraphs_with_labels_and_points() {
+        let text = [
+            "Open:",
+            "- one",
+            "- two: three",
+            "Why: it burns: brightly",
+            "Since 2026-11-20 17:00 CET: nothing",
+            "<b>The end</b>: it is near",
+            "so: it is near",
+        ];
+        let blocks = blocks(text.into_iter());
+        let found: Vec<_> = blocks.iter().map(|block| (block.label, block.text)).collect();
+        let expected = [
+            (Some("Open"), ""),
+            (Some("Why"), "it burns: brightly"),
+            (Some("Since 2026-11-20 17:00 CET"), "nothing"),
+            (None, "<b>The end</b>: it is near"),
+            (None, "so: it is near"),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(blocks[0].points, ["one", "two: three"]);
+    }
+
+    #[test]
+    fn a_bar_shows_only_what_was_read_back() {
+        let mut about = Notice::samples().remove(0).about;
+        let mut drawn = |state: &str, weight: &str| {
+            (about.state, about.weight) = (state.to_owned(), weight.to_owned());
+            bar(&about).map(|bar| bar.full)
+        };
+        assert_eq!(drawn("BAKING", "25%"), Some(25));
+        assert_eq!(drawn("BAKING", "0.5%"), Some(1));
+        assert_eq!(drawn("WATCHING", "100%"), Some(100));
+        assert_eq!(drawn("ROLLED BACK", "0%"), Some(0));
+        assert_eq!(drawn("ROLLING BACK", "0%"), None, "nobody has read it back");
+        assert_eq!(drawn("ADVANCING", "50%"), None);
+        for wrong in ["", "25", "-3%", "NaN%", "25% <b>"] {
+            assert_eq!(drawn("BAKING", wrong), None, "{wrong}");
+        }
+        assert_eq!(drawn("BAKING", "1e9%"), Some(100));
     }
 
     #[test]

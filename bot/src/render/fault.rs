@@ -76,12 +76,15 @@ impl TemplateFault {
     }
 }
 
-/// The variables of a notice in words, for the fault of one that does not exist.
+/// The variables of a notice, or of a page or a frame, in words, for the fault of one that does not exist.
 pub(super) fn known(facts: &Value) -> String {
     let names = |prefix: &str, value: &Value| -> Vec<String> {
         let fields = value.as_object().into_iter().flatten();
         fields.map(|(name, _)| format!("{prefix}{name}")).collect()
     };
+    if facts.get("facts").is_none() {
+        return names("", facts).join(", ");
+    }
     let mut all = vec!["id".to_owned(), "at".to_owned(), "kind".to_owned()];
     for part in ["about", "facts"] {
         all.extend(

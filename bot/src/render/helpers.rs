@@ -3,7 +3,7 @@
 
 use handlebars::{
     Context, Handlebars, Helper, HelperDef, HelperResult, Output, RenderContext, RenderError, RenderErrorReason,
-    Renderable,
+    Renderable, ScopedJson,
 };
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -19,6 +19,11 @@ type Format = fn(&Helper<'_>, &Context) -> Result<String, RenderError>;
 /// Every helper, with how to write it and what it gives. The documentation is made from this list.
 pub const HELPERS: &[(&str, &str, &str)] = &[
     ("duration", "{{duration facts.took}}", "a length of time: `1h30m`"),
+    (
+        "spoken",
+        "{{spoken facts.took}}",
+        "a length of time in words, no more exact than anybody needs: `1 hour 30 minutes`",
+    ),
     (
         "span",
         "{{span facts.since at}}",
@@ -46,6 +51,11 @@ pub const HELPERS: &[(&str, &str, &str)] = &[
     ),
     ("list", "{{list facts.by}}", "a list in words: `a, b and c`"),
     (
+        "short",
+        "{{short facts.why 60}}",
+        "the beginning of a text, of at most so many characters; what is left out leaves `...`, which an SMS can carry",
+    ),
+    (
         "mention",
         "{{mention \"oncall\"}}",
         "the people in a role of the plan, or in each of a list of roles. They are called in Slack and in Discord, where the \
@@ -64,32 +74,41 @@ pub const HELPERS: &[(&str, &str, &str)] = &[
 ];
 
 pub(super) fn register(registry: &mut Handlebars<'static>) {
-    let formats: [(&str, Format); 8] = [
+    let formats: [(&str, Format); 10] = [
         ("duration", duration),
+        ("spoken", spoken),
         ("span", span),
         ("clock", clock),
         ("local", local),
         ("percent", percent),
         ("count", count),
         ("list", list),
+        ("short", short),
         ("mention", mention),
     ];
     for (name, format) in formats {
-        let helper = move |h: &Helper<'_>,
-                           _: &Handlebars<'_>,
-                           context: &Context,
-                           _: &mut RenderContext<'_, '_>,
-                           out: &mut dyn Output|
-              -> HelperResult {
-            out.write(&format(h, context)?)?;
-            Ok(())
-        };
-        registry.register_helper(name, Box::new(helper));
+        registry.register_helper(name, Box::new(Formats(format)));
     }
     registry.register_helper("if", Box::new(Choose { wanted: true }));
     registry.register_helper("unless", Box::new(Choose { wanted: false }));
     // It writes where its author cannot see, and a template has nothing to log.
     registry.unregister_helper("log");
+}
+
+/// A value put into a form. What it gives is a value, too: the engine escapes it like any other.
+#[derive(Clone, Copy)]
+struct Formats(Format);
+
+impl HelperDef for Formats {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        h: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        context: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        (self.0)(h, context).map(|text| ScopedJson::Derived(Value::String(text)))
+    }
 }
 
 /// `#if` and `#unless`, strict: the engine's own take a variable that does not exist for false.
@@ -147,6 +166,36 @@ fn duration(h: &Helper<'_>, _: &Context) -> Result<String, RenderError> {
     Ok(read::<Period>(h, 0, "a length of time")?.to_string())
 }
 
+/// The two greatest units of a length of time, in words.
+fn spoken(h: &Helper<'_>, _: &Context) -> Result<String, RenderError> {
+    let seconds = read::<Period>(h, 0, "a length of time")?
+        .duration()
+        .as_secs()
+        .unsigned_abs();
+    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
+    let parts = units.iter().scan(seconds, |left, (length, noun)| {
+        let number = *left / length;
+        *left %= length;
+        Some((number, noun))
+    });
+    let said: Vec<String> = parts
+        .skip_while(|(number, _)| *number == 0)
+        .take(2)
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, noun)| counted(number, noun))
+        .collect();
+    Ok(if said.is_empty() {
+        "less than a second".to_owned()
+    } else {
+        said.join(" ")
+    })
+}
+
+fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
 fn span(h: &Helper<'_>, _: &Context) -> Result<String, RenderError> {
     let (from, to): (Timestamp, Timestamp) = (read(h, 0, "two moments")?, read(h, 1, "two moments")?);
     Ok(Period::between(from, to).to_string())
@@ -189,8 +238,7 @@ fn percent(h: &Helper<'_>, _: &Context) -> Result<String, RenderError> {
 fn count(h: &Helper<'_>, _: &Context) -> Result<String, RenderError> {
     let number: u64 = read(h, 0, "a number and a noun")?;
     let noun: String = read(h, 1, "a number and a noun")?;
-    let plural = if number == 1 { "" } else { "s" };
-    Ok(format!("{number} {noun}{plural}"))
+    Ok(counted(number, &noun))
 }
 
 fn list(h: &Helper<'_>, _: &Context) -> Result<String, RenderError> {
@@ -199,6 +247,18 @@ fn list(h: &Helper<'_>, _: &Context) -> Result<String, RenderError> {
         [] => "nobody".to_owned(),
         [one] => one.clone(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    })
+}
+
+fn short(h: &Helper<'_>, _: &Context) -> Result<String, RenderError> {
+    let text: String = read(h, 0, "a text and a number")?;
+    let most: usize = read(h, 1, "a text and a number")?;
+    Ok(match text.char_indices().nth(most) {
+        None => text,
+        Some(_) => {
+            let kept: String = text.chars().take(most.saturating_sub(3)).collect();
+            format!("{}...", kept.trim_end())
+        }
     })
 }
 

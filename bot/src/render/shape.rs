@@ -34,6 +34,22 @@ pub(super) fn too_deep(source: &str) -> Option<usize> {
     None
 }
 
+/// The line, from 1, of the first value that is shown as it is, without being escaped.
+pub(super) fn unescaped(template: &Template) -> Option<usize> {
+    let places = template.elements.iter().zip(&template.mapping);
+    places
+        .filter_map(|(element, place)| match element {
+            TemplateElement::HtmlExpression(_) => Some(place.0),
+            TemplateElement::HelperBlock(helper) => {
+                let branches = [&helper.template, &helper.inverse].into_iter().flatten();
+                branches.filter_map(unescaped).min()
+            }
+            TemplateElement::PartialBlock(piece) => piece.template.as_ref().and_then(unescaped),
+            _ => None,
+        })
+        .min()
+}
+
 /// The shared pieces that `template` uses.
 ///
 /// # Errors

@@ -3,9 +3,12 @@
 use std::fs;
 
 use tempfile::TempDir;
-use tidegate_rollout::notice::HOSTILE;
+use tidegate_rollout::notice::{HOSTILE, NoticeKind};
 
 use super::*;
+
+mod shared;
+mod surfaces;
 
 /// An override directory that goes away with the test.
 struct Overrides(TempDir);
@@ -56,18 +59,20 @@ fn every_sample_reads_well() {
 fn hostile_text_is_shown_and_does_nothing() {
     let renderer = Renderer::new(None).unwrap();
     let shown = one_line(HOSTILE).into_owned();
-    let mut seen = 0;
-    for sample in Notice::samples() {
-        let facts = serde_json::to_string(&sample.kind).unwrap();
-        let text = renderer.render(&sample, Form::Text).unwrap();
-        if facts.contains("<!channel>") {
-            assert!(text.contains(&shown), "{text}");
-            seen += 1;
+    for form in Form::ALL {
+        let mut seen = 0;
+        for sample in Notice::samples() {
+            let facts = serde_json::to_string(&sample.kind).unwrap();
+            let text = renderer.render(&sample, form).unwrap();
+            // What rings is short; below it stands the whole.
+            if facts.contains("<!channel>") {
+                seen += usize::from(text.contains(&shown));
+            }
+            assert!(!text.contains('\u{202e}'), "{text}");
+            assert!(!text.lines().any(|line| line.starts_with("second line")), "{text}");
         }
-        assert!(!text.contains('\u{202e}'), "{text}");
-        assert!(!text.lines().any(|line| line.starts_with("second line")), "{text}");
+        assert!(seen >= 25, "{seen} samples carry hostile text as {}", form.word());
     }
-    assert!(seen >= 10, "{seen} samples carry hostile text");
 }
 
 #[test]
@@ -159,11 +164,11 @@ fn an_override_replaces_one_file_and_may_use_the_shared_pieces() {
 
 #[test]
 fn a_form_with_a_file_of_its_own_says_that_and_every_other_the_text() {
-    let overrides = Overrides::with(&[("paused/email.hbs", "Dear all,\nit stands still: {{facts.reason}}")]);
+    let overrides = Overrides::with(&[("pod-logs/email.hbs", "Dear all,\nthey wrote: {{facts.output}}")]);
     let renderer = overrides.renderer().unwrap();
-    let said = |form: Form| renderer.render(&sample("paused"), form).unwrap();
-    assert!(said(Form::Email).starts_with("Dear all,\nit stands still: "));
-    for form in [Form::Slack, Form::Discord, Form::Pager] {
+    let said = |form: Form| renderer.render(&sample("pod-logs"), form).unwrap();
+    assert!(said(Form::Email).starts_with("Dear all,\nthey wrote: "));
+    for form in [Form::Thread, Form::Slack, Form::Discord] {
         assert_eq!(said(form), said(Form::Text));
     }
     let wrong = Overrides::with(&[("paused/email.hbs", "{{facts.reasn}}")]);

@@ -241,9 +241,8 @@ async fn say(engine: &Engine, message: &store::Message) -> Result<(), ChannelErr
             source: anyhow::anyhow!("no channel of this name is configured"),
         });
     };
-    let words = engine
-        .renderer
-        .load()
+    let renderer = engine.renderer.load_full();
+    let words = renderer
         .words(&message.notice, channel.form())
         .map_err(|fault| ChannelError::Later {
             channel: message.channel.clone(),
@@ -269,6 +268,7 @@ async fn say(engine: &Engine, message: &store::Message) -> Result<(), ChannelErr
         again: message.attempts > 1,
         since,
         unasked,
+        frame: renderer.frame(),
         ..Message::new(message.notice.clone(), words)
     };
     channel.say(&worded, clock::now()).await

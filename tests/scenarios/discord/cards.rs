@@ -13,7 +13,7 @@ use super::world::{ANA, PATIENCE, World, setup};
 
 /// What the thread says when a gate waits for a person, and when a rollout has started.
 const GATE: &str = "GATE checkout-1";
-const STARTED: &str = "checkout-1 started by";
+const STARTED: &str = "Started by";
 
 fn count(messages: &[Posted], words: &str) -> usize {
     messages
@@ -107,9 +107,9 @@ async fn a_storm_of_notices_keeps_to_the_pace_that_discord_names() -> Result<()>
             .await?;
     }
     let thread = world
-        .thread("all is told", |thread| count(thread, "resumed by ana") == 6)
+        .thread("all is told", |thread| count(thread, "Resumed by ana") == 6)
         .await?;
-    ensure!(count(&thread, "paused by ana") == 6, "{thread:#?}");
+    ensure!(count(&thread, "Paused by ana") == 6, "{thread:#?}");
     // Every answer says how many more are taken: nobody runs into a no that was announced. The first of a burst may.
     let calls = world.discord.calls("POST messages");
     let taken = thread.len() + world.discord.messages(CHANNEL).len();
@@ -310,10 +310,10 @@ async fn two_replicas_on_postgresql_keep_one_card_and_believe_a_request_once() -
     ensure!(said.contains("resumed"), "{said}");
     let thread = world
         .thread("all is told", |thread| {
-            count(thread, "resumed by ana") >= 1 && count(thread, GATE) >= 1
+            count(thread, "Resumed by ana") >= 1 && count(thread, GATE) >= 1
         })
         .await?;
-    for words in [STARTED, GATE, "paused by ana", "resumed by ana"] {
+    for words in [STARTED, GATE, "Paused by ana", "Resumed by ana"] {
         ensure!(count(&thread, words) <= 1, "{words}: {thread:#?}");
     }
     ensure!(world.discord.cards().len() == 1);

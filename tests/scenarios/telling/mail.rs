@@ -3,7 +3,8 @@
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use tidegate_tests::mail::MailServer;
+use tidegate_tests::mail::{Mail, MailServer};
+use tidegate_tests::scratch::Scratch;
 use tidegate_tests::wait;
 
 use super::{Gate, PATIENCE};
@@ -13,6 +14,10 @@ const FROM: &str = "Tidegate <gate@tide.example>";
 fn sender(server: &MailServer) -> (&'static str, Value) {
     let email = json!({ "server": server.address(), "tls": "off", "from": FROM });
     ("/email", email)
+}
+
+fn says_it_was_taken_back(mail: &Mail) -> bool {
+    mail.text.as_deref().is_some_and(|text| text.contains("was taken back"))
 }
 
 fn to(addresses: &[&str]) -> Value {
@@ -27,11 +32,7 @@ async fn a_rollout_is_one_conversation_and_every_mail_says_it_twice() -> Result<
     let gate = Gate::with(&[("stakeholders", to(&people))], &[sender(&server), external]).await?;
     let id = gate.start().await?;
     gate.say(&format!("rollback {id} \"<b>errors</b> & more\"")).await?;
-    let last = server
-        .mail("the last mail", PATIENCE, |mail| {
-            mail.text.as_deref().is_some_and(|text| text.starts_with("ROLLED BACK"))
-        })
-        .await?;
+    let last = server.mail("the last mail", PATIENCE, says_it_was_taken_back).await?;
     let mails = server.mails()?;
     let subjects: Vec<&str> = mails.iter().map(|mail| mail.header("subject")).collect();
     let title = format!("New checkout to production ({id})");
@@ -79,6 +80,25 @@ async fn a_rollout_is_one_conversation_and_every_mail_says_it_twice() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frame_of_ones_own_is_around_every_mail() -> Result<()> {
+    let (server, templates) = (MailServer::start().await?, Scratch::new("frame")?);
+    std::fs::create_dir(templates.path().join("email"))?;
+    templates.write("email/frame.hbs", "<h2>Ours: {{headline}}</h2>")?;
+    let directory = ("/templates", json!({ "directory": templates.path() }));
+    let channels = [("stakeholders", to(&["ana@example.com"]))];
+    let gate = Gate::with(&channels, &[sender(&server), directory]).await?;
+    let id = gate.start().await?;
+    gate.say(&format!("rollback {id} errors")).await?;
+    server.mail("the last mail", PATIENCE, says_it_was_taken_back).await?;
+    for mail in server.mails()? {
+        let (text, html) = (mail.text.unwrap_or_default(), mail.html.unwrap_or_default());
+        let headline = text.lines().next().unwrap_or_default();
+        ensure!(html.trim() == format!("<h2>Ours: {headline}</h2>"), "{text}\n{html}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_server_does_not_take_now_it_gets_later_under_the_same_name() -> Result<()> {
     let server = MailServer::start().await?;
     server.answer("*", "451 4.3.0 come back later")?;
@@ -89,9 +109,7 @@ async fn what_a_server_does_not_take_now_it_gets_later_under_the_same_name() -> 
     ensure!(server.mails()?.is_empty(), "traffic did not wait for the mail");
     server.answer("*", "")?;
     let mail = server
-        .mail("the page comes all the same", PATIENCE, |mail| {
-            mail.text.as_deref().is_some_and(|text| text.starts_with("ROLLED BACK"))
-        })
+        .mail("the page comes all the same", PATIENCE, says_it_was_taken_back)
         .await?;
     ensure!(mail.header("message-id").starts_with(&format!("<{id}.")), "{mail:?}");
     ensure!(gate.api("/api/v1/dead-letters").await?["count"] == 0);

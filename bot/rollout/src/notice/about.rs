@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{PersonId, RolloutId};
@@ -37,6 +38,25 @@ pub struct About {
     /// The roles of the plan and who is in them: whom a template can call.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub roles: BTreeMap<String, Vec<PersonId>>,
+    /// The next update that the plan promises to anybody. It is known once all that happened at the same moment is decided.
+    #[serde(default)]
+    pub update: Option<NextUpdate>,
+    /// The time zone of the plan.
+    #[serde(default = "utc")]
+    pub zone: String,
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
+}
+
+/// When people hear the next time, whatever happens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextUpdate {
+    /// When it is due.
+    pub at: Timestamp,
+    /// The audiences that it is promised to.
+    pub to: Vec<String>,
 }
 
 impl About {
@@ -58,6 +78,8 @@ impl About {
             phases: 0,
             holds: Vec::new(),
             roles: BTreeMap::new(),
+            update: None,
+            zone: utc(),
         }
     }
 
@@ -81,6 +103,21 @@ impl About {
                 .iter()
                 .map(|(name, role)| (name.clone(), role.members.clone()))
                 .collect(),
+            update: None,
+            zone: spec.timezone.clone(),
         }
+    }
+}
+
+impl NextUpdate {
+    /// The first that falls due of all that `rollout` promises.
+    pub(crate) fn of(rollout: &Rollout) -> Option<Self> {
+        let commitments = &rollout.plan.spec.commitments;
+        let due = rollout.commitments.tracks.iter().filter_map(|(name, track)| {
+            let to = &commitments.get(name)?.to;
+            Some((track.next?, to))
+        });
+        let (at, to) = due.min_by_key(|(at, _)| *at)?;
+        Some(Self { at, to: to.clone() })
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{About, Bulletin, Counts, Notice, NoticeKind};
+use super::{About, Bulletin, Counts, NextUpdate, Notice, NoticeKind};
 use crate::action::ReadBack;
 use crate::ids::{NoticeId, PersonId, RolloutId};
 use crate::period::Period;
@@ -26,7 +26,7 @@ impl Notice {
                 at: moment(0),
                 to: addressed(&kind),
                 severity: None,
-                about: about(),
+                about: about(&kind),
                 kind,
             })
             .collect()
@@ -37,16 +37,64 @@ fn moment(seconds: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_795_226_700 + seconds)
 }
 
-fn about() -> About {
+/// The state and the weight of a rollout of which this is said.
+fn stood(kind: &NoticeKind) -> (&'static str, &'static str) {
+    match kind {
+        NoticeKind::Started { .. } => ("ADVANCING", "0%"),
+        NoticeKind::AdvanceFailed { .. } => ("ADVANCING", "25%"),
+        NoticeKind::WaitsAtGate { .. }
+        | NoticeKind::ApprovalAsked { .. }
+        | NoticeKind::Approved { .. }
+        | NoticeKind::Checked { .. } => ("WAITING", "25%"),
+        NoticeKind::Paused { .. } => ("PAUSED", "25%"),
+        NoticeKind::Held { .. } | NoticeKind::GuardHolds { .. } | NoticeKind::HookFailed { hold: Some(_), .. } => {
+            ("HELD", "25%")
+        }
+        NoticeKind::RollingBack { .. }
+        | NoticeKind::RollbackStuck { .. }
+        | NoticeKind::PodLogs { .. }
+        | NoticeKind::HookFailed { hold: None, .. } => ("ROLLING BACK", "0%"),
+        NoticeKind::RolledBack { .. } => ("ROLLED BACK", "0%"),
+        NoticeKind::Watching { .. } => ("WATCHING", "100%"),
+        NoticeKind::Completed { .. } => ("COMPLETED", "100%"),
+        NoticeKind::Aborted { .. } => ("ABORTED", "0%"),
+        NoticeKind::PhaseBegan { .. }
+        | NoticeKind::Resumed { .. }
+        | NoticeKind::Released { .. }
+        | NoticeKind::AlertLogged { .. }
+        | NoticeKind::AlertResolved { .. }
+        | NoticeKind::AlertSuppressed { .. }
+        | NoticeKind::AlertSuspect { .. }
+        | NoticeKind::DecisionOpened { .. }
+        | NoticeKind::DecisionAnswered { .. }
+        | NoticeKind::WouldRollBack { .. }
+        | NoticeKind::NoData { .. }
+        | NoticeKind::DataBack { .. }
+        | NoticeKind::Acknowledged { .. }
+        | NoticeKind::HookPassed { .. }
+        | NoticeKind::Update(_)
+        | NoticeKind::Report { .. }
+        | NoticeKind::CommitmentMissed { .. }
+        | NoticeKind::DeliveryMissed { .. } => ("BAKING", "25%"),
+    }
+}
+
+fn about(kind: &NoticeKind) -> About {
+    let (state, weight) = stood(kind);
+    let over = matches!(state, "ROLLED BACK" | "COMPLETED" | "ABORTED");
+    let update = NextUpdate {
+        at: moment(3600),
+        to: vec!["stakeholders".to_owned()],
+    };
     About {
         rollout: RolloutId::numbered("checkout", 17),
         title: "Checkout 2.3 to production".to_owned(),
         service: "checkout".to_owned(),
         environment: "production".to_owned(),
         version: Some("2.3.0".to_owned()),
-        state: "BAKING".to_owned(),
-        weight: "25%".to_owned(),
-        phase: Some("quarter".to_owned()),
+        state: state.to_owned(),
+        weight: weight.to_owned(),
+        phase: (state != "ROLLED BACK").then(|| "quarter".to_owned()),
         number: 2,
         phases: 4,
         holds: vec![2],
@@ -54,6 +102,9 @@ fn about() -> About {
             ("incident-commander".to_owned(), vec![PersonId::new("mara")]),
             ("oncall".to_owned(), vec![PersonId::new("jon"), PersonId::new("nia")]),
         ]),
+        // Nothing more is promised when it is over.
+        update: (!over).then_some(update),
+        zone: "Europe/Berlin".to_owned(),
     }
 }
 

@@ -255,6 +255,29 @@ fn every_audience_must_be_reached() {
     assert_eq!(missed, Some(vec!["stakeholders".to_owned()]), "the pager was told");
 }
 
+/// A page promises what the same step has decided, and the end promises nothing any more.
+#[test]
+fn every_notice_says_when_people_hear_the_next_time() {
+    let mut story = Story::changed(&updates("2m", "incident"), |plan| {
+        plan["spec"]["timezone"] = "Europe/Berlin".into();
+    });
+    let started = &story.bench.notices[0].about;
+    assert_eq!((&started.update, started.zone.as_str()), (&None, "Europe/Berlin"));
+    story.pass(10);
+    story.bench.manner = Manner::Hangs;
+    story.fires("HighErrorRate");
+    let page = story.bench.notices.last().expect("a page");
+    let due = page.about.update.as_ref().expect("an update is promised");
+    assert_eq!(
+        (page.kind.word(), due.at, due.to.as_slice()),
+        ("rolling-back", at(130), &["stakeholders".to_owned()][..])
+    );
+    story.bench.manner = Manner::Answers;
+    story.pass(60);
+    let last = story.bench.notices.last().expect("the end");
+    assert_eq!((last.kind.word(), &last.about.update), ("rolled-back", &None));
+}
+
 #[test]
 fn updates_come_by_their_clock_while_traffic_moves_and_stop_with_it() {
     let mut story = Story::of(&updates("7m", "cutover"));
