@@ -242,6 +242,31 @@ async fn a_rung_that_is_done_and_not_told_is_enough() -> Result<()> {
     tokio::try_join!(one(Mishap::DoneButFailed(500)), one(Mishap::DoneButHangs)).map(drop)
 }
 
+/// Whoever was told that a rung is still tried is told when it is not: another owner of its target is not overruled.
+#[tokio::test]
+async fn a_rung_that_is_still_tried_is_given_up_aloud_where_somebody_else_owns_its_target() -> Result<()> {
+    let (house, id) = house(1).await?;
+    house
+        .cluster
+        .trouble(Method::PATCH, "httproutes", u32::MAX, Mishap::Refused(500))?;
+    house.strike().await?;
+    house.becomes(&id, "ROLLED BACK").await?;
+    house.told(&id, "still tried: route (httproute/shop/boka)").await?;
+    let owned = json!({ "metadata": { "annotations": { "tidegate.dev/epoch": "99" } } });
+    house
+        .cluster
+        .patch("gateway.networking.k8s.io", "httproutes", NAMESPACE, "boka", &owned)?;
+    house.cluster.calm()?;
+    let words = [
+        "GIVEN UP",
+        "httproute/shop/boka was never read back at zero",
+        "the higher epoch 99",
+    ];
+    house.paged(PATIENCE, &words).await?;
+    ensure!(green_weight(&house)? != 0, "it was overruled");
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_last_rung_ends_what_two_before_it_could_not() -> Result<()> {
     let (house, id) = house(2).await?;
