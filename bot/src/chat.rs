@@ -288,7 +288,9 @@ impl<D: Desk> Dispatcher<D> {
                 Err(unfound) => Ok(unfound),
                 Ok(rollout) => {
                     let about = Some(rollout.id.clone());
-                    self.desk.decide(Order { request, about }).await
+                    let unnamed = request.rollout.is_none();
+                    let answer = self.desk.decide(Order { request, about }).await?;
+                    Ok(if unnamed { answer.naming(&rollout.id) } else { answer })
                 }
             },
         }
@@ -369,16 +371,21 @@ impl<D: Desk> Dispatcher<D> {
             ([one], _) => Ok(Ok(Arc::clone(one))),
             ([], Some(name)) => match self.desk.rollout(&RolloutId::new(name)).await? {
                 Some(over) => Ok(Ok(over)),
-                None => Ok(Err(words::no_such_rollout(
-                    name,
-                    &self.desk.active(),
-                    &self.desk.plans(),
-                )
-                .into())),
+                None => self.latest_of(name, &request.verb).await,
             },
             ([], None) => Ok(Err(words::nothing_active(&self.desk.plans()).into())),
             (several, _) => Ok(Err(words::ambiguous(several, &request.verb, now))),
         }
+    }
+
+    /// Nothing of that name is under way. Whoever names a plan means what it did last; but a rollback, which has its own answer there.
+    async fn latest_of(&self, name: &str, verb: &Verb) -> Result<Result<Arc<Rollout>, Answer>, DeskError> {
+        let newest = match verb {
+            Verb::Do(Command::Rollback { .. }) => Vec::new(),
+            _ => self.desk.newest(20).await?,
+        };
+        let latest = newest.into_iter().find(|rollout| rollout.plan.name() == name);
+        Ok(latest.ok_or_else(|| words::no_such_rollout(name, &self.desk.active(), &self.desk.plans()).into()))
     }
 
     /// The rollouts that may be meant.

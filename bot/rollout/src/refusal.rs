@@ -40,11 +40,11 @@ impl Refusal {
 }
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $code:ident),+ $(,)?) => {
+    ($(#[doc = $doc:literal] $code:ident),+ $(,)?) => {
         /// The stable codes. The first digit says what kind: 1 not understood, 2 not yet, 3 not you, 4 not in this state.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Code {
-            $($(#[$doc])* $code),+
+            $(#[doc = $doc] $code),+
         }
 
         impl Code {
@@ -56,6 +56,14 @@ macro_rules! codes {
                 match self {
                     $(Self::$code => stringify!($code)),+
                 }
+            }
+
+            /// What it means, in a sentence.
+            pub fn says(self) -> &'static str {
+                let says = match self {
+                    $(Self::$code => $doc),+
+                };
+                says.trim_start()
             }
         }
     };

@@ -1,111 +1,103 @@
 //! Owns saying a command once more, as it would be typed: for whoever has to name the rollout that they mean.
-//! Refuses to make up what it cannot say as it was: long text, and text with quotes in it, becomes `"…"`.
+//! Refuses to make up what it cannot say as it was: long text, and text with quotes in it, becomes `"…"`, and is found to mean something
+//! else.
 
 use jiff::Timestamp;
 use tidegate_rollout::Period;
+use tidegate_rollout::command::grammar::{self, Named, Said};
 use tidegate_rollout::command::{Answer, Command, Verb};
+use tidegate_rollout::refusal::Refusal;
 
 /// Longer text is for whoever said it to say again.
 const LONGEST: usize = 80;
+/// No command is longer that comes back from a button.
+const CARRIED: usize = 1_900;
 
-/// The arguments of a verb, as they would be typed again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Again {
-    /// With a space before each; the rollout is not among them.
-    pub(super) words: String,
-    /// Whether nothing of what was said is missing.
-    pub(super) is_whole: bool,
+/// The whole command, said just now, about this rollout.
+pub(super) fn command(verb: &Verb, rollout: &str, now: Timestamp) -> String {
+    let Verb::Do(command) = verb else {
+        return format!("{} {rollout}", verb.word());
+    };
+    let number = |number: &Option<u32>| number.map(|number| format!(" {number}")).unwrap_or_default();
+    let arguments = match command {
+        Command::Advance | Command::Resume | Command::Retry => String::new(),
+        Command::Pause { reason } | Command::Rollback { reason } | Command::Abort { reason } => text(reason),
+        Command::Hold { reason, until } => {
+            let until = until.map(|until| format!(" for:{}", exactly(Period::between(now, until))));
+            text(reason) + &until.unwrap_or_default()
+        }
+        Command::Release { number } => format!(" {number}"),
+        Command::Decide { number: asked, answer } => {
+            let answer = match answer {
+                Answer::Continue => "continue",
+                Answer::Rollback => "rollback",
+            };
+            format!(" {answer}{}", number(asked))
+        }
+        Command::Approve { role, comment } => option("role", role.as_deref()) + &text(comment),
+        Command::Check { item, done, evidence } => {
+            let done = if *done { "done" } else { "undo" };
+            format!(" {done} {item}{}", text(evidence))
+        }
+        Command::Ack { alert, number: asked } => option("alert", alert.as_deref()) + &number(asked),
+        Command::Note { text: said } => text(said),
+    };
+    format!("{} {rollout}{arguments}", verb.word())
 }
 
-impl Again {
-    /// What was said just now.
-    pub(super) fn said(verb: &Verb, now: Timestamp) -> Self {
-        let again = Self {
-            words: String::new(),
-            is_whole: true,
-        };
-        let Verb::Do(command) = verb else {
-            return again;
-        };
-        match command {
-            Command::Advance | Command::Resume | Command::Retry => again,
-            Command::Pause { reason } | Command::Rollback { reason } | Command::Abort { reason } => again.text(reason),
-            Command::Hold { reason, until } => {
-                let until = until.map(|until| Period::between(now, until).to_string());
-                again.text(reason).option("for", until.as_deref())
-            }
-            Command::Release { number } => again.number(Some(*number)),
-            Command::Decide { number, answer } => {
-                let answer = match answer {
-                    Answer::Continue => "continue",
-                    Answer::Rollback => "rollback",
-                };
-                again.word(answer).number(*number)
-            }
-            Command::Approve { role, comment } => again.option("role", role.as_deref()).text(comment),
-            Command::Check { item, done, evidence } => {
-                let done = if *done { "done" } else { "undo" };
-                again.word(done).word(item).text(evidence)
-            }
-            Command::Ack { alert, number } => again.option("alert", alert.as_deref()).number(*number),
-            Command::Note { text } => again.text(text),
-        }
-    }
+/// Reads such a command: its second word is the rollout, whether it is under way or not.
+pub(super) fn read(say: &str, now: Timestamp) -> Result<Said, Refusal> {
+    let rollout = say.split(' ').nth(1).unwrap_or_default();
+    let named = |word: &str| match word == rollout {
+        true => Named::Yes,
+        false => Named::No,
+    };
+    grammar::parse(say, now, named)
+}
 
-    fn word(mut self, word: &str) -> Self {
-        self.words.push(' ');
-        self.words.push_str(word);
-        self
-    }
+/// Whether a command, read again, is the one that was said, and can come back from a button.
+pub(super) fn means(say: &str, verb: &Verb, rollout: &str, now: Timestamp) -> bool {
+    let same = |said: Said| said.verb == *verb && said.rollout.as_deref() == Some(rollout);
+    say.len() <= CARRIED && read(say, now).is_ok_and(same)
+}
 
-    fn number(self, number: Option<u32>) -> Self {
-        match number {
-            Some(number) => self.word(&number.to_string()),
-            None => self,
-        }
-    }
+/// In one unit that divides it, so that nothing is lost: `1590m`.
+fn exactly(period: Period) -> String {
+    let written = serde_json::to_value(period).unwrap_or_default();
+    written.as_str().unwrap_or_default().to_owned()
+}
 
-    fn option(self, key: &str, value: Option<&str>) -> Self {
-        match value {
-            Some(value) if value.contains(char::is_whitespace) => {
-                let (quoted, whole) = quoted(value);
-                self.word(&format!("{key}:{quoted}")).unless(!whole)
-            }
-            Some(value) => self.word(&format!("{key}:{value}")),
-            None => self,
-        }
-    }
-
-    fn text(self, text: &str) -> Self {
-        if text.is_empty() {
-            return self;
-        }
-        let (quoted, whole) = quoted(text);
-        self.word(&quoted).unless(!whole)
-    }
-
-    fn unless(self, missing: bool) -> Self {
-        Self {
-            is_whole: self.is_whole && !missing,
-            ..self
-        }
+fn text(text: &str) -> String {
+    match text {
+        "" => String::new(),
+        text => format!(" {}", quoted(text)),
     }
 }
 
-/// A text in quotes, and whether all of it stands there.
-fn quoted(text: &str) -> (String, bool) {
-    let whole = text.chars().count() <= LONGEST && !text.contains('"');
-    (format!("\"{}\"", if whole { text } else { "…" }), whole)
+fn quoted(text: &str) -> String {
+    let is_short = text.chars().count() <= LONGEST;
+    let shown = if is_short && !text.contains('"') { text } else { "…" };
+    format!("\"{shown}\"")
+}
+
+fn option(key: &str, value: Option<&str>) -> String {
+    let value = value.map(|value| match value.contains(char::is_whitespace) {
+        true => quoted(value),
+        false => value.to_owned(),
+    });
+    value.map(|value| format!(" {key}:{value}")).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
-    use tidegate_rollout::command::grammar::{Named, Said, parse};
+    use tidegate_rollout::command::grammar::parse;
 
     use super::*;
 
-    fn read(text: &str) -> Said {
-        parse(text, Timestamp::UNIX_EPOCH, |_| Named::No).unwrap()
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn is_said_again(verb: &Verb) -> bool {
+        means(&command(verb, "checkout-1", NOW), verb, "checkout-1", NOW)
     }
 
     #[test]
@@ -117,6 +109,7 @@ mod tests {
             "resume",
             "retry",
             "hold \"watching redis\" for:1h30m",
+            "hold \"watching redis\" for:1d2h30m",
             "hold \"watching redis\"",
             "release 3",
             "rollback \"customers complain\"",
@@ -132,21 +125,43 @@ mod tests {
             "status",
             "history",
         ] {
-            let said = read(text);
-            let Again { words: rest, is_whole } = Again::said(&said.verb, Timestamp::UNIX_EPOCH);
-            assert!(is_whole, "{text}");
-            let again = read(&format!("{} checkout-1{rest}", said.verb.word()));
-            assert_eq!(again.verb, said.verb, "{text}: {rest}");
-            assert_eq!(again.rollout.as_deref(), Some("checkout-1"), "{text}: {rest}");
+            let said = parse(text, NOW, |_| Named::No).unwrap();
+            assert!(
+                is_said_again(&said.verb),
+                "{text}: {}",
+                command(&said.verb, "checkout-1", NOW)
+            );
         }
     }
 
+    /// As platforms give it that ask for each argument by itself: nothing in it was quoted, or split at its blanks.
     #[test]
-    fn what_cannot_be_said_as_it_was_is_left_to_whoever_said_it() {
-        for said in ["she said \"no\"".to_owned(), "x".repeat(81)] {
-            let note = Verb::Do(Command::Note { text: said });
-            let again = Again::said(&note, Timestamp::UNIX_EPOCH);
-            assert_eq!((again.words.as_str(), again.is_whole), (" \"…\"", false));
+    fn what_cannot_be_said_as_it_was_is_found_to_mean_something_else() {
+        let note = |text: &str| Command::Note { text: text.to_owned() };
+        let check = |item: &str| Command::Check {
+            item: item.to_owned(),
+            done: true,
+            evidence: String::new(),
+        };
+        let ack = |alert: String| Command::Ack {
+            alert: Some(alert),
+            number: None,
+        };
+        let approve = Command::Approve {
+            role: Some(String::new()),
+            comment: String::new(),
+        };
+        for command in [
+            note("she said \"no\""),
+            note(&"x".repeat(81)),
+            note("„urgent"),
+            note("“urgent”: DB"),
+            check("sessions three days"),
+            check("db:ok"),
+            ack("x".repeat(1_980)),
+            approve,
+        ] {
+            assert!(!is_said_again(&Verb::Do(command.clone())), "{command:?}");
         }
     }
 }

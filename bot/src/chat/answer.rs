@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidegate_rollout::refusal::Code;
-use tidegate_rollout::{Refusal, Rollout, Step};
+use tidegate_rollout::{Refusal, Rollout, RolloutId, Step};
 
 use super::card::Card;
 
@@ -87,6 +87,18 @@ impl Answer {
         Self {
             rollout: Some(rollout.id.to_string()),
             generation: Some(rollout.generation),
+            ..self
+        }
+    }
+
+    /// The same to somebody who named no rollout: it begins with the one that was found, if it does not say it anyway.
+    #[must_use]
+    pub fn naming(self, rollout: &RolloutId) -> Self {
+        if self.text.contains(rollout.as_str()) {
+            return self;
+        }
+        Self {
+            text: format!("{rollout}: {}", self.text),
             ..self
         }
     }

@@ -5,11 +5,10 @@
 use jiff::Timestamp;
 use tidegate_rollout::Refusal;
 use tidegate_rollout::command::Verb;
-use tidegate_rollout::command::grammar::{self, Named};
 use tidegate_rollout::refusal::Code;
 
 use super::answer::Choice;
-use super::buttons;
+use super::{again, buttons};
 use crate::render::{Button, Confirm};
 
 /// What they are called: Slack wants a name of its own for each. A row of Discord holds as many; more are named in words.
@@ -59,12 +58,7 @@ pub(super) fn confirm(verb: &str, rollout: &str, weight: &str, say: &str) -> Opt
 pub(super) fn read(value: &str, now: Timestamp) -> Result<(Verb, String, Option<u64>), Refusal> {
     let (generation, say) = value.split_once(':').ok_or_else(strange)?;
     let seen = generation.parse().map_err(|_| strange())?;
-    let rollout = say.split(' ').nth(1).unwrap_or_default();
-    let named = |word: &str| match word == rollout {
-        true => Named::Yes,
-        false => Named::No,
-    };
-    let said = grammar::understand(grammar::split(say)?, now, named)?;
+    let said = again::read(say, now)?;
     match said.rollout {
         Some(rollout) => Ok((said.verb, rollout, Some(seen))),
         None => Err(strange()),

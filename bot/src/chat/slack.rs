@@ -84,11 +84,14 @@ pub async fn pressed<D: Desk>(
         return Ok(Response::Nothing);
     }
     let answer = press::pressed(dispatcher, occasion, (action, value), now).await?;
-    let message = words::answer(&answer);
-    Ok(Response::Say(match pick::is_one(action) {
-        true => words::instead(message),
-        false => message,
-    }))
+    if !pick::is_one(action) {
+        return Ok(Response::Say(words::answer(&answer)));
+    }
+    let tabular = matches!(pick::read(value, now), Ok((Verb::History, _, _)));
+    Ok(Response::Say(words::instead(match tabular && answer.ok {
+        true => words::table(&answer),
+        false => words::answer(&answer),
+    })))
 }
 
 pub use start::{again, as_form, chosen, submitted, working_form};

@@ -10,10 +10,9 @@ use tidegate_rollout::notice::clock;
 use tidegate_rollout::refusal::Code;
 use tidegate_rollout::{Actor, Entry, Health, Refusal, Rollout, Stage};
 
-use super::again::Again;
 use super::answer::Choice;
 use super::names::Names;
-use super::{Answer, DeskError};
+use super::{Answer, DeskError, again};
 
 /// An order that is being decided and takes longer than its platform waits.
 pub(super) const WORKING: &str = "Working on it; the answer comes here.";
@@ -155,9 +154,8 @@ pub(super) fn no_such_rollout(name: &str, active: &[Arc<Rollout>], plans: &[Stri
 const CANDIDATES: usize = 10;
 
 pub(super) fn ambiguous(several: &[Arc<Rollout>], verb: &Verb, now: Timestamp) -> Answer {
-    let again = Again::said(verb, now);
     let choice = |rollout: &Arc<Rollout>| {
-        let say = format!("{} {}{}", verb.word(), rollout.id, again.words);
+        let say = again::command(verb, rollout.id.as_str(), now);
         let weight = rollout.wanted.to_string();
         let line = format!("`{say}` ({} {weight})", rollout.state_word());
         let choice = Choice {
@@ -182,9 +180,12 @@ pub(super) fn ambiguous(several: &[Arc<Rollout>], verb: &Verb, now: Timestamp) -
         ),
         format!("Say: {}{more}.", lines.join(", or ")),
     );
+    // What cannot be said again as it was is for whoever said it.
+    let whole = choices
+        .iter()
+        .all(|one| again::means(&one.say, verb, &one.rollout, now));
     Answer {
-        // Words that are missing are for whoever said them to say again.
-        choices: if again.is_whole { choices } else { Vec::new() },
+        choices: if whole { choices } else { Vec::new() },
         ..refusal.into()
     }
 }

@@ -102,7 +102,7 @@ fn known(renderer: &Renderer, name: &str) -> Result<Named, Failure> {
 fn invalid(faults: &[TemplateFault]) -> Failure {
     let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
     Failure::new(Exit::Invalid, lines.join("\n"))
-        .hint("`tidegate template show <kind>` prints a template that works; the built-in ones stay in use until this is repaired.")
+        .hint("`tidegate template show <kind>` prints a template that works; a server that runs keeps what it has, one that starts refuses these.")
 }
 
 fn list(renderer: &Renderer, out: &mut Out) -> Result<Exit, Failure> {

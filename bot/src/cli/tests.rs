@@ -279,6 +279,11 @@ fn explain_knows_every_code_and_suggests_one() {
     let (exit, stdout, _) = call(&["plan", "explain", "p101"]);
     assert_eq!(exit, 0);
     assert!(stdout.starts_with("P101 (error): unknown key\n"), "{stdout}");
+    let (exit, stdout, _) = call(&["plan", "explain", "r102"]);
+    assert_eq!(
+        (exit, stdout.trim()),
+        (0, "R102 (refusal): Several rollouts are meant.")
+    );
     let (exit, _, stderr) = call(&["plan", "explain", "P1O1"]);
     assert_eq!(exit, 2);
     assert!(stderr.contains("Did you mean P101?"), "{stderr}");

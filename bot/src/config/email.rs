@@ -42,7 +42,8 @@ impl FromStr for MailTls {
         match text {
             "starttls" => Ok(Self::StartTls),
             "tls" => Ok(Self::Tls),
-            "off" => Ok(Self::Off),
+            // YAML of old reads an unquoted `off` as "no".
+            "off" | "false" => Ok(Self::Off),
             other => Err(format!("`{}` is none of `starttls`, `tls`, `off`", brief(other))),
         }
     }
@@ -180,6 +181,14 @@ mod tests {
         assert!(faults(&given("smtp.example.com:25"))[0].starts_with("email.tls: must not be `off`"));
         assert_eq!(faults(&given("127.0.0.1:25")), Vec::<String>::new());
         assert_eq!(faults(&given("[::1]:25")), Vec::<String>::new());
+    }
+
+    /// A word in a file of YAML that is not quoted there.
+    #[test]
+    fn off_is_off_where_yaml_reads_a_no() {
+        for word in ["off", "false"] {
+            assert_eq!(word.parse(), Ok(super::MailTls::Off), "{word}");
+        }
     }
 
     #[test]

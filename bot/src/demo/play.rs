@@ -383,7 +383,8 @@ fn headline(card: &Card) -> String {
 
 /// A measured time as people say it: to the hundredth of a second.
 fn spoken(period: Period) -> String {
-    let hundredths = period.as_millis() / 10;
+    // Half a hundredth counts as one: no number is made better than it is.
+    let hundredths = (period.as_millis() + 5) / 10;
     format!("{}.{:02} s", hundredths / 100, hundredths % 100)
 }
 

@@ -10,7 +10,7 @@ pub(super) async fn look(subject: Arc<Subject>) -> Vec<Finding> {
         Finding::fail(
             "configuration.misfit",
             fault.to_string(),
-            "Put that right; `tidegate check-config` and `tidegate plan lint` say it with line and column.",
+            "Put that right; `tidegate check-config`, `tidegate plan lint` and `tidegate template test` say it with line and column.",
         )
     });
     let config = &subject.config;

@@ -117,7 +117,9 @@ impl Message {
             .content(self.content.as_str())
             .embeds(self.embeds())
             .components(self.rows())
-            .allowed_mentions(self.allowed());
+            .allowed_mentions(self.allowed())
+            // What stood there before may have hidden them.
+            .suppress_embeds(self.embed.is_none());
         json(&message)
     }
 
@@ -187,18 +189,22 @@ fn drawn(button: &Button) -> Option<CreateButton> {
     if let Some(link) = &button.link {
         return Some(CreateButton::new_link(link).label(label));
     }
-    let id = custom_id(button.action, &button.value);
     let style = match (button.dangerous, button.confirm.is_some()) {
         (true, _) => ButtonStyle::Danger,
         (false, true) => ButtonStyle::Primary,
         (false, false) => ButtonStyle::Secondary,
     };
-    (id.len() <= CUSTOM_ID).then(|| {
-        CreateButton::new(id)
+    fits(button).then(|| {
+        CreateButton::new(custom_id(button.action, &button.value))
             .label(label)
             .style(style)
             .disabled(!button.possible)
     })
+}
+
+/// Whether a button has room for what it carries; it is left out of a message otherwise.
+pub fn fits(button: &Button) -> bool {
+    button.link.is_some() || custom_id(button.action, &button.value).len() <= CUSTOM_ID
 }
 
 /// What a button is called when it comes back: the version, what it does, what it carries.
@@ -278,5 +284,18 @@ mod tests {
             );
         }
         assert_eq!(json(&message.answer())["flags"], 64 | 4);
+        assert_eq!(message.edited()["flags"], 4);
+        let pictured = Message {
+            embed: Some(Embed {
+                title: String::new(),
+                url: None,
+                colour: 0,
+                description: Markup::default(),
+                fields: Vec::new(),
+                footer: String::new(),
+            }),
+            ..message
+        };
+        assert_eq!(pictured.edited()["flags"], 0);
     }
 }

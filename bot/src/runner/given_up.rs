@@ -1,12 +1,14 @@
 //! Owns the end of what nobody waits for any more: a rung that never came through, of a rollout that was rolled back by another.
 //! Refuses to give up in silence, and before a person has had an hour to look, but where somebody else writes to the target.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use tidegate_rollout::ids::NoticeId;
 use tidegate_rollout::notice::About;
 use tidegate_rollout::plan::{Hears, Target};
 use tidegate_rollout::{Action, ActionKind, Entry, Notice, NoticeKind, Period, Rollout, Stage};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::Engine;
 
@@ -26,12 +28,15 @@ impl Engine {
         let ActionKind::ToZero { target } = &action.kind else {
             return false;
         };
-        if self.cached_one(&action.rollout).is_some() {
+        let cached = self.cached_one(&action.rollout);
+        if cached.is_some_and(|rollout| !rollout.is_final()) {
             return false;
         }
         match self.store.rollout(&action.rollout).await {
             // It is forgotten; nobody is left to be told.
             Ok(None) => true,
+            // Zero was read back since, or is asked for by somebody who says what becomes of it: an answer that came late.
+            Ok(Some(rollout)) if !is_left(&rollout, action) || self.moved_by_another(action, target) => true,
             Ok(Some(rollout)) => match over_for(&rollout, now) {
                 Some(lasting) if lasting >= after => {
                     self.last_page(&rollout, (action, target), attempts, why, now).await
@@ -40,6 +45,19 @@ impl Engine {
             },
             Err(_) => false,
         }
+    }
+
+    /// Whether another rollout moves that target by now.
+    fn moved_by_another(&self, action: &Action, target: &Target) -> bool {
+        let name = target.name();
+        let moves = |other: &Arc<Rollout>| {
+            other.id != action.rollout && !other.is_final() && other.plan.targets().contains(&name)
+        };
+        let Some(other) = self.cached().into_iter().find(moves) else {
+            return false;
+        };
+        info!(action.id = %action.id, "{name} is moved by {} now, and no longer asked for zero", other.id);
+        true
     }
 
     async fn last_page(
@@ -84,6 +102,18 @@ impl Engine {
     }
 }
 
+/// Whether that rung was told as one that did not come through, and nobody asked the same target anew. A rollout of before there were
+/// ladders says nothing about its rungs.
+fn is_left(rollout: &Rollout, action: &Action) -> bool {
+    let ladder = &rollout.ladder;
+    let Some(place) = ladder.iter().position(|climb| climb.action == action.id) else {
+        return true;
+    };
+    let (climb, later) = (&ladder[place], &ladder[place + 1..]);
+    let verified = climb.end.as_ref().is_some_and(|end| end.verified);
+    !verified && later.iter().all(|later| later.target != climb.target)
+}
+
 /// How long a rollout has been over.
 fn over_for(rollout: &Rollout, now: Timestamp) -> Option<Period> {
     let since = match &rollout.stage {
@@ -101,16 +131,22 @@ fn over_for(rollout: &Rollout, now: Timestamp) -> Option<Period> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use jiff::SignedDuration;
     use tempfile::tempdir;
+    use tidegate_rollout::ids::ActionId;
+    use tidegate_rollout::ladder::{Climb, End};
+    use tidegate_rollout::plan::FlagTarget;
     use tidegate_rollout::{Command, Event, Outcome, ReadBack, Surroundings, Weight, step};
 
     use super::*;
     use crate::clock;
-    use crate::runner::bench::{ana, baking, engine};
+    use crate::runner::bench::{ana, baking, baking_of, engine};
 
-    /// A rollout that came to be over at this moment, and what it asked for, as if that had been another rung.
-    async fn over(engine: &Engine, at: Timestamp) -> Action {
+    /// A rollout that came to be over at this moment by its own target, and what it asked for: that, and another rung which did not
+    /// come through.
+    async fn over(engine: &Engine, at: Timestamp) -> (Action, Action) {
         let rollout = baking(engine, at).await;
         let rollback = Event::Commanded {
             actor: ana(),
@@ -120,13 +156,36 @@ mod tests {
             seen: None,
         };
         let around = Surroundings::calm(at);
-        let falling = step(&rollout, &around, &rollback, at).unwrap();
+        let mut falling = step(&rollout, &around, &rollback, at).unwrap();
+        let through = falling.actions[0].clone();
+        let target = Target::Flag(FlagTarget {
+            key: "elsewhere".to_owned(),
+            groups: BTreeMap::new(),
+        });
+        let left = Action {
+            id: ActionId::new("checkout-1.9.0"),
+            kind: ActionKind::ToZero { target: target.clone() },
+            ..through.clone()
+        };
+        let climb = falling.next.ladder[0].clone();
+        let failed = End {
+            at,
+            verified: false,
+            how: "no route".to_owned(),
+        };
+        let other = Climb {
+            rung: "elsewhere".to_owned(),
+            target: target.name(),
+            action: left.id.clone(),
+            end: Some(failed),
+            ..climb
+        };
+        falling.next.ladder.insert(0, other);
         engine.store.save(&falling, 0, None, at).await.unwrap();
-        let action = falling.actions[0].clone();
-        let asked = engine.gives_up(&action, (240, "no route"), Period::ZERO, at).await;
+        let asked = engine.gives_up(&left, (240, "no route"), Period::ZERO, at).await;
         assert!(!asked, "it is not over");
         let zero = Event::Reported {
-            action: action.id.clone(),
+            action: through.id.clone(),
             outcome: Outcome::Applied(ReadBack {
                 weight: Weight::ZERO,
                 how: "read back".to_owned(),
@@ -137,7 +196,7 @@ mod tests {
         };
         let over = step(&falling.next, &around, &zero, at).unwrap();
         engine.store.save(&over, 0, None, at).await.unwrap();
-        action
+        (through, left)
     }
 
     /// What was said of giving up.
@@ -157,7 +216,7 @@ mod tests {
         let directory = tempdir().unwrap();
         let engine = engine(&directory, &[]).await;
         let at = clock::now() - SignedDuration::from_hours(2);
-        let action = over(&engine, at).await;
+        let (_, action) = over(&engine, at).await;
         let soon = at + SignedDuration::from_mins(59);
         assert!(
             !engine.gives_up(&action, (236, "no route"), TRIED_ON, soon).await,
@@ -170,7 +229,7 @@ mod tests {
         assert_eq!(
             said(&engine).await,
             [
-                "A rung of the rollback is given up after 240 attempts: flag/checkout was never read back at zero; the last answer: no route"
+                "A rung of the rollback is given up after 240 attempts: flag/elsewhere was never read back at zero; the last answer: no route"
             ]
         );
     }
@@ -181,7 +240,7 @@ mod tests {
         let directory = tempdir().unwrap();
         let engine = engine(&directory, &[]).await;
         let at = clock::now() - SignedDuration::from_mins(2);
-        let action = over(&engine, at).await;
+        let (_, action) = over(&engine, at).await;
         let soon = at + SignedDuration::from_secs(1);
         assert!(
             engine
@@ -191,8 +250,41 @@ mod tests {
         assert_eq!(
             said(&engine).await,
             [
-                "A rung of the rollback is given up after 3 attempts: flag/checkout was never read back at zero; the last answer: somebody else wrote 5"
+                "A rung of the rollback is given up after 3 attempts: flag/elsewhere was never read back at zero; the last answer: somebody else wrote 5"
             ]
         );
+    }
+
+    /// An answer of before a person asked again, or of a rung that came through meanwhile, is no news.
+    #[tokio::test]
+    async fn of_what_was_read_back_at_zero_nobody_is_told_that_it_never_was() {
+        let directory = tempdir().unwrap();
+        let engine = engine(&directory, &[]).await;
+        let at = clock::now() - SignedDuration::from_mins(2);
+        let (through, _) = over(&engine, at).await;
+        let soon = at + SignedDuration::from_secs(1);
+        let fenced = (1, "the target carries the higher epoch 3");
+        assert!(engine.gives_up(&through, fenced, Period::ZERO, soon).await);
+        assert_eq!(said(&engine).await, [""; 0]);
+    }
+
+    /// Who moves a target says what becomes of it.
+    #[tokio::test]
+    async fn what_another_rollout_moves_by_now_is_left_to_it() {
+        let directory = tempdir().unwrap();
+        let engine = engine(&directory, &[]).await;
+        let at = clock::now() - SignedDuration::from_mins(2);
+        let (_, left) = over(&engine, at).await;
+        let mut other = baking_of(&engine, "search", at).await;
+        let mut plan = (*other.plan).clone();
+        let ActionKind::ToZero { target } = &left.kind else {
+            panic!("{left:?}");
+        };
+        plan.spec.target = target.clone();
+        (other.plan, other.generation) = (Arc::new(plan), other.generation + 1);
+        engine.cache(other);
+        let fenced = (1, "the target carries the higher epoch 3");
+        assert!(engine.gives_up(&left, fenced, Period::ZERO, at).await);
+        assert_eq!(said(&engine).await, [""; 0]);
     }
 }

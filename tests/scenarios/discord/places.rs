@@ -163,6 +163,11 @@ async fn what_is_over_is_still_meant_in_its_thread_and_nothing_else_is_hit() -> 
         rollout(world.running(), CHECKOUT).await?.generation == before,
         "the other one was hit"
     );
+    // The name of its plan means what that did last.
+    let said = say_at(&world, CHANNEL, "status", &[("rollout", "search")]).await?;
+    ensure!(said.contains("ROLLED BACK") && said.contains(SEARCH), "{said}");
+    let said = say_at(&world, CHANNEL, "advance", &[("rollout", "search")]).await?;
+    ensure!(said.starts_with("R403"), "{said}");
     // In the channel the other one is the only one now.
     say_at(&world, CHANNEL, "pause", &[]).await?;
     ensure!(rollout(world.running(), CHECKOUT).await?.pause.is_some());

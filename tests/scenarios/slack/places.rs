@@ -80,6 +80,10 @@ async fn the_one_that_the_channel_shows_is_meant_there() -> Result<()> {
             && rollout(world.running(), "search-1").await?.phase_index() == 0,
         "{said}"
     );
+    ensure!(
+        said.starts_with("checkout-1: ana said"),
+        "who names none has to hear which one it was: {said}"
+    );
     // A name is stronger than the place.
     let said = say_in(&world, CHANNEL, "advance search-1").await?;
     ensure!(rollout(world.running(), "search-1").await?.phase_index() == 1, "{said}");

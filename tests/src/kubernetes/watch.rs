@@ -66,14 +66,8 @@ impl Watch {
         if from == 0 {
             let there = world.all().filter(|(key, object)| watch.wanted.has(key, object));
             watch.lines = there.map(|(_, object)| line("ADDED", object)).collect();
-        } else if from < world.history.oldest() {
-            let message = format!("too old resource version: {from} ({})", world.history.oldest());
-            let status = json!({
-                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message,
-                "reason": "Expired", "code": 410,
-            });
-            watch.lines.push_back(line("ERROR", &status));
-            watch.over = true;
+        } else {
+            watch.ends_with_a_gap(world);
         }
         Ok(watch)
     }
@@ -117,8 +111,27 @@ impl Watch {
         }
     }
 
+    /// Ends, when something is forgotten that was not told.
+    fn ends_with_a_gap(&mut self, world: &World) {
+        let oldest = world.history.oldest();
+        if self.told >= oldest {
+            return;
+        }
+        let message = format!("too old resource version: {} ({oldest})", self.told);
+        let status = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message,
+            "reason": "Expired", "code": 410,
+        });
+        self.lines.push_back(line("ERROR", &status));
+        self.over = true;
+    }
+
     /// Makes lines of what happened since the last time.
     fn catch_up(&mut self, world: &World) {
+        self.ends_with_a_gap(world);
+        if self.over {
+            return;
+        }
         for change in world.history.since(self.told) {
             let there = |object: &Option<Value>| object.as_ref().is_some_and(|it| self.wanted.has(&change.key, it));
             let kind = match (there(&change.before), there(&change.after)) {

@@ -80,7 +80,7 @@ impl Witness {
         })
     }
 
-    /// Everything since the beginning, up to what is so now.
+    /// Everything since the beginning, up to what is so now. Of what is gone by now, the last word may still be on its way.
     ///
     /// # Errors
     /// When the watch broke off.

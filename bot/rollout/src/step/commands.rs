@@ -300,11 +300,17 @@ fn the_decision(work: &Work<'_>, number: Option<u32>) -> Result<Decision, Refusa
     };
     found.cloned().ok_or_else(|| {
         let numbers: Vec<String> = open.iter().map(|decision| decision.number.to_string()).collect();
-        let hint = match numbers.as_slice() {
-            [] => "No question is open.".to_owned(),
-            numbers => format!("Say which one: {}.", numbers.join(", ")),
-        };
-        Refusal::new(Code::R407, "I can't tell which question you answer.", hint)
+        match numbers.as_slice() {
+            [] => Refusal::new(
+                Code::R407,
+                "No question is open.",
+                "Say `status` for what it waits for.",
+            ),
+            numbers => {
+                let hint = format!("Say which one: {}.", numbers.join(", "));
+                Refusal::new(Code::R407, "I can't tell which question you answer.", hint)
+            }
+        }
     })
 }
 

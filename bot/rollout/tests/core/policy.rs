@@ -111,6 +111,27 @@ fn the_documentation_of_the_roles_is_what_the_policy_says() {
     );
 }
 
+/// The documentation of the refusals, with the table as the code has it between its markers.
+#[test]
+fn the_documentation_of_the_refusals_names_each_of_them() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/command-line.md");
+    let written = std::fs::read_to_string(file).expect("docs/command-line.md");
+    let (begin, end) = ("<!-- refusals: made from the code -->\n", "<!-- end of refusals -->");
+    let start = written.find(begin).expect(begin) + begin.len();
+    let stop = written.find(end).expect(end);
+    let row = |code: &Code| format!("| `{code}` | {} |\n", code.says());
+    let rows: String = Code::ALL.iter().map(row).collect();
+    let table = format!("| code | what it says |\n|---|---|\n{rows}");
+    let text = format!("{}\n{table}\n{}", &written[..start], &written[stop..]);
+    if std::env::var_os("TIDEGATE_UPDATE_DOCS").is_some() {
+        std::fs::write(file, &text).expect("written");
+    }
+    assert!(
+        written == text,
+        "docs/command-line.md lags: run this test once with TIDEGATE_UPDATE_DOCS=1 and commit the result"
+    );
+}
+
 #[test]
 fn a_guards_hold_is_not_released_by_whoever_only_writes() {
     let (plan, guard) = (plan(), Holder::Guard(Guard::Budget));

@@ -228,7 +228,8 @@ fn payload(notice: &Notice, text: &str, severity: Severity, page: Option<&Url>) 
                 "rollout": about.rollout,
                 "title": one_line(&about.title),
                 "state": about.state,
-                "weight": about.weight,
+                // What was decided; whether it is so, the text says.
+                "wanted_weight": about.weight,
             },
         },
         "client": "Tidegate",

@@ -3,14 +3,15 @@
 
 use super::super::{Answer, DeskError, buttons, pick, words as shared};
 use super::card;
-use crate::render::discord::{CONTENT, Markup, Message};
+use crate::render::Button;
+use crate::render::discord::{CONTENT, Markup, Message, fits};
 
 /// What was done; or the code, the reason and the next step of a refusal. A card brings its buttons along.
 pub(super) fn answer(answer: &Answer) -> Message {
     let text = || Markup::text(&answer.in_words(), CONTENT);
     match &answer.card {
         None => Message {
-            buttons: pick::buttons(&answer.choices),
+            buttons: choices(answer),
             ..Message::words(text())
         },
         Some(shown) => Message {
@@ -20,6 +21,16 @@ pub(super) fn answer(answer: &Answer) -> Message {
             buttons: buttons::of(shown, None),
             ..Message::default()
         },
+    }
+}
+
+/// A button for each of several that may be meant; none, where one of them has no room for what was said: whoever sees some of them
+/// would press one of those.
+fn choices(answer: &Answer) -> Vec<Button> {
+    let buttons = pick::buttons(&answer.choices);
+    match buttons.iter().all(fits) {
+        true => buttons,
+        false => Vec::new(),
     }
 }
 
@@ -49,6 +60,7 @@ mod tests {
     use tidegate_rollout::refusal::Code;
 
     use super::*;
+    use crate::chat::answer::Choice;
 
     #[test]
     fn a_refusal_has_its_code_its_reason_and_the_next_step() {
@@ -59,6 +71,26 @@ mod tests {
             "R203 ana holds it\\: \\@everyone.\nAsk \\*ana\\*."
         );
         assert_eq!(shown.embed, None);
+    }
+
+    #[test]
+    fn of_several_all_are_offered_or_none() {
+        let asked = |reason: &str| {
+            let choice = |rollout: &str| Choice {
+                rollout: rollout.to_owned(),
+                generation: 41,
+                state: "BAKING".to_owned(),
+                weight: "25%".to_owned(),
+                say: format!("rollback {rollout} \"{reason}\""),
+            };
+            Answer {
+                choices: vec![choice("pay-1"), choice("checkout-service-blue-12")],
+                ..Answer::text("Which one?")
+            }
+        };
+        assert_eq!(answer(&asked("it fails")).buttons.len(), 2);
+        let long = "customers report that payments fail since the change";
+        assert_eq!(answer(&asked(long)).buttons.len(), 0);
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! Owns `tidegate plan explain`: what a code means, why it matters, how to put it right.
+//! Owns `tidegate plan explain`: what a code means, why it matters, how to put it right; of a refusal, what it means.
 
+use serde_json::json;
 use tidegate_rollout::plan::codes::{CODES, Code, CodeDoc};
 use tidegate_rollout::plan::suggest::closest;
+use tidegate_rollout::refusal;
 
 use crate::cli::table::columns;
 use crate::cli::{Exit, Failure, Out};
@@ -18,6 +20,11 @@ pub(super) fn run(code: Option<&str>, out: &mut Out) -> Result<Exit, Failure> {
             out.result(columns(&rows, 0).trim_end(), &CODES)?;
         }
         Some(word) => {
+            if let Some(code) = refusal(word) {
+                let document = json!({ "code": code.word(), "level": "refusal", "title": code.says() });
+                out.result(format!("{code} (refusal): {}", code.says()), &document)?;
+                return Ok(Exit::Done);
+            }
             let doc = Code::named(word).ok_or_else(|| unknown(word))?.doc();
             let (code, level) = (doc.code, doc.level.word());
             let text = format!("{code} ({level}): {}\n\n{}\n{}", doc.title, doc.why, doc.fix);
@@ -25,6 +32,12 @@ pub(super) fn run(code: Option<&str>, out: &mut Out) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// The code of an answer to a command.
+fn refusal(word: &str) -> Option<refusal::Code> {
+    let same = |code: &&refusal::Code| code.word().eq_ignore_ascii_case(word);
+    refusal::Code::ALL.iter().find(same).copied()
 }
 
 fn unknown(word: &str) -> Failure {
