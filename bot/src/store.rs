@@ -49,7 +49,7 @@ pub use examine::{Examined, Tables};
 pub use flags::FlagWrite;
 pub use inbox::{Arrival, Content, Filed, Remembered, Settled, Starts};
 pub use lease::Replica;
-pub use letters::DeadLetter;
+pub use letters::{DeadLetter, TriedOn};
 pub use log::{ChainReport, LogReport};
 pub use messages::Message;
 pub use open::{Place, Storage};

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::client::{Server, ServerArgs};
 use super::{Exit, Failure, Out};
-use crate::http::api::letters::{DeadLetters, Letter, Retried};
+use crate::http::api::letters::{DeadLetters, Letter, Retried, Trying};
 
 const PATH: &str = "/api/v1/dead-letters";
 
@@ -22,7 +22,7 @@ pub(super) struct DeadLettersArgs {
 /// What to do with dead letters.
 #[derive(Debug, Subcommand)]
 enum DeadLettersCommand {
-    /// Lists the newest ones, and why each was given up.
+    /// Lists the newest ones, and why each was given up; and what is still tried.
     List,
     /// Has one said once more.
     Retry {
@@ -49,10 +49,15 @@ async fn carry(server: &Server, command: DeadLettersCommand, out: &mut Out) -> R
             let shown = known.dead_letters.len();
             let mut lines: Vec<String> = known.dead_letters.iter().map(line).collect();
             if lines.is_empty() {
-                lines.push("Everything was said.".to_owned());
+                let nothing = match known.tried_on.is_empty() {
+                    true => "Everything was said.",
+                    false => "Nothing was given up.",
+                };
+                lines.push(nothing.to_owned());
             } else if u64::try_from(shown).is_ok_and(|shown| shown < known.count) {
                 lines.push(format!("The newest {shown} of {}.", known.count));
             }
+            lines.extend(known.tried_on.iter().map(tried_on));
             out.result(lines.join("\n"), &known)
         }
         DeadLettersCommand::Retry { notice, channel } => {
@@ -70,6 +75,16 @@ fn line(letter: &Letter) -> String {
         "{}  {}  {:.0}  {} attempts: {}",
         letter.notice, letter.channel, letter.created_at, letter.attempts, letter.why
     )
+}
+
+fn tried_on(messages: &Trying) -> String {
+    let Trying {
+        channel,
+        count,
+        since,
+        why,
+    } = messages;
+    format!("{channel}: {count} still tried, since {since:.0}: {why}")
 }
 
 /// A word as one segment of a path, whatever is in it.

@@ -1,4 +1,4 @@
-//! Owns the dead letters: what nobody will try to say any more, until a person asks for one more try.
+//! Owns the dead letters: what nobody will try to say any more, until a person asks for one more try; and what did not come through yet.
 //! Refuses to lose them silently: they are counted, shown, and go only with their rollout or after the retention.
 
 use jiff::Timestamp;
@@ -17,6 +17,10 @@ statements! {
          WHERE state = 'buried' ORDER BY number DESC LIMIT $1";
     COUNT: "count the dead letters" =
         "SELECT COUNT(*) FROM messages WHERE state = 'buried'";
+    TRIED_ON: "list what is tried on" =
+        "SELECT channel, why, COUNT(*), MIN(created_at) FROM messages
+         WHERE state = 'waiting' AND why IS NOT NULL AND attempts > 0
+         GROUP BY channel, why ORDER BY MIN(created_at) LIMIT $1";
     REVIVE: "try a dead letter once more" =
         "UPDATE messages SET state = 'waiting', why = NULL, attempts = 0, claimed_until = 0, due_at = $3
          WHERE notice = $1 AND channel = $2 AND state = 'buried'";
@@ -33,7 +37,36 @@ pub struct DeadLetter {
     pub why: String,
 }
 
+/// Messages of one channel that did not come through yet, for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TriedOn {
+    /// Where they go.
+    pub channel: String,
+    /// How many there are.
+    pub count: u64,
+    /// When it was decided to say the first of them.
+    pub since: Timestamp,
+    /// What stood in the way the last time.
+    pub why: String,
+}
+
 impl Store {
+    /// What failed and is tried on, the oldest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn tried_on(&self, limit: u32) -> Result<Vec<TriedOn>, StoreError> {
+        type Row = (String, String, i64, i64);
+        let rows: Vec<Row> = self.engine().rows(&TRIED_ON, &[limit.into()]).await?;
+        let read = |(channel, why, messages, since): Row| TriedOn {
+            channel,
+            count: count(messages),
+            since: moment(since),
+            why,
+        };
+        Ok(rows.into_iter().map(read).collect())
+    }
+
     /// The newest dead letters that can be read.
     ///
     /// # Errors

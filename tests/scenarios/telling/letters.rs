@@ -143,6 +143,36 @@ async fn a_message_is_signed_and_comes_again_under_its_id_until_it_is_taken_once
     Ok(())
 }
 
+/// A channel that is down for a minute has no dead letters, and yet not everything was said.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_tried_on_is_no_dead_letter_and_is_told_beside_them() -> Result<()> {
+    let pager = Sink::start().await?;
+    pager.answer_with(StatusCode::SERVICE_UNAVAILABLE);
+    let gate = Gate::open(&[("pager", pager.url("/page"))], &[]).await?;
+    gate.start().await?;
+    let known = wait::until("it failed once", PATIENCE, async || {
+        let known = gate.api("/api/v1/dead-letters").await?;
+        ensure!(known["tried_on"][0]["channel"] == "pager", "{known}");
+        Ok(known)
+    })
+    .await?;
+    let failing = &known["tried_on"][0];
+    ensure!(
+        known["count"] == 0 && failing["why"].as_str().is_some_and(|why| why.contains("503")),
+        "{known}"
+    );
+    pager.answer_with(StatusCode::OK);
+    wait::until("all of it is said", PATIENCE, async || {
+        let known = gate.api("/api/v1/dead-letters").await?;
+        ensure!(
+            known["tried_on"] == serde_json::json!([]) && known["count"] == 0,
+            "{known}"
+        );
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_letter_is_seen_and_tried_once_more() -> Result<()> {
     let pager = Sink::start().await?;

@@ -15,7 +15,7 @@ use super::Api;
 use super::reading::Page;
 use crate::chat::Desk;
 use crate::clock;
-use crate::store::DeadLetter;
+use crate::store::{DeadLetter, TriedOn};
 
 /// Messages that could not be delivered.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -24,6 +24,23 @@ pub struct DeadLetters {
     pub count: u64,
     /// Latest first.
     pub dead_letters: Vec<Letter>,
+    /// What did not come through yet and is tried on: those that wait longest first.
+    #[serde(default)]
+    pub tried_on: Vec<Trying>,
+}
+
+/// Messages of one channel that did not come through yet, for one reason.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Trying {
+    /// Where they go.
+    pub channel: String,
+    /// How many there are.
+    pub count: u64,
+    /// Since when the first of them waits.
+    #[schema(value_type = String)]
+    pub since: Timestamp,
+    /// What stood in the way the last time.
+    pub why: String,
 }
 
 /// One message that could not be delivered.
@@ -61,7 +78,24 @@ impl From<DeadLetter> for Letter {
     }
 }
 
-/// Lists messages that could not be delivered.
+impl From<TriedOn> for Trying {
+    fn from(messages: TriedOn) -> Self {
+        let TriedOn {
+            channel,
+            count,
+            since,
+            why,
+        } = messages;
+        Self {
+            channel,
+            count,
+            since,
+            why,
+        }
+    }
+}
+
+/// Lists messages that could not be delivered, and what is tried on.
 #[utoipa::path(
     get, path = "/api/v1/dead-letters", tag = "server", params(Page), responses((status = 200, body = DeadLetters))
 )]
@@ -72,7 +106,12 @@ pub(super) async fn list<D: Desk + 'static>(
     let count = api.store.count_dead_letters().await?;
     let letters = api.store.dead_letters(page.limit()).await?;
     let dead_letters = letters.into_iter().map(Letter::from).collect();
-    Ok(Json(DeadLetters { count, dead_letters }))
+    let tried_on = api.store.tried_on(page.limit()).await?.into_iter().map(Trying::from);
+    Ok(Json(DeadLetters {
+        count,
+        dead_letters,
+        tried_on: tried_on.collect(),
+    }))
 }
 
 /// What became of a dead letter.
