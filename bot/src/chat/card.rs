@@ -282,6 +282,9 @@ fn next(rollout: &Rollout, around: &Surroundings, now: Timestamp) -> String {
                 || !rollout.holds.is_empty()
                 || !rollout.decisions.is_empty()
                 || around.freeze.is_some();
+            if left == Period::ZERO && (stands || firing(rollout) > 0) {
+                return format!("Has baked {needed}. It stands still until what keeps it from advancing is gone.");
+            }
             let last = *phase + 1 == spec.phases.len();
             let then = match gate {
                 _ if stands => "it stands still until what stands in its way is gone",

@@ -222,6 +222,20 @@ fn the_last_phase_is_followed_by_the_watch() {
     assert_eq!(card.next, "Bakes 30m more of 30m, then it is watched if it is healthy.");
 }
 
+/// "0s more, then it goes on" would be said for as long as the alert fires.
+#[test]
+fn what_has_baked_and_may_not_go_on_says_that_it_stands_still() {
+    let story = Story::begins(samples::plan(), 32).read_back();
+    let story = story.later(29).alert("CheckoutQueueLong", "checkout-7d9f", 28).later(2);
+    let card = crate::chat::Card::of(&story.rollout, &story.around, story.now);
+    assert_eq!(card.state, "BAKING");
+    assert_eq!(
+        card.next,
+        "Has baked 30m. It stands still until what keeps it from advancing is gone."
+    );
+    assert!(!card.waits_for.is_empty(), "what that is stands below");
+}
+
 #[test]
 fn buttons_are_forms_with_the_revision_and_what_may_not_be_pressed_says_why() {
     let pages = pages();
