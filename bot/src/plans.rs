@@ -176,6 +176,26 @@ fn folder_of(pattern: &str) -> &Path {
     let fixed = pattern
         .find(['*', '?', '['])
         .map_or(pattern, |chosen| &pattern[..chosen]);
-    let end = fixed.rfind('/').map_or(0, |slash| slash + 1);
-    Path::new(&fixed[..end])
+    match fixed.rfind('/') {
+        Some(slash) => Path::new(&fixed[..=slash]),
+        // Beside a configuration that was named without a folder.
+        None => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_without_a_folder_lies_where_somebody_stands() {
+        for (pattern, folder) in [
+            ("plan*.yaml", "."),
+            ("plan.yaml", "."),
+            ("plans/*.yaml", "plans/"),
+            ("/etc/tidegate/plan-?.yaml", "/etc/tidegate/"),
+        ] {
+            assert_eq!(folder_of(pattern), Path::new(folder), "{pattern}");
+        }
+    }
 }

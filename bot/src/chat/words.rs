@@ -78,7 +78,8 @@ pub(super) fn list(rows: &[(Arc<Rollout>, Option<Health>)], plans: &[String]) ->
             "{:<12} {:<10} {:<20} {:>6}  {}",
             rollout.state_word(),
             health,
-            rollout.id,
+            // As a text, which can be made wider.
+            rollout.id.as_str(),
             rollout.wanted.to_string(),
             rollout.plan.spec.title
         )
