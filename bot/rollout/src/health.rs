@@ -35,6 +35,14 @@ pub enum Health {
 }
 
 impl Health {
+    /// One of each, with nothing to tell.
+    pub const ALL: [Self; 4] = [
+        Self::Healthy,
+        Self::OffTarget { firing: Vec::new() },
+        Self::Critical { firing: Vec::new() },
+        Self::NoData { why: String::new() },
+    ];
+
     /// The word shown in headlines.
     pub fn word(&self) -> &'static str {
         match self {

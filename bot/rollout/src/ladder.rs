@@ -40,7 +40,23 @@ pub struct End {
     pub how: String,
 }
 
+/// The rungs from which zero was not read back: traffic may still lie with them. A rung from before a person asked again was
+/// overtaken by that, where its target was asked again.
+pub fn left(ladder: &[Climb]) -> Vec<&Climb> {
+    let verified = |climb: &Climb| climb.end.as_ref().is_some_and(|end| end.verified);
+    let last = ladder.iter().enumerate().filter(|(place, climb)| {
+        let again = ladder[place + 1..].iter().any(|later| later.target == climb.target);
+        !again && !verified(climb)
+    });
+    last.map(|(_, climb)| climb).collect()
+}
+
 impl Climb {
+    /// The rung, and what it moves.
+    pub fn called(&self) -> String {
+        format!("{} ({})", self.rung, self.target)
+    }
+
     /// In one line: name, target, time taken, what came of it.
     pub fn line(&self, now: Timestamp) -> String {
         let (rung, target) = (&self.rung, &self.target);

@@ -86,6 +86,9 @@ pub enum NoticeKind {
         by: String,
         /// Why.
         reason: String,
+        /// When it ends by itself; nothing: when somebody releases it.
+        #[serde(default)]
+        until: Option<Timestamp>,
     },
     /// A guard holds the rollout and a person must look.
     GuardHolds {
@@ -95,6 +98,9 @@ pub enum NoticeKind {
         guard: String,
         /// Why.
         reason: String,
+        /// Whether a step was stopped by it, so that somebody must say `advance` once it is released.
+        #[serde(default)]
+        stopped: bool,
     },
     /// A veto was taken away, or ended.
     Released {
@@ -197,6 +203,9 @@ pub enum NoticeKind {
         since_alert: Option<Period>,
         /// What the target said.
         read_back: ReadBack,
+        /// The rungs from which zero was not read back, `rung (target)`: traffic may still lie with them.
+        #[serde(default)]
+        left: Vec<String>,
     },
     /// The target could not be moved; people must look.
     AdvanceFailed {
@@ -207,6 +216,9 @@ pub enum NoticeKind {
     NoData {
         /// What is not known.
         why: String,
+        /// How long it may last in all before traffic goes back by itself; nothing where it never does.
+        #[serde(default)]
+        rolls_back_after: Option<Period>,
     },
     /// Health is known again.
     DataBack {

@@ -2,6 +2,7 @@
 //! Refuses to change itself: only [`crate::step`] makes the next one.
 
 mod because;
+mod state;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::weight::Weight;
 
 pub use crate::tracked::{Standing, Tracked};
 pub use because::Because;
+pub use state::State;
 
 /// One run of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -418,26 +420,5 @@ impl Rollout {
     /// The version that is rolled out, where the plan asks for one.
     pub fn version(&self) -> Option<&str> {
         self.inputs.get("version").map(String::as_str)
-    }
-
-    /// One word for the state, as shown everywhere.
-    pub fn state_word(&self) -> &'static str {
-        match &self.stage {
-            Stage::Aborted { .. } => "ABORTED",
-            Stage::Completed { .. } => "COMPLETED",
-            Stage::RolledBack { .. } => "ROLLED BACK",
-            Stage::RollingBack { .. } => "ROLLING BACK",
-            Stage::Advancing { .. } | Stage::Baking { .. } | Stage::AtGate { .. } | Stage::Watching { .. }
-                if self.pause.is_some() =>
-            {
-                "PAUSED"
-            }
-            Stage::Advancing { .. } | Stage::AtGate { .. } if self.hook_unsettled().is_some() => "HELD",
-            Stage::Advancing { .. } => "ADVANCING",
-            Stage::Baking { .. } | Stage::AtGate { .. } if !self.holds.is_empty() => "HELD",
-            Stage::Baking { .. } => "BAKING",
-            Stage::AtGate { .. } => "WAITING",
-            Stage::Watching { .. } => "WATCHING",
-        }
     }
 }

@@ -23,6 +23,7 @@ mod world;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::notice::Notice;
 use crate::plan::Plan;
 
 pub use laws::Violation;
@@ -97,6 +98,8 @@ pub struct History {
     pub ends: Ends,
     /// The story, if it was recorded.
     pub trace: Vec<String>,
+    /// Everything that was said under way, if it was recorded.
+    pub notices: Vec<Notice>,
 }
 
 /// How much really happened, so that a run in which nothing did cannot pass for a good one.

@@ -24,7 +24,7 @@ use crate::ids::{ActionId, NoticeId, PersonId};
 use crate::notice::{About, NextUpdate, Notice, NoticeKind};
 use crate::person::{Actor, Surface};
 use crate::refusal::Refusal;
-use crate::rollout::{Guard, Hold, Holder, Rollout};
+use crate::rollout::{Guard, Hold, Holder, Rollout, Stage};
 use crate::surroundings::{Freeze, Surroundings};
 
 pub use alerts::{CLOCK_SKEW, QUIET};
@@ -197,10 +197,12 @@ impl<'a> Work<'a> {
             return;
         }
         let number = self.place_hold(guard, subject, reason.clone());
+        let stopped = matches!(self.next.stage, Stage::Advancing { failed: Some(_), .. });
         self.say(NoticeKind::GuardHolds {
             number,
             guard: guard.word().to_owned(),
             reason,
+            stopped,
         });
     }
 

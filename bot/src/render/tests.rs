@@ -9,6 +9,7 @@ use super::*;
 
 mod shared;
 mod surfaces;
+mod truth;
 
 /// An override directory that goes away with the test.
 struct Overrides(TempDir);

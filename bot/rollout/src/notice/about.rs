@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{PersonId, RolloutId};
-use crate::rollout::Rollout;
+use crate::ladder;
+use crate::plan::{DecideDefault, Mode, NoData, Scope, SeverityAction, Trigger};
+use crate::rollout::{Guard, Hold, Holder, Rollout, Stage};
 
 /// The headline of a rollout: every notice carries it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +28,12 @@ pub struct About {
     pub state: String,
     /// The wanted weight, such as `25%`.
     pub weight: String,
+    /// Whether that weight was read back from all that carries the traffic, and nothing says otherwise since.
+    #[serde(default)]
+    pub confirmed: bool,
+    /// Whether it would be taken back without anybody's word if things went wrong.
+    #[serde(default)]
+    pub armed: bool,
     /// The phase's name; `None` once it is rolled back.
     pub phase: Option<String>,
     /// The phase's number, from 1.
@@ -35,6 +43,9 @@ pub struct About {
     /// The numbers of the holds that stand.
     #[serde(default)]
     pub holds: Vec<u32>,
+    /// When the last of the holds ends, where all of them end by themselves.
+    #[serde(default)]
+    pub held_until: Option<Timestamp>,
     /// The roles of the plan and who is in them: whom a template can call.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub roles: BTreeMap<String, Vec<PersonId>>,
@@ -73,10 +84,13 @@ impl About {
             version: None,
             state: String::new(),
             weight: String::new(),
+            confirmed: false,
+            armed: false,
             phase: None,
             number: 0,
             phases: 0,
             holds: Vec::new(),
+            held_until: None,
             roles: BTreeMap::new(),
             update: None,
             zone: utc(),
@@ -94,10 +108,13 @@ impl About {
             version: rollout.version().map(str::to_owned),
             state: rollout.state_word().to_owned(),
             weight: rollout.wanted.to_string(),
+            confirmed: confirmed(rollout),
+            armed: armed(rollout),
             phase: rollout.phase().map(|phase| phase.name.clone()),
             number: rollout.phase_index() + 1,
             phases: spec.phases.len(),
             holds: rollout.holds.iter().map(|hold| hold.number).collect(),
+            held_until: held_until(&rollout.holds),
             roles: spec
                 .roles
                 .iter()
@@ -120,4 +137,37 @@ impl NextUpdate {
         let (at, to) = due.min_by_key(|(at, _)| *at)?;
         Some(Self { at, to: to.clone() })
     }
+}
+
+/// What is wanted is not what is: it counts once it was read back, unless somebody else wrote since, and as long as no way back
+/// is left from which it was not.
+fn confirmed(rollout: &Rollout) -> bool {
+    let others = |hold: &Hold| match &hold.by {
+        Holder::Guard(guard) => matches!(guard, Guard::ForeignChange | Guard::StaleWriter),
+        Holder::Person(_) => false,
+    };
+    match &rollout.stage {
+        // What was read back before is wanted until the hooks of the next phase have passed.
+        Stage::Advancing { action, .. } => rollout.is_hook(action) && !rollout.holds.iter().any(others),
+        Stage::Baking { .. } | Stage::AtGate { .. } | Stage::Watching { .. } => !rollout.holds.iter().any(others),
+        Stage::Completed { .. } => true,
+        Stage::RolledBack { .. } => ladder::left(&rollout.ladder).is_empty(),
+        Stage::RollingBack { .. } | Stage::Aborted { .. } => false,
+    }
+}
+
+fn armed(rollout: &Rollout) -> bool {
+    let spec = &rollout.plan.spec;
+    let goes_back = |trigger: &Trigger| match spec.severities.get(&trigger.severity).map(|one| &one.action) {
+        Some(SeverityAction::Rollback) => trigger.alert.scope == Scope::Own,
+        Some(SeverityAction::Decide(decide)) => decide.default == DecideDefault::Rollback,
+        Some(SeverityAction::Log) | None => false,
+    };
+    let can = spec.mode == Mode::Armed && !rollout.is_latched() && !rollout.is_final();
+    can && (spec.triggers.iter().any(goes_back) || matches!(spec.no_data, NoData::RollbackAfter(_)))
+}
+
+fn held_until(holds: &[Hold]) -> Option<Timestamp> {
+    let ends: Option<Vec<Timestamp>> = holds.iter().map(|hold| hold.until).collect();
+    ends?.into_iter().max()
 }

@@ -130,7 +130,13 @@ fn open(rollout: &Rollout, zone: &TimeZone) -> Vec<String> {
         format!("decision {} until {}: {}", one.number, at(one.deadline), one.question)
     };
     lines.extend(rollout.decisions.iter().map(question));
-    let hold = |one: &crate::rollout::Hold| format!("hold {} by {}: {}", one.number, one.by, one.reason);
+    let hold = |one: &crate::rollout::Hold| {
+        let until = one
+            .until
+            .map(|until| format!(" until {}", at(until)))
+            .unwrap_or_default();
+        format!("hold {} by {}{until}: {}", one.number, one.by, one.reason)
+    };
     lines.extend(rollout.holds.iter().map(hold));
     lines.extend(
         rollout

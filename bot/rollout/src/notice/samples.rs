@@ -1,14 +1,15 @@
 //! Owns samples of every kind of notice, awkward ones among them, so that templates fail before an incident.
 //! Refuses to leave a kind out: the match below does not compile without it.
 
-use std::collections::BTreeMap;
+mod headline;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{About, Bulletin, Counts, NextUpdate, Notice, NoticeKind};
+use super::{Bulletin, Counts, Notice, NoticeKind};
 use crate::action::ReadBack;
-use crate::ids::{NoticeId, PersonId, RolloutId};
+use crate::ids::{NoticeId, RolloutId};
 use crate::period::Period;
+use crate::rollout::Guard;
 use crate::weight::{Share, Weight};
 
 /// Text as hostile as it gets: mentions of two platforms, markup, a template, quotes, line breaks, direction marks.
@@ -26,7 +27,7 @@ impl Notice {
                 at: moment(0),
                 to: addressed(&kind),
                 severity: None,
-                about: about(&kind),
+                about: headline::about(&kind),
                 kind,
             })
             .collect()
@@ -35,77 +36,6 @@ impl Notice {
 
 fn moment(seconds: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_795_226_700 + seconds)
-}
-
-/// The state and the weight of a rollout of which this is said.
-fn stood(kind: &NoticeKind) -> (&'static str, &'static str) {
-    match kind {
-        NoticeKind::Started { .. } => ("ADVANCING", "0%"),
-        NoticeKind::AdvanceFailed { .. } => ("ADVANCING", "25%"),
-        NoticeKind::WaitsAtGate { .. }
-        | NoticeKind::ApprovalAsked { .. }
-        | NoticeKind::Approved { .. }
-        | NoticeKind::Checked { .. } => ("WAITING", "25%"),
-        NoticeKind::Paused { .. } => ("PAUSED", "25%"),
-        NoticeKind::Held { .. } | NoticeKind::GuardHolds { .. } | NoticeKind::HookFailed { hold: Some(_), .. } => {
-            ("HELD", "25%")
-        }
-        NoticeKind::RollingBack { .. }
-        | NoticeKind::RollbackStuck { .. }
-        | NoticeKind::PodLogs { .. }
-        | NoticeKind::HookFailed { hold: None, .. } => ("ROLLING BACK", "0%"),
-        NoticeKind::RolledBack { .. } => ("ROLLED BACK", "0%"),
-        NoticeKind::Watching { .. } => ("WATCHING", "100%"),
-        NoticeKind::Completed { .. } => ("COMPLETED", "100%"),
-        NoticeKind::Aborted { .. } => ("ABORTED", "0%"),
-        NoticeKind::PhaseBegan { .. }
-        | NoticeKind::Resumed { .. }
-        | NoticeKind::Released { .. }
-        | NoticeKind::AlertLogged { .. }
-        | NoticeKind::AlertResolved { .. }
-        | NoticeKind::AlertSuppressed { .. }
-        | NoticeKind::AlertSuspect { .. }
-        | NoticeKind::DecisionOpened { .. }
-        | NoticeKind::DecisionAnswered { .. }
-        | NoticeKind::WouldRollBack { .. }
-        | NoticeKind::NoData { .. }
-        | NoticeKind::DataBack { .. }
-        | NoticeKind::Acknowledged { .. }
-        | NoticeKind::HookPassed { .. }
-        | NoticeKind::Update(_)
-        | NoticeKind::Report { .. }
-        | NoticeKind::CommitmentMissed { .. }
-        | NoticeKind::DeliveryMissed { .. } => ("BAKING", "25%"),
-    }
-}
-
-fn about(kind: &NoticeKind) -> About {
-    let (state, weight) = stood(kind);
-    let over = matches!(state, "ROLLED BACK" | "COMPLETED" | "ABORTED");
-    let update = NextUpdate {
-        at: moment(3600),
-        to: vec!["stakeholders".to_owned()],
-    };
-    About {
-        rollout: RolloutId::numbered("checkout", 17),
-        title: "Checkout 2.3 to production".to_owned(),
-        service: "checkout".to_owned(),
-        environment: "production".to_owned(),
-        version: Some("2.3.0".to_owned()),
-        state: state.to_owned(),
-        weight: weight.to_owned(),
-        phase: (state != "ROLLED BACK").then(|| "quarter".to_owned()),
-        number: 2,
-        phases: 4,
-        holds: vec![2],
-        roles: BTreeMap::from([
-            ("incident-commander".to_owned(), vec![PersonId::new("mara")]),
-            ("oncall".to_owned(), vec![PersonId::new("jon"), PersonId::new("nia")]),
-        ]),
-        // Nothing more is promised when it is over.
-        update: (!over).then_some(update),
-        zone: "Europe/Berlin".to_owned(),
-    }
 }
 
 fn read_back(percent: u8) -> ReadBack {
@@ -142,6 +72,11 @@ fn about_progress() -> Vec<NoticeKind> {
             read_back: read_back(25),
             manual: true,
         },
+        NoticeKind::PhaseBegan {
+            bake: Period::ZERO,
+            read_back: read_back(25),
+            manual: false,
+        },
         NoticeKind::WaitsAtGate {
             baked: Period::minutes(30),
         },
@@ -161,11 +96,25 @@ fn about_progress() -> Vec<NoticeKind> {
             number: 1,
             by: jon(),
             reason: text(),
+            until: None,
+        },
+        NoticeKind::Held {
+            number: 1,
+            by: jon(),
+            reason: text(),
+            until: Some(moment(5400)),
         },
         NoticeKind::GuardHolds {
             number: 2,
             guard: "pre-existing alert".to_owned(),
             reason: text(),
+            stopped: false,
+        },
+        NoticeKind::GuardHolds {
+            number: 2,
+            guard: Guard::ForeignChange.word().to_owned(),
+            reason: text(),
+            stopped: true,
         },
         NoticeKind::Released { number: 1, by: jon() },
     ]
@@ -233,9 +182,31 @@ fn about_the_end() -> Vec<NoticeKind> {
             took: Period::millis(840),
             since_alert: Some(Period::seconds(6)),
             read_back: read_back(0),
+            left: Vec::new(),
+        },
+        NoticeKind::RolledBack {
+            because: text(),
+            from: "25%".to_owned(),
+            took: Period::seconds(31),
+            since_alert: Some(Period::seconds(40)),
+            read_back: ReadBack {
+                how: "2 pods of the new version are gone. That is rung pods; not read back at zero, and still tried: \
+                      flag-off (flag/checkout)"
+                    .to_owned(),
+                seen_in_traffic: false,
+                ..read_back(0)
+            },
+            left: vec!["flag-off (flag/checkout)".to_owned()],
         },
         NoticeKind::AdvanceFailed { why: text() },
-        NoticeKind::NoData { why: text() },
+        NoticeKind::NoData {
+            why: text(),
+            rolls_back_after: None,
+        },
+        NoticeKind::NoData {
+            why: text(),
+            rolls_back_after: Some(Period::minutes(10)),
+        },
         NoticeKind::DataBack {
             lasting: Period::minutes(2),
         },
@@ -258,7 +229,10 @@ fn about_gates_and_hooks() -> Vec<NoticeKind> {
     vec![
         NoticeKind::ApprovalAsked {
             baked: Period::minutes(30),
-            open: vec!["approval by product (dana)".to_owned(), text()],
+            open: vec![
+                "approval by product (dana)".to_owned(),
+                format!("check sessions: {HOSTILE}"),
+            ],
         },
         NoticeKind::Approved {
             by: jon(),

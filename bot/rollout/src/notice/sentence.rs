@@ -23,8 +23,20 @@ impl NoticeKind {
             Self::WaitsAtGate { baked } => format!("Phase {phase} has baked {baked}; its gate waits for a person."),
             Self::Paused { by, reason } => format!("{by} paused it{}.", because(reason)),
             Self::Resumed { by, stood } => format!("{by} resumed it; it stood still for {stood}."),
-            Self::Held { number, by, reason } => format!("{by} placed hold {number}: {reason}"),
-            Self::GuardHolds { number, guard, reason } => format!("Hold {number} by guard {guard}: {reason}"),
+            Self::Held {
+                number,
+                by,
+                reason,
+                until,
+            } => {
+                let until = until
+                    .map(|until| format!(" until {}", clock(until)))
+                    .unwrap_or_default();
+                format!("{by} placed hold {number}{until}: {reason}")
+            }
+            Self::GuardHolds {
+                number, guard, reason, ..
+            } => format!("Hold {number} by guard {guard}: {reason}"),
             Self::Released { number, by } => format!("{by} released hold {number}."),
             Self::AlertLogged {
                 alert,
@@ -81,7 +93,11 @@ impl NoticeKind {
                 read_back.weight, read_back.how
             ),
             Self::AdvanceFailed { why } => format!("The target could not be moved: {why}"),
-            Self::NoData { why } => format!("Health is not known: {why}. Nothing advances."),
+            Self::NoData { why, rolls_back_after } => {
+                let then = rolls_back_after.map(|after| format!(" It goes back once that lasts {after}."));
+                let then = then.unwrap_or_default();
+                format!("Health is not known: {why}. Nothing advances.{then}")
+            }
             Self::DataBack { lasting } => format!("Health is known again after {lasting}."),
             Self::Watching { lasting } => format!("All phases are done; a rollback stays armed for {lasting}."),
             Self::Completed { took } => format!("Completed after {took}."),

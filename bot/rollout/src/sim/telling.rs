@@ -23,6 +23,7 @@ pub(super) struct Saying {
 impl World<'_> {
     /// The notices of a saved step set out, where anybody waits for such.
     pub(super) fn say(&mut self, rollout: usize, notices: &[Notice]) {
+        self.trace.said(notices);
         let plan = Arc::clone(&self.store.rollouts[rollout].plan);
         if plan.spec.commitments.is_empty() {
             return;

@@ -1,11 +1,14 @@
 //! Owns the story of one history, line by line, for people who look for a bug.
 //! Refuses to cost anything when nobody reads it: lines are only made when they are kept.
 
-/// The lines of a history.
+use crate::notice::Notice;
+
+/// The lines of a history, and what was said in it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trace {
     recording: bool,
     lines: Vec<String>,
+    notices: Vec<Notice>,
 }
 
 impl Trace {
@@ -14,6 +17,7 @@ impl Trace {
         Self {
             recording,
             lines: Vec::new(),
+            notices: Vec::new(),
         }
     }
 
@@ -25,8 +29,15 @@ impl Trace {
         }
     }
 
-    /// All lines.
-    pub(super) fn into_lines(self) -> Vec<String> {
-        self.lines
+    /// What a saved step said.
+    pub(super) fn said(&mut self, notices: &[Notice]) {
+        if self.recording {
+            self.notices.extend_from_slice(notices);
+        }
+    }
+
+    /// All lines, and all that was said.
+    pub(super) fn into_parts(self) -> (Vec<String>, Vec<Notice>) {
+        (self.lines, self.notices)
     }
 }

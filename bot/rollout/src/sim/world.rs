@@ -145,12 +145,14 @@ impl<'a> World<'a> {
             *ends.0.entry(rollout.state_word()).or_default() += 1;
         }
         let facts = ladders::counted(self.facts, &self.store.rollouts);
+        let (trace, notices) = self.trace.into_parts();
         History {
             violation: self.laws.into_violation(),
             fired: self.fired,
             facts,
             ends,
-            trace: self.trace.into_lines(),
+            trace,
+            notices,
         }
     }
 

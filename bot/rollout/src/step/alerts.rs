@@ -268,12 +268,12 @@ pub(super) fn judge(work: &mut Work<'_>, key: AlertKey, mut tracked: Tracked) {
     } else {
         let reason = if tracked.from_before && began_under_traffic(work, key.starts_at) {
             format!(
-                "alert {name} fires since {since}. It also fired before the start, and had not been quiet for {} minutes since: it may be the old fault that is back. Look first, then `release`, or say `rollback`.",
+                "alert {name} fires since {since}. It also fired before the start, and had not been quiet for {} minutes since: it may be the old fault that is back.",
                 QUIET.as_mins()
             )
         } else {
             format!(
-                "alert {name} fires since {since}, which is not this rollout's doing: it began before the rollout carried traffic. A rollback would not help; look first, then `release`."
+                "alert {name} fires since {since}, which is not this rollout's doing: it began before the rollout carried traffic. A rollback would not help."
             )
         };
         work.guard_holds(Guard::PreExisting, &name, reason);
@@ -309,7 +309,7 @@ fn act(work: &mut Work<'_>, key: AlertKey, tracked: Tracked) {
     match meaning.map(|severity| &severity.action) {
         Some(SeverityAction::Rollback) if scope == Some(Scope::Any) => {
             let reason = format!(
-                "alert {name} (trigger {trigger}) looks beyond this service, so it does not roll back by itself. Say `rollback` or `release`."
+                "alert {name} (trigger {trigger}) looks beyond this service, so it does not roll back by itself."
             );
             work.guard_holds(Guard::ForeignScope, &name, reason);
         }

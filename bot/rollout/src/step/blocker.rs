@@ -8,7 +8,7 @@ use crate::period::Period;
 use crate::plan::DecideDefault;
 use crate::planted::{self, Bug};
 use crate::refusal::{Code, Refusal};
-use crate::rollout::{Rollout, Stage, Standing};
+use crate::rollout::{Holder, Rollout, Stage, Standing};
 use crate::signoff::Open;
 use crate::surroundings::{Freeze, Surroundings};
 
@@ -251,7 +251,7 @@ impl Blocker {
                 Refusal::new(
                     Code::R203,
                     format!("Hold {number}: {by} has held it for {lasting}{until}: \"{reason}\"."),
-                    format!("Say `release {number}` once that is settled."),
+                    settles(rollout, *number),
                 )
             }
             Self::Unsigned { what, say } => Refusal::new(
@@ -292,6 +292,17 @@ impl Blocker {
                 "Rollback is always allowed. `thaw` ends the freeze.",
             ),
         }
+    }
+}
+
+/// What takes a hold away.
+fn settles(rollout: &Rollout, number: u32) -> String {
+    let hold = rollout.holds.iter().find(|hold| hold.number == number);
+    match hold.map(|hold| &hold.by) {
+        Some(Holder::Guard(guard)) if guard.is_for_hook() => {
+            format!("Say `retry` to run it once more, or `release {number}` to go on without it.")
+        }
+        Some(Holder::Guard(_) | Holder::Person(_)) | None => format!("Say `release {number}` once that is settled."),
     }
 }
 

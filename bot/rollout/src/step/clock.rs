@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::notice::NoticeKind;
 use crate::period::Period;
-use crate::plan::{DecideDefault, NoData};
+use crate::plan::{DecideDefault, Mode, NoData};
 use crate::rollout::{Bake, Because, Guard, Stage, Unknown};
 use crate::surroundings::Poll;
 
@@ -167,7 +167,11 @@ fn silence_lasts(work: &mut Work<'_>, why: String, unknown: &Unknown) {
         acted: unknown.acted || acts,
     });
     if pages {
-        work.say(NoticeKind::NoData { why: why.clone() });
+        let acts_by_itself = work.next.plan.spec.mode == Mode::Armed && !work.next.wanted.is_zero();
+        work.say(NoticeKind::NoData {
+            why: why.clone(),
+            rolls_back_after: allowed.filter(|_| acts_by_itself),
+        });
     }
     if acts {
         rollback::automatic(work, Because::NoData { why });

@@ -229,6 +229,7 @@ fn steer(work: &mut Work<'_>, actor: &Actor, command: &Command) -> Result<(), Re
                 number,
                 by,
                 reason: reason.clone(),
+                until: *until,
             });
             Ok(())
         }

@@ -270,11 +270,12 @@ fn did_not_pass(work: &mut Work<'_>, action: &ActionId, end: &HookEnd, moment: M
     let unknown = end.how == Ended::Unknown;
     let hold = (moment != Moment::Rollback && !work.next.is_latched()).then(|| {
         let guard = if unknown { Guard::HookUnknown } else { Guard::HookFailed };
-        let what = if unknown { "may have run, wholly or in part" } else { "failed" };
-        let reason = format!(
-            "hook {name} {when} {what}: {}. Say `retry` to run it once more, `release` to go on without it, or `rollback`.",
-            end.why
-        );
+        let what = if unknown {
+            "may have run, wholly or in part"
+        } else {
+            "failed"
+        };
+        let reason = format!("hook {name} {when} {what}: {}", end.why);
         work.place_hold(guard, action.as_str(), reason)
     });
     work.say(NoticeKind::HookFailed {

@@ -131,7 +131,7 @@ fn advancing(work: &mut Work<'_>, phase: usize, asked: ActionId, since: jiff::Ti
         }
         Outcome::Fenced { found } => {
             let reason = format!(
-                "the target carries epoch {found}, ours is {}: another writer moved it, or this database is an old copy. Nothing was written. Settle who owns it, then `release` and `advance`.",
+                "the target carries epoch {found}, ours is {}: another writer moved it, or this database is an old copy. Nothing was written.",
                 work.next.epoch
             );
             work.next.stage = stage(Some("another writer owns the target".to_owned()));
@@ -143,7 +143,7 @@ fn advancing(work: &mut Work<'_>, phase: usize, asked: ActionId, since: jiff::Ti
         Outcome::GaveUp { attempts, why } => {
             work.next.stage = stage(Some(why.clone()));
             work.say(NoticeKind::AdvanceFailed {
-                why: format!("{why} ({attempts} attempts). Say `advance` to try again, or `rollback`."),
+                why: format!("{why} ({attempts} attempts)."),
             });
         }
         Outcome::Failing { .. } | Outcome::Asked { .. } | Outcome::Logs(_) | Outcome::Hooked(_) => {}
@@ -166,7 +166,7 @@ fn arrived(work: &mut Work<'_>, phase: usize, read_back: &ReadBack) {
 fn foreign(work: &mut Work<'_>, found: crate::weight::Weight) {
     let target = work.next.plan.spec.target.name();
     let reason = format!(
-        "{target} reads {found} where we wrote {}: somebody else writes to it. Settle who owns it, then `release` and `advance`.",
+        "{target} reads {found} where we wrote {}: somebody else writes to it.",
         work.next.wanted
     );
     work.guard_holds(Guard::ForeignChange, &target, reason);
@@ -181,7 +181,7 @@ pub(super) fn drifted(work: &mut Work<'_>, epoch: u64, found: crate::weight::Wei
     }
     let target = work.next.plan.spec.target.name();
     let reason = format!(
-        "{target} reads {found} where we wrote {}: {how}. Somebody else writes to it. Settle who owns it, then `release`; `rollback` works as ever.",
+        "{target} reads {found} where we wrote {}: {how}. Somebody else writes to it.",
         work.next.wanted
     );
     work.guard_holds(Guard::ForeignChange, &target, reason);
@@ -271,6 +271,7 @@ fn rolled_back(work: &mut Work<'_>, state: RollingBack, read_back: &ReadBack) {
         Because::Unanswered { .. } | Because::NoData { .. } | Because::Person { .. } => None,
     };
     let because = state.because.to_string();
+    let left = rollback::left(work);
     work.next.stage = Stage::RolledBack {
         because: state.because,
         from: state.from,
@@ -283,6 +284,7 @@ fn rolled_back(work: &mut Work<'_>, state: RollingBack, read_back: &ReadBack) {
         took: Period::between(state.since, read_back.at),
         since_alert,
         read_back: read_back.clone(),
+        left,
     });
 }
 
@@ -340,10 +342,7 @@ pub(super) fn mind_workers(work: &mut Work<'_>) {
                 failed: Some(why.to_owned()),
             };
             work.say(NoticeKind::AdvanceFailed {
-                why: format!(
-                    "{why} for {}. Say `advance` to try again, or `rollback`.",
-                    unanswered_after(work)
-                ),
+                why: format!("{why} for {}.", unanswered_after(work)),
             });
         }
         Stage::Advancing { .. }

@@ -3,7 +3,7 @@
 
 use crate::action::ActionKind;
 use crate::ids::ActionId;
-use crate::ladder::{Climb, End};
+use crate::ladder::{self, Climb, End};
 use crate::notice::NoticeKind;
 use crate::plan::Mode;
 use crate::planted::{self, Bug};
@@ -55,21 +55,19 @@ fn standing_in_the_way(work: &Work<'_>, because: &Because) -> Option<(Guard, Str
     if let Because::Alert { name, .. } = because {
         if around.services_with_this_alert >= Surroundings::WIDE {
             let reason = format!(
-                "alert {name} began on {} services within two minutes; one rollback would not help. Look for what they share, then `rollback` or `release`.",
+                "alert {name} began on {} services within two minutes; it is likely something that they share, and one rollback would not help.",
                 around.services_with_this_alert
             );
             return Some((Guard::WideAlert, reason));
         }
         if fires_on_old_version(work, name) && !planted::on(Bug::OldVersionFailsToo) {
-            let reason = format!(
-                "alert {name} fires on the old version too; a rollback would not help. Look first, then `rollback` or `release`."
-            );
+            let reason = format!("alert {name} fires on the old version too; a rollback would not help.");
             return Some((Guard::OldVersionToo, reason));
         }
     }
     if around.automatic_rollbacks >= around.automatic_rollbacks_allowed {
         let reason = format!(
-            "it would roll back ({because}), but {} automatic rollbacks happened in {} lately and {} are allowed. Say `rollback` to allow this one.",
+            "it would roll back ({because}), but {} automatic rollbacks happened in {} lately and {} are allowed.",
             around.automatic_rollbacks, work.next.plan.spec.environment, around.automatic_rollbacks_allowed
         );
         return Some((Guard::Budget, reason));
@@ -237,14 +235,10 @@ pub(super) fn with_what_is_left(work: &Work<'_>, action: &ActionId, how: &str) -
     let Some(climbed) = ladder.iter().find(|climb| climb.action == *action) else {
         return how.to_owned();
     };
-    let verified = |climb: &Climb| climb.end.as_ref().is_some_and(|end| end.verified);
     let left = |tried_on: bool| {
-        let last = ladder.iter().enumerate().filter(|(place, climb)| {
-            let again = ladder[place + 1..].iter().any(|later| later.target == climb.target);
-            !again && !verified(climb) && (climb.epoch == climbed.epoch) == tried_on
-        });
-        let named = last.map(|(_, climb)| format!("{} ({})", climb.rung, climb.target));
-        named.collect::<Vec<_>>().join(", ")
+        let mut left = ladder::left(ladder);
+        left.retain(|climb| (climb.epoch == climbed.epoch) == tried_on);
+        left.into_iter().map(Climb::called).collect::<Vec<_>>().join(", ")
     };
     let (still, no_more) = (left(true), left(false));
     if still.is_empty() && no_more.is_empty() || planted::on(Bug::LeftUntold) {
@@ -256,4 +250,12 @@ pub(super) fn with_what_is_left(work: &Work<'_>, action: &ActionId, how: &str) -
         .map(|(word, rungs)| format!("; not read back at zero, and {word}: {rungs}"))
         .collect();
     format!("{how}. That is rung {}{}", climbed.rung, rest.concat())
+}
+
+/// The names of the rungs that did not come through.
+pub(super) fn left(work: &Work<'_>) -> Vec<String> {
+    if planted::on(Bug::LeftUntold) {
+        return Vec::new();
+    }
+    ladder::left(&work.next.ladder).into_iter().map(Climb::called).collect()
 }

@@ -52,9 +52,7 @@ pub(crate) fn can_be_asked(source: Source, around: &Surroundings) -> bool {
 /// It blocks until its source says that it is over, or until a person who looked releases the hold.
 fn nobody_can_tell(work: &mut Work<'_>, tracked: &Tracked) {
     let (name, source) = (&tracked.name, tracked.source.word());
-    let reason = format!(
-        "alert {name} came back after its end, and {source} cannot be asked whether it fires. Look there, then `release` or `rollback`."
-    );
+    let reason = format!("alert {name} came back after its end, and {source} cannot be asked whether it fires.");
     work.guard_holds(Guard::Unreadable, name, reason);
 }
 

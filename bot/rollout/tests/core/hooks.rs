@@ -130,8 +130,8 @@ fn a_failing_before_holds_says_why_and_moves_nothing() {
     let refused = bench.says(&jon(), Command::Advance).expect_err("it is held");
     assert_eq!(refused.code, Code::R203);
     assert!(
-        refused.message.contains("`retry`") && refused.message.contains("exit code 3"),
-        "{refused}"
+        refused.hint.contains("`retry`") && refused.message.contains("exit code 3"),
+        "{refused:?}"
     );
 }
 

@@ -29,6 +29,8 @@ mod flag;
 #[cfg(test)]
 mod grammar;
 #[cfg(test)]
+mod headline;
+#[cfg(test)]
 mod hooks;
 #[cfg(test)]
 mod ladder;

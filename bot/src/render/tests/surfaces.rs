@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use tidegate_rollout::health::Health;
 use tidegate_rollout::plan::Hears;
+use tidegate_rollout::rollout::State;
 
 use super::*;
 
@@ -144,30 +146,21 @@ fn slack_and_discord_say_the_same_below_a_card_without_naming_the_rollout_again(
 fn every_state_and_every_health_has_words() {
     let renderer = Renderer::new(None).unwrap();
     let mut notice = sample("report");
-    let states = [
-        "ADVANCING",
-        "BAKING",
-        "HELD",
-        "PAUSED",
-        "WAITING",
-        "WATCHING",
-        "ROLLING BACK",
-        "ROLLED BACK",
-        "COMPLETED",
-        "ABORTED",
-    ];
     let mut said = BTreeSet::new();
-    for state in states {
-        notice.about.state = state.to_owned();
-        let piece = renderer.piece("_partials/standing.hbs", &notice).unwrap();
-        assert!(!piece.is_empty() && said.insert(piece), "{state}");
+    for state in State::ALL {
+        notice.about.state = state.word().to_owned();
+        for confirmed in [true, false] {
+            notice.about.confirmed = confirmed;
+            let piece = renderer.piece("_partials/standing.hbs", &notice).unwrap();
+            assert!(!piece.is_empty() && (said.insert(piece) || !confirmed), "{state:?}");
+        }
     }
-    for health in ["HEALTHY", "OFF TARGET", "CRITICAL", "NO DATA"] {
+    for health in Health::ALL {
         if let NoticeKind::Report { bulletin, .. } = &mut notice.kind {
-            bulletin.health = health.to_owned();
+            bulletin.health = health.word().to_owned();
         }
         let piece = renderer.piece("_partials/health.hbs", &notice).unwrap();
-        assert!(piece.starts_with("Health: ") && said.insert(piece), "{health}");
+        assert!(piece.starts_with("Health: ") && said.insert(piece), "{health:?}");
     }
 }
 

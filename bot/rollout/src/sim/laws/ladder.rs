@@ -154,7 +154,7 @@ impl Laws {
             .ladder
             .iter()
             .filter(|climb| climb.epoch == top.epoch && rungs.len() > 1)
-            .map(called)
+            .map(Climb::called)
             .collect();
         let paged = commit.step.notices.iter().any(|notice| match &notice.kind {
             NoticeKind::RollbackStuck { why, .. } => climbed.iter().all(|rung| why.contains(rung)),
@@ -188,13 +188,18 @@ impl Laws {
             .ladder
             .iter()
             .filter(|climb| !was_read(climb))
-            .map(called)
+            .map(Climb::called)
             .collect();
         self.must(any && untrue.is_none(), 14, || {
             format!("{id} went back, and its ladder says {untrue:?} of {:?}", next.ladder)
         });
         let told = commit.step.notices.iter().any(|notice| match &notice.kind {
-            NoticeKind::RolledBack { read_back, .. } => left.iter().all(|rung| read_back.how.contains(rung)),
+            NoticeKind::RolledBack {
+                read_back, left: told, ..
+            } => {
+                let named = |rung: &String| read_back.how.contains(rung) && told.contains(rung);
+                left.iter().all(named)
+            }
             _ => false,
         });
         self.must(told, 14, || {
@@ -312,11 +317,6 @@ fn is_final_word(outcome: &Outcome) -> bool {
         Outcome::Foreign { .. } | Outcome::Fenced { .. } | Outcome::GaveUp { .. } => true,
         Outcome::Failing { .. } | Outcome::Asked { .. } | Outcome::Logs(_) | Outcome::Hooked(_) => false,
     }
-}
-
-/// How messages call a rung.
-fn called(climb: &Climb) -> String {
-    format!("{} ({})", climb.rung, climb.target)
 }
 
 fn millis(climb: &Climb) -> u64 {
