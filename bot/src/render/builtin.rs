@@ -56,8 +56,10 @@ pub(super) struct Engines {
 impl Engines {
     /// With all built-in templates.
     pub(super) fn built_in() -> Result<Self, Vec<TemplateFault>> {
+        let mut words = engine(handlebars::no_escape);
+        helpers::register_for_text(&mut words);
         let mut engines = Self {
-            words: engine(handlebars::no_escape),
+            words,
             letters: Arc::new(engine(handlebars::html_escape)),
         };
         let faults: Vec<_> = files()

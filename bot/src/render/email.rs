@@ -225,7 +225,7 @@ const LABEL: usize = 30;
 /// `Why: …` is a label and its text, `Since 17:00 CET:` one above points; every other line is text.
 fn block(line: &str) -> Block<'_> {
     let short = |label: &str| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | ':');
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | ':' | '+');
         label.len() <= LABEL && label.starts_with(|c: char| c.is_ascii_uppercase()) && label.chars().all(plain)
     };
     let pair = line.split_once(": ").or_else(|| Some((line.strip_suffix(':')?, "")));
@@ -326,6 +326,8 @@ mod tests {
             "- two: three",
             "Why: it burns: brightly",
             "Since 2026-11-20 17:00 CET: nothing",
+            // How zones are called that have no letters of their own.
+            "Since 2026-11-20 17:00 +0530: nothing",
             "<b>The end</b>: it is near",
             "so: it is near",
         ];
@@ -335,6 +337,7 @@ mod tests {
             (Some("Open"), ""),
             (Some("Why"), "it burns: brightly"),
             (Some("Since 2026-11-20 17:00 CET"), "nothing"),
+            (Some("Since 2026-11-20 17:00 +0530"), "nothing"),
             (None, "<b>The end</b>: it is near"),
             (None, "so: it is near"),
         ];

@@ -3,7 +3,7 @@
 
 use handlebars::{
     Context, Handlebars, Helper, HelperDef, HelperResult, Output, RenderContext, RenderError, RenderErrorReason,
-    Renderable, ScopedJson,
+    Renderable, ScopedJson, WriteOutput,
 };
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -12,7 +12,8 @@ use tidegate_rollout::Period;
 use tidegate_rollout::plan::zone_named;
 use tidegate_rollout::weight::Share;
 
-use super::mention;
+use super::bounded::Bounded;
+use super::{LONGEST, mention};
 
 type Format = fn(&Helper<'_>, &Context) -> Result<String, RenderError>;
 
@@ -56,6 +57,11 @@ pub const HELPERS: &[(&str, &str, &str)] = &[
         "the beginning of a text, of at most so many characters; what is left out leaves `...`, which an SMS can carry",
     ),
     (
+        "within",
+        "{{#within 140}}…{{/within}}",
+        "a line of at most so many characters, cut as `short` does; not in the frame of mails, where it would cut HTML",
+    ),
+    (
         "mention",
         "{{mention \"oncall\"}}",
         "the people in a role of the plan, or in each of a list of roles. They are called in Slack and in Discord, where the \
@@ -93,6 +99,33 @@ pub(super) fn register(registry: &mut Handlebars<'static>) {
     registry.register_helper("unless", Box::new(Choose { wanted: false }));
     // It writes where its author cannot see, and a template has nothing to log.
     registry.unregister_helper("log");
+}
+
+/// What may be cut: of text alone, for markup would lose its end.
+pub(super) fn register_for_text(registry: &mut Handlebars<'static>) {
+    registry.register_helper("within", Box::new(Within));
+}
+
+/// `#within`: what stands inside, at most so many characters of it.
+#[derive(Clone, Copy)]
+struct Within;
+
+impl HelperDef for Within {
+    fn call<'reg: 'rc, 'rc>(
+        &self,
+        h: &Helper<'rc>,
+        registry: &'reg Handlebars<'reg>,
+        context: &'rc Context,
+        rc: &mut RenderContext<'reg, 'rc>,
+        out: &mut dyn Output,
+    ) -> HelperResult {
+        let most: usize = read(h, 0, "a number, as a block")?;
+        let inside = h.template().ok_or_else(|| wrong(h, "takes a number, as a block"))?;
+        let mut line = Bounded::new(LONGEST);
+        inside.render(registry, context, rc, &mut WriteOutput::new(&mut line))?;
+        out.write(&cut(line.into_text(), most))?;
+        Ok(())
+    }
 }
 
 /// A value put into a form. What it gives is a value, too: the engine escapes it like any other.
@@ -253,13 +286,18 @@ fn list(h: &Helper<'_>, _: &Context) -> Result<String, RenderError> {
 fn short(h: &Helper<'_>, _: &Context) -> Result<String, RenderError> {
     let text: String = read(h, 0, "a text and a number")?;
     let most: usize = read(h, 1, "a text and a number")?;
-    Ok(match text.char_indices().nth(most) {
+    Ok(cut(text, most))
+}
+
+/// At most so many characters. What was cut before keeps one mark.
+fn cut(text: String, most: usize) -> String {
+    match text.char_indices().nth(most) {
         None => text,
         Some(_) => {
             let kept: String = text.chars().take(most.saturating_sub(3)).collect();
-            format!("{}...", kept.trim_end())
+            format!("{}...", kept.trim_end_matches([' ', '.']))
         }
-    })
+    }
 }
 
 /// The most people that one place of a text calls.

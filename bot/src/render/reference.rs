@@ -147,6 +147,7 @@ mod tests {
     fn every_helper_of_the_list_is_registered() {
         let mut engine = handlebars::Handlebars::new();
         super::super::helpers::register(&mut engine);
+        super::super::helpers::register_for_text(&mut engine);
         let tried = |name: &str| {
             engine
                 .render_template(&format!(r#"{{{{{name} "x" "y"}}}}"#), &())

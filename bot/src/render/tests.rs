@@ -146,12 +146,15 @@ fn a_template_that_would_exhaust_the_service_is_refused() {
         "{:?}",
         large.faults()
     );
-    let long = Overrides::with(&[("held/text.hbs", &"{{facts.reason}}".repeat(3_000))]);
-    assert!(
-        long.faults()[0].contains("longer than 65536 bytes"),
-        "{:?}",
-        long.faults()
-    );
+    let long = "{{facts.reason}}".repeat(3_000);
+    for long in [format!("{{{{#within 20}}}}{long}{{{{/within}}}}"), long] {
+        let long = Overrides::with(&[("held/text.hbs", &long)]);
+        assert!(
+            long.faults()[0].contains("longer than 65536 bytes"),
+            "{:?}",
+            long.faults()
+        );
+    }
 }
 
 #[test]

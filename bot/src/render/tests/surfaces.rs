@@ -116,6 +116,52 @@ fn what_rings_fits_into_an_sms() {
     assert!(rings.len() >= 14, "{rings:?}");
 }
 
+/// Plans may have long names, and a rollout is called by its plan's.
+#[test]
+fn what_rings_fits_for_a_rollout_of_any_name() {
+    let renderer = Renderer::new(None).unwrap();
+    let name = "weekly-replicas-of-the-payments-gateway-in-frankfurt";
+    let mut cut = 0;
+    for mut sample in Notice::samples() {
+        if renderer.own_source(sample.kind.word(), Form::Pager).is_none() {
+            continue;
+        }
+        sample.about.rollout = tidegate_rollout::RolloutId::numbered(name, 17);
+        sample.about.environment = "production-of-the-payments".to_owned();
+        let text = renderer.render(&sample, Form::Pager).unwrap();
+        let first = text.lines().next().unwrap();
+        let length = first.chars().count();
+        assert!(length <= 140, "{length} characters: {first}");
+        let named = first.contains("weekly-replicas-of-the-payments-gatew... production-of...");
+        assert!(named || sample.kind.word() == "delivery-missed", "{first}");
+        cut += usize::from(length > 130 && first.ends_with("..."));
+    }
+    assert!(cut >= 5, "{cut} lines were as long as they may be");
+}
+
+#[test]
+fn a_line_is_cut_as_text_and_never_as_html() {
+    let cut = |source: &str| {
+        let overrides = Overrides::with(&[("completed/text.hbs", source)]);
+        overrides
+            .renderer()
+            .unwrap()
+            .render(&sample("completed"), Form::Text)
+            .unwrap()
+    };
+    assert_eq!(cut("{{#within 12}}{{about.service}} is done{{/within}}"), "checkout...");
+    assert_eq!(
+        cut("{{#within 16}}{{about.service}} is done{{/within}}!"),
+        "checkout is done!"
+    );
+    assert_eq!(
+        cut("{{#within 13}}{{short about.title 9}} and more{{/within}}"),
+        "Checko..."
+    );
+    let frame = Overrides::with(&[("email/frame.hbs", "{{#within 20}}<a href=\"{{page}}\">{{/within}}")]);
+    assert!(frame.faults()[0].contains("within"), "{:?}", frame.faults());
+}
+
 #[test]
 fn slack_and_discord_say_the_same_below_a_card_without_naming_the_rollout_again() {
     let renderer = Renderer::new(None).unwrap();
