@@ -199,6 +199,12 @@ mod tests {
         (through, left)
     }
 
+    /// Puts a rollout into the cache.
+    fn keep(engine: &Engine, rollout: Rollout) {
+        let mut active = engine.active.write().unwrap();
+        active.insert(rollout.id.clone(), Arc::new(rollout));
+    }
+
     /// What was said of giving up.
     async fn said(engine: &Engine) -> Vec<String> {
         let claimed = engine
@@ -241,6 +247,9 @@ mod tests {
         let engine = engine(&directory, &[]).await;
         let at = clock::now() - SignedDuration::from_mins(2);
         let (_, action) = over(&engine, at).await;
+        // What is over stays in the cache for a while.
+        let over = engine.store.rollout(&action.rollout).await.unwrap().unwrap();
+        keep(&engine, over);
         let soon = at + SignedDuration::from_secs(1);
         assert!(
             engine

@@ -57,6 +57,12 @@ async fn next(
     })
 }
 
+/// Somebody asks for so many replicas of a Deployment.
+fn scale(cluster: &Kubernetes, name: &str, replicas: u32) -> Result<()> {
+    let change = json!({ "spec": { "replicas": replicas } });
+    cluster.patch("apps", "deployments", NAMESPACE, name, &change)
+}
+
 fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
@@ -72,16 +78,12 @@ async fn every_change_of_what_is_watched_is_told_in_order_and_nothing_else() -> 
     let from = version(&cluster, DEPLOYMENTS).await?;
     let mut events =
         Box::pin(witness::watch(&client, DEPLOYMENTS, &format!("{SELECTOR}&resourceVersion={from}")).await?);
-    let scale = |name, replicas| {
-        let change = json!({ "spec": { "replicas": replicas } });
-        cluster.patch("apps", "deployments", NAMESPACE, name, &change)
-    };
     let label = |app| {
         let change = json!({ "metadata": { "labels": { "app": app } } });
         cluster.patch("apps", "deployments", NAMESPACE, OLD, &change)
     };
-    scale("ledger", 4)?;
-    scale(NEW, 2)?;
+    scale(&cluster, "ledger", 4)?;
+    scale(&cluster, NEW, 2)?;
     label("another")?;
     label("finance-service")?;
     // What controllers say of it comes in between; a change of the status is a change.
@@ -137,13 +139,7 @@ async fn a_watch_without_a_version_begins_with_what_is_there() -> Result<()> {
     }
     there.sort();
     assert_eq!(there, [OLD, NEW]);
-    cluster.patch(
-        "apps",
-        "deployments",
-        NAMESPACE,
-        NEW,
-        &json!({ "spec": { "replicas": 1 } }),
-    )?;
+    scale(&cluster, NEW, 1)?;
     let (word, object) = next(&mut events).await?;
     assert_eq!(
         (word, name(&object), &object["spec"]["replicas"]),
@@ -164,13 +160,7 @@ async fn a_pod_is_told_when_it_is_made_and_when_it_is_ready() -> Result<()> {
     let from = version(&cluster, PODS).await?;
     let mut events = Box::pin(witness::watch(&client, PODS, &format!("{selector}&resourceVersion={from}")).await?);
     cluster.readiness(NAMESPACE, NEW, Readiness::Never);
-    cluster.patch(
-        "apps",
-        "deployments",
-        NAMESPACE,
-        NEW,
-        &json!({ "spec": { "replicas": 1 } }),
-    )?;
+    scale(&cluster, NEW, 1)?;
     let (word, object) = next(&mut events).await?;
     assert_eq!(word, "ADDED");
     let pod = name(&object).to_owned();

@@ -127,7 +127,8 @@ impl About {
 }
 
 impl NextUpdate {
-    /// The first that falls due of all that `rollout` promises.
+    /// The first that falls due of all that `rollout` promises. What is owed already is not among them, unlike in
+    /// [`Rollout::next_commitment`]: the notice that says this may be the very one that is owed.
     pub(crate) fn of(rollout: &Rollout) -> Option<Self> {
         let commitments = &rollout.plan.spec.commitments;
         let due = rollout.commitments.tracks.iter().filter_map(|(name, track)| {

@@ -2,8 +2,9 @@
 //! Refuses markup: whoever draws the card knows what its platform reads as more than text.
 
 use jiff::Timestamp;
-use tidegate_rollout::Rollout;
 use tidegate_rollout::notice::clock;
+use tidegate_rollout::rollout::State;
+use tidegate_rollout::{Health, Rollout};
 
 use super::Card;
 use crate::chat::Desk;
@@ -141,21 +142,7 @@ fn one_line(text: &str) -> String {
 
 /// States and healths are our own words, and there are few of them: nothing else is ever bold.
 pub(in crate::chat) fn known(word: &str) -> &'static str {
-    const WORDS: [&str; 14] = [
-        "ABORTED",
-        "ADVANCING",
-        "BAKING",
-        "COMPLETED",
-        "CRITICAL",
-        "HEALTHY",
-        "HELD",
-        "NO DATA",
-        "OFF TARGET",
-        "PAUSED",
-        "ROLLED BACK",
-        "ROLLING BACK",
-        "WAITING",
-        "WATCHING",
-    ];
-    WORDS.into_iter().find(|known| *known == word).unwrap_or("UNKNOWN")
+    let states = State::ALL.into_iter().map(State::word);
+    let healths = Health::ALL.map(|health| health.word());
+    states.chain(healths).find(|known| *known == word).unwrap_or("UNKNOWN")
 }
